@@ -1,0 +1,1 @@
+"""The domain without QGIS and Qt: tiling, coverage, caches, services, updates."""

@@ -1,0 +1,58 @@
+"""What a cache says of itself, whatever kind it is of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import TileCacheError
+from .request import UpdateMode
+from .tiling import Extent, Level, TilingScheme
+
+
+@dataclass(frozen=True)
+class LevelStatus:
+    """How full a level of the whole cache is: `tiles` of `expected` exist."""
+
+    level_id: int
+    tiles: int
+    expected: int | None = None
+
+
+@dataclass(frozen=True)
+class CacheDescription:
+    """A cache's tiling scheme and what it holds and can do.
+
+    `address`: where it is, without query. `name`: `[Folder/]Name`. `kind`: `MapServer`,
+    `ImageServer`. `version`: of the site, as text, "" where unknown.
+    `cached_levels`: levels that may hold tiles, coarsest first; the rest of the scheme's levels
+    are listed by the service but not cached.
+    `extent`: full extent in the scheme's CRS; None where the service gives none that can be used.
+    `image_format`: as published (`PNG`, `PNG8`, `JPEG`, `MIXED`, `LERC` ...), upper case.
+    `modes`: the update modes that the site offers for it; empty where none, and then
+    `modes_problem` says why.
+    `status`: how full each level is, where the site tells.
+    """
+
+    address: str
+    name: str
+    kind: str
+    scheme: TilingScheme
+    cached_levels: tuple[Level, ...]
+    extent: Extent | None
+    image_format: str
+    compression_quality: int = 0
+    storage_format: str = ""
+    version: str = ""
+    text: str = ""
+    is_hosted: bool = False
+    has_tile_map: bool = False
+    has_tiles_only: bool = False
+    export_tiles_allowed: bool = False
+    max_export_tiles: int | None = None
+    modes: tuple[UpdateMode, ...] = ()
+    modes_problem: TileCacheError | None = None
+    status: tuple[LevelStatus, ...] = ()
+
+    def is_cached(self, level: Level) -> bool:
+        """Whether `level` may hold tiles."""
+        return level in self.cached_levels

@@ -1,0 +1,130 @@
+"""The values at every border: what is asked of a cache, what it tells meanwhile, what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from shapely.geometry.base import BaseGeometry
+
+from .errors import BadInstances, NoLevels
+from .tiling import Extent, Level
+
+SITE_DECIDES = -1
+"""Number of caching instances that leaves the choice to the site."""
+
+
+class UpdateMode(Enum):
+    """What happens to the tiles of the area; the values are ArcGIS's own keywords."""
+
+    RECREATE_EMPTY = "RECREATE_EMPTY_TILES"
+    RECREATE_ALL = "RECREATE_ALL_TILES"
+    DELETE = "DELETE_TILES"
+
+
+@dataclass(frozen=True)
+class UpdateRequest:
+    """An update of a cache.
+
+    `levels`: which levels, of the cache's own scheme.
+    `area`: polygon or multipolygon in the scheme's CRS; wins where `extent` is given too.
+    `extent`: rectangle in the scheme's CRS. Neither: the whole cache.
+    `instances`: caching instances on the site, SITE_DECIDES or at least 1.
+    `wait`: whether `update` follows the job to its end or returns once it is submitted.
+    Raises NoLevels, BadInstances.
+    """
+
+    levels: tuple[Level, ...]
+    mode: UpdateMode
+    area: BaseGeometry | None = None
+    extent: Extent | None = None
+    instances: int = SITE_DECIDES
+    wait: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.levels:
+            raise NoLevels()
+        if self.instances != SITE_DECIDES and self.instances < 1:
+            raise BadInstances(self.instances)
+
+
+class Severity(Enum):
+    """How much a message matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Message:
+    """A line that a running update tells, in its source's own words."""
+
+    text: str
+    severity: Severity = Severity.INFO
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """How a running update speaks and listens: percent 0-100, "cancelled?", messages.
+
+    So one `update` runs unchanged in a test, a QgsTask and a Processing algorithm. Called from the
+    thread that runs the update.
+    """
+
+    progress: Callable[[float], None] = lambda percent: None
+    cancelled: Callable[[], bool] = lambda: False
+    message: Callable[[Message], None] = lambda message: None
+
+
+@dataclass(frozen=True)
+class LevelReport:
+    """What was done on one level, in tiles. None: the site does not tell.
+
+    `planned`: tiles that the area touches. `made` did not exist before, `replaced` did,
+    `skipped` existed and was left as it was.
+    """
+
+    level: Level
+    planned: int
+    made: int | None = None
+    replaced: int | None = None
+    deleted: int | None = None
+    skipped: int | None = None
+    failed: int | None = None
+
+
+class Outcome(Enum):
+    """How an update ended; what failed raises instead."""
+
+    DONE = "done"
+    SUBMITTED = "submitted"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class UpdateReport:
+    """What came of an update.
+
+    `output_url`: address of the updated service as the site gives it, else the service's own.
+    `job_id`, `job_url`: the job on the site, by which it can be found again.
+    """
+
+    outcome: Outcome
+    mode: UpdateMode
+    levels: tuple[LevelReport, ...]
+    output_url: str
+    job_id: str = ""
+    job_url: str = ""
+    messages: tuple[Message, ...] = field(default=())
+
+    @property
+    def planned(self) -> int:
+        """Tiles that the area touches, over all levels."""
+        return sum(level.planned for level in self.levels)
+
+    def total(self, what: str) -> int | None:
+        """Sum of `made`, `replaced`, `deleted`, `skipped` or `failed`; None where any is unknown."""
+        counts = [getattr(level, what) for level in self.levels]
+        return None if any(count is None for count in counts) else sum(counts)
