@@ -1,0 +1,1 @@
+"""Between QGIS and the core, without widgets: rendering, geometry, settings, tasks, messages."""

@@ -1,0 +1,1 @@
+"""Widgets, each class beside the form of the same name."""
