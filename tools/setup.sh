@@ -1,0 +1,64 @@
+#!/bin/sh
+# Installs what the project needs and is missing: programs by apt, Python packages into .venv.
+# Says what it does; says nothing and ends at once when all is there.
+set -eu
+cd "$(dirname "$0")/.."
+PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
+export PATH
+
+packages="qgis python3-qgis qgis-providers python3-venv python3-pip python3-numpy python3-shapely python3-requests
+  xvfb xauth fonts-dejavu-core git make"
+
+programs_present() {
+  for program in qgis xvfb-run Xvfb xauth git; do
+    command -v "$program" >/dev/null || { missing=$program; return 1; }
+  done
+  for module in qgis numpy shapely requests ensurepip; do
+    found=$(find /usr/lib/python3 /usr/lib/python3.* -maxdepth 2 -name "$module" -print -quit 2>/dev/null)
+    [ -n "$found" ] || { missing="Python module $module"; return 1; }
+  done
+}
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"
+  elif command -v sudo >/dev/null; then sudo "$@"
+  else
+    echo "setup: root is needed to run: $*. Run it as root, then make setup again." >&2
+    exit 1
+  fi
+}
+
+install_programs() {
+  if ! command -v apt-get >/dev/null; then
+    echo "setup: $missing is missing, and this machine has no apt-get. Install QGIS 3.22 or later with its" \
+      "Python, Xvfb, xauth and git, so that /usr/bin/python3 can import qgis, numpy, shapely and requests." >&2
+    exit 1
+  fi
+  echo "setup: $missing is missing; installing with apt:" $packages
+  as_root apt-get update -q
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $packages
+}
+
+wanted_state() { { cat tools/requirements.txt; readlink -f /usr/bin/python3; } | sha256sum | cut -d' ' -f1; }
+
+install_python_packages() {
+  if [ ! -x .venv/bin/python ] || [ "$(readlink -f .venv/bin/python)" != "$(readlink -f /usr/bin/python3)" ]; then
+    echo "setup: making .venv from /usr/bin/python3, which can import QGIS"
+    rm -rf .venv
+    /usr/bin/python3 -m venv --system-site-packages .venv
+  fi
+  echo "setup: installing tools/requirements.txt into .venv"
+  PIP_USER=0 .venv/bin/python -m pip install -q --disable-pip-version-check -r tools/requirements.txt
+  wanted_state >.venv/.ready
+}
+
+ready() { programs_present && [ -x .venv/bin/python ] && [ "$(cat .venv/.ready 2>/dev/null)" = "$(wanted_state)" ]; }
+
+ready && exit 0
+mkdir -p build
+exec 9>build/.setup.lock
+flock 9  # two makes at once: the second waits, then finds all in place
+ready && exit 0
+programs_present || install_programs
+install_python_packages
+echo "setup: ready"
