@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from .arcgis import catalogue
+from .arcgis.address import service_of, site_of
 from .arcgis.cache import ArcGISCache
+from .arcgis.catalogue import ServiceEntry
 from .arcgis.client import Client
-from .arcgis.credentials import Credentials
+from .arcgis.credentials import SignIn
 from .arcgis.transport import RequestsTransport, Transport
 from .description import CacheDescription
 from .request import Feedback, UpdateReport, UpdateRequest
@@ -26,12 +29,22 @@ class Cache(Protocol):
 
 
 def open_cache(
-    address: str,
-    credentials: Credentials | None = None,
-    transport: Transport | None = None,
+    address: str, sign_in: SignIn | None = None, transport: Transport | None = None
 ) -> Cache:
     """The cache at `address`, the URL of a map or image service. Nothing is sent yet.
 
     Raises AddressError.
     """
-    return ArcGISCache(address, Client(transport or RequestsTransport(), credentials))
+    service = service_of(address)
+    return ArcGISCache(service, Client(transport or RequestsTransport(), service.site_url, sign_in))
+
+
+def list_services(
+    address: str, sign_in: SignIn | None = None, transport: Transport | None = None
+) -> tuple[ServiceEntry, ...]:
+    """The map and image services of the site or folder at `address`. Blocks.
+
+    Raises AddressError, SiteError.
+    """
+    client = Client(transport or RequestsTransport(), site_of(address), sign_in)
+    return catalogue.list_services(address, client)

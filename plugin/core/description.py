@@ -44,7 +44,6 @@ class CacheDescription:
     storage_format: str = ""
     version: str = ""
     text: str = ""
-    is_hosted: bool = False
     has_tile_map: bool = False
     has_tiles_only: bool = False
     export_tiles_allowed: bool = False

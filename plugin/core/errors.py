@@ -18,7 +18,7 @@
     │  └─ EmptyArea · AreaOutside · BadExtent · BadArea
     └─ JobError                     a job on the site
        ├─ JobFailed
-       ├─ JobLost                   the site stopped answering while the job ran
+       ├─ JobLost                   it could not be followed to its end
        └─ CancelUnconfirmed
 
 An error's attributes are for programs; sentences for people are made in `host/messages.py` only.
@@ -35,7 +35,7 @@ class TileCacheError(Exception):
 
 
 class AddressError(TileCacheError):
-    """`address` is not the address of a cache; `site_url` is set where it is that of a whole site."""
+    """`address` is not that of a cache; `site_url` is set where it is that of a whole site."""
 
     def __init__(self, address: str, site_url: str | None = None) -> None:
         super().__init__(f"not the address of a cache: {address!r}")
@@ -60,6 +60,7 @@ class Unreachable(Enum):
     CERTIFICATE = "certificate not trusted"
     PROXY = "proxy failed"
     BROKEN = "connection broken"
+    TOO_LARGE = "endless answer"
 
 
 class SiteUnreachable(SiteError):
@@ -71,16 +72,18 @@ class SiteUnreachable(SiteError):
 
 
 class NotArcGIS(SiteError):
-    """An answer came, but not the JSON of ArcGIS REST: `status` is HTTP's, `content_type` the answer's."""
+    """An answer came, but not ArcGIS JSON: HTTP `status`, the answer's own `content_type`."""
 
     def __init__(self, url: str, status: int, content_type: str) -> None:
-        super().__init__(url, f"HTTP {status}, {content_type or 'no content type'}, not ArcGIS JSON")
+        super().__init__(
+            url, f"HTTP {status}, {content_type or 'no content type'}, not ArcGIS JSON"
+        )
         self.status = status
         self.content_type = content_type
 
 
 class SiteRefused(SiteError):
-    """The site's own error: `code` (None where it gave none), `message` and `details` as it sent them."""
+    """The site's own error: `code` (None where it gave none), `message`, `details`, as sent."""
 
     def __init__(
         self, url: str, code: int | None, message: str, details: tuple[str, ...] = ()
@@ -103,16 +106,27 @@ class SignInNeeded(SiteRefused):
     """A token is missing (499, HTTP 401) or is not taken any more (498)."""
 
 
-class SignInFailed(SiteError):
-    """The site did not take the user name and password; `message` is its own."""
+class SignInProblem(Enum):
+    """Why nobody could be signed in."""
 
-    def __init__(self, url: str, message: str) -> None:
-        super().__init__(url, f"sign-in failed ({message})")
-        self.message = message
+    REFUSED = "user name or password refused"
+    NO_SERVICE = "no token service"
+    OTHER_HOST = "token service on another host"
+    NOT_ENCRYPTED = "token service not on https"
+    WEB_SERVER = "the web server in front wants a sign-in of its own"
+
+
+class SignInFailed(SiteError):
+    """Nobody could be signed in at the site `url`; `detail`: its own message, or the other host."""
+
+    def __init__(self, url: str, reason: SignInProblem, detail: str = "") -> None:
+        super().__init__(url, f"sign-in failed, {reason.value} {detail}".rstrip())
+        self.reason = reason
+        self.detail = detail
 
 
 class DescriptionError(TileCacheError):
-    """Service `service` describes itself in a way that cannot be used: `key` is missing or wrong."""
+    """`service` describes itself in a way that cannot be used: `key` is missing or wrong."""
 
     def __init__(self, service: str, key: str) -> None:
         super().__init__(f"{service}: unusable {key!r}")
@@ -121,7 +135,7 @@ class DescriptionError(TileCacheError):
 
 
 class NotCached(TileCacheError):
-    """Service `service` has no tile cache; `scheme_only` where it publishes a scheme but draws live."""
+    """`service` has no tile cache; `scheme_only` where it has a scheme but draws live."""
 
     def __init__(self, service: str, *, scheme_only: bool = False) -> None:
         super().__init__(f"{service} has no tile cache")
@@ -231,7 +245,7 @@ class JobError(TileCacheError):
 
 
 class JobFailed(JobError):
-    """The job ended without success; `message` is the site's own last error message, or its status."""
+    """The job ended without success; `message`: the site's last error message, or its status."""
 
     def __init__(self, job_url: str, message: str) -> None:
         super().__init__(job_url, f"job failed ({message})")
@@ -239,10 +253,15 @@ class JobFailed(JobError):
 
 
 class JobLost(JobError):
-    """The site stopped answering for `seconds` while the job ran; the job may still be running."""
+    """The job could not be followed to its end; it may still be running.
 
-    def __init__(self, job_url: str, seconds: float) -> None:
-        super().__init__(job_url, f"no answer for {seconds:.0f} s")
+    `cause`: the site's last error. `seconds`: for how long it had given no answer that counts; 0
+    where it answered, but would not let us look (sign-in, rights).
+    """
+
+    def __init__(self, job_url: str, cause: SiteError, seconds: float = 0.0) -> None:
+        super().__init__(job_url, f"lost after {seconds:.0f} s without an answer")
+        self.cause = cause
         self.seconds = seconds
 
 

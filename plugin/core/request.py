@@ -1,14 +1,14 @@
-"""The values at every border: what is asked of a cache, what it tells meanwhile, what came of it."""
+"""The values at every border: what is asked of a cache, what it tells, what came of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from shapely.geometry.base import BaseGeometry
 
-from .errors import BadInstances, NoLevels
+from .errors import BadInstances, NoLevels, TileCacheError
 from .tiling import Extent, Level
 
 SITE_DECIDES = -1
@@ -59,10 +59,15 @@ class Severity(Enum):
 
 @dataclass(frozen=True)
 class Message:
-    """A line that a running update tells, in its source's own words."""
+    """A line that a running update tells: `text` in its source's own words.
+
+    `error` is set where the line is about something that went wrong on our side and is being
+    tried again; `text` is then empty, for the sentence is made where people are spoken to.
+    """
 
     text: str
     severity: Severity = Severity.INFO
+    error: TileCacheError | None = None
 
 
 @dataclass(frozen=True)
@@ -82,12 +87,12 @@ class Feedback:
 class LevelReport:
     """What was done on one level, in tiles. None: the site does not tell.
 
-    `planned`: tiles that the area touches. `made` did not exist before, `replaced` did,
-    `skipped` existed and was left as it was.
+    `planned`: tiles that the area touches; None where neither area nor full extent is known.
+    `made` did not exist before, `replaced` did, `skipped` existed and was left as it was.
     """
 
     level: Level
-    planned: int
+    planned: int | None
     made: int | None = None
     replaced: int | None = None
     deleted: int | None = None
@@ -117,14 +122,12 @@ class UpdateReport:
     output_url: str
     job_id: str = ""
     job_url: str = ""
-    messages: tuple[Message, ...] = field(default=())
-
-    @property
-    def planned(self) -> int:
-        """Tiles that the area touches, over all levels."""
-        return sum(level.planned for level in self.levels)
+    messages: tuple[Message, ...] = ()
 
     def total(self, what: str) -> int | None:
-        """Sum of `made`, `replaced`, `deleted`, `skipped` or `failed`; None where any is unknown."""
+        """Sum over the levels of `planned`, `made`, `replaced`, `deleted`, `skipped` or `failed`.
+
+        None where any of them is unknown.
+        """
         counts = [getattr(level, what) for level in self.levels]
         return None if any(count is None for count in counts) else sum(counts)

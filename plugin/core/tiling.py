@@ -162,7 +162,7 @@ class TilingScheme:
         return Extent(xmin, ymax - height, xmin + width, ymax)
 
     def tiles_of_extent(self, level: Level, extent: Extent) -> TileRange | None:
-        """Tiles of `level` with more than SNAP of a tile inside `extent`; None where there are none."""
+        """Tiles of `level` with more than SNAP of a tile in `extent`; None where there are none."""
         width, height = self.tile_size(level)
         cols = _span((extent.xmin - self.origin_x) / width, (extent.xmax - self.origin_x) / width)
         rows = _span((self.origin_y - extent.ymax) / height, (self.origin_y - extent.ymin) / height)
@@ -177,7 +177,7 @@ def bundle_of(row: int, col: int) -> tuple[int, int]:
 
 
 def _span(start: float, end: float) -> tuple[int, int] | None:
-    """Whole numbers of the cells that [start, end] overlaps, from 0 up; edges within SNAP do not."""
+    """Numbers of the cells, from 0 up, that [start, end] overlaps by more than SNAP."""
     first = max(0, math.floor(start + SNAP))
     last = math.ceil(end - SNAP) - 1
     return (first, last) if first <= last else None

@@ -1,0 +1,95 @@
+"""Is it an answer or an error? ArcGIS tells in the body, mostly under HTTP 200."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..errors import NotAllowed, NotArcGIS, NotFound, SignInNeeded, SiteRefused
+from .esri_json import items, mapping, text, whole
+from .transport import HttpResponse
+
+INVALID_TOKEN = 498
+TOKEN_REQUIRED = 499
+
+_KINDS: dict[int, type[SiteRefused]] = {
+    401: SignInNeeded,
+    403: NotAllowed,
+    404: NotFound,
+    INVALID_TOKEN: SignInNeeded,
+    TOKEN_REQUIRED: SignInNeeded,
+}
+_BUSY = frozenset({429, 502, 503, 504})
+
+
+def body_of(response: HttpResponse) -> dict[str, Any]:
+    """The JSON object that `response` carries.
+
+    Raises NotArcGIS where it is no JSON object, SiteRefused (or a kind of it) where it is an error.
+    """
+    try:
+        body = json.loads(response.body)
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise _without_body(response)
+    error = error_in(body, response.url)
+    if error is not None:
+        raise error
+    if response.status >= 400:
+        raise refusal(response.url, response.status, "")
+    return body
+
+
+def error_in(body: dict[str, Any], url: str) -> SiteRefused | None:
+    """The error that `body` is, in any of the shapes in use; None where it is none.
+
+    `{"error": {...}}` is the common one; `{"status": "error", "messages": [...]}` comes from the
+    administration; portals also answer `{"code", "message", "status": "failure"}` and
+    `{"status": "failed", "statusMessage": <text or JSON text>}`.
+    """
+    if "error" in body:
+        error = body["error"]
+        if isinstance(error, dict):
+            return _from_parts(url, error)
+        return refusal(url, None, text(error))
+    status = text(body.get("status")).lower()
+    if status == "error" and "messages" in body:
+        lines = [text(line) for line in items(body["messages"])]
+        return refusal(url, whole(body.get("code")), " ".join(lines))
+    if status == "failure" and "message" in body:
+        return _from_parts(url, body)
+    if status == "failed" and "statusMessage" in body:
+        return _from_status_message(url, text(body["statusMessage"]))
+    return None
+
+
+def refusal(url: str, code: int | None, message: str, details: tuple[str, ...] = ()) -> SiteRefused:
+    """The fitting kind of SiteRefused for `code`."""
+    kind = _KINDS.get(code, SiteRefused) if code is not None else SiteRefused
+    return kind(url, code, message, details)
+
+
+def is_busy(error: SiteRefused) -> bool:
+    """Whether the site refused for the moment only, so that the same request may go through."""
+    return error.code in _BUSY
+
+
+def _from_parts(url: str, error: dict[str, Any]) -> SiteRefused:
+    details = tuple(text(line) for line in items(error.get("details")) if text(line))
+    return refusal(url, whole(error.get("code")), text(error.get("message")), details)
+
+
+def _from_status_message(url: str, message: str) -> SiteRefused:
+    try:
+        inner = mapping(json.loads(message))
+    except ValueError:
+        inner = {}
+    return _from_parts(url, dict(inner)) if inner else refusal(url, None, message)
+
+
+def _without_body(response: HttpResponse) -> NotArcGIS | SiteRefused:
+    """What an answer without ArcGIS JSON means: the HTTP status is all there is."""
+    if response.status in _KINDS or response.status in _BUSY:
+        return refusal(response.url, response.status, "")
+    return NotArcGIS(response.url, response.status, response.headers.get("content-type", ""))

@@ -1,0 +1,263 @@
+"""An asynchronous geoprocessing job: submit, follow, cancel, and find its results.
+
+Source: Esri REST reference, "GP job"; keys that differ in recorded answers are read as well.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from ..errors import (
+    CancelUnconfirmed,
+    JobFailed,
+    JobLost,
+    NotAllowed,
+    NotArcGIS,
+    SignInFailed,
+    SignInNeeded,
+    SiteError,
+    SiteRefused,
+    SiteUnreachable,
+)
+from ..request import Feedback, Message, Severity
+from .client import Client, wait
+from .envelope import is_busy
+from .esri_json import JsonObject, items, mapping, number, text
+
+
+class JobPhase(Enum):
+    """Where a job is, as far as it matters to a client."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+_PHASES = {
+    "esrijobsucceeded": JobPhase.SUCCEEDED,
+    "esrijobpartialsucceeded": JobPhase.SUCCEEDED,
+    "esrijobfailed": JobPhase.FAILED,
+    "esrijobtimedout": JobPhase.FAILED,
+    "esrijobdeleting": JobPhase.FAILED,
+    "esrijobdeleted": JobPhase.FAILED,
+    "error": JobPhase.FAILED,
+    "esrijobcancelled": JobPhase.CANCELLED,
+}
+_SEVERITIES = {
+    "esrijobmessagetypewarning": Severity.WARNING,
+    "esrijobmessagetypeerror": Severity.ERROR,
+    "esrijobmessagetypeabort": Severity.ERROR,
+}
+_SERVER_ERROR = 500
+_PERCENT_TEXT = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*(?:%|percent\b)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class JobState:
+    """A job at one moment. `status`: the site's own word. `percent`: 0-100 where the job tells.
+
+    `results`: path of each result below the job, by its name.
+    """
+
+    job_id: str
+    status: str
+    phase: JobPhase
+    percent: float | None
+    messages: tuple[Message, ...]
+    results: Mapping[str, str]
+
+    @property
+    def last_error(self) -> str:
+        """The last error message, else the last message, else the status."""
+        errors = [item.text for item in self.messages if item.severity is Severity.ERROR]
+        return (errors or [item.text for item in self.messages] or [self.status])[-1]
+
+    @property
+    def percent_in_messages(self) -> float | None:
+        """The last percentage that stands in a message; a hint only."""
+        for message in reversed(self.messages):
+            found = _PERCENT_TEXT.findall(message.text)
+            if found and float(found[-1]) <= 100:
+                return float(found[-1])
+        return None
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a job is followed, in seconds.
+
+    Polls start at `first` and slow down to `longest` (Esri's own client polls every 2 s).
+    `patience`: how long a site may give no answer. `cancel_patience`: how long it may take to
+    confirm a cancellation.
+    """
+
+    first: float = 0.5
+    longest: float = 3.0
+    patience: float = 300.0
+    cancel_patience: float = 60.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job at `url`, `.../<task>/jobs/<id>`."""
+
+    url: str
+    job_id: str
+    client: Client
+
+    def state(self) -> JobState:
+        """The job now. Raises SiteError."""
+        return parse_job(self.client.read(self.url), self.job_id)
+
+    def cancel(self) -> None:
+        """Ask the site to cancel it. Raises SiteError."""
+        self.client.submit(f"{self.url}/cancel", {}, repeatable=True)
+
+    def result(self, state: JobState, name: str) -> object:
+        """Value of result `name`; None where there is none. Raises SiteError."""
+        path = state.results.get(name)
+        return None if path is None else self.client.read(f"{self.url}/{path}").get("value")
+
+
+def submit_job(client: Client, task_url: str, form: Mapping[str, str]) -> Job:
+    """Submit a job to the asynchronous task at `task_url`. Raises SiteError, JobFailed."""
+    body = client.submit(f"{task_url}/submitJob", form)
+    job_id = text(body.get("jobId"))
+    if not job_id:
+        raise JobFailed(task_url, text(body.get("jobStatus")) or "no jobId")
+    return Job(f"{task_url}/jobs/{job_id}", job_id, client)
+
+
+def parse_job(body: JsonObject, job_id: str = "") -> JobState:
+    """The job in `body`."""
+    status = text(body.get("jobStatus")) or text(body.get("status"))
+    progress = mapping(body.get("progress"))
+    percent = number(progress.get("percentage", progress.get("percent")))
+    results = {
+        name: text(mapping(value).get("paramUrl"))
+        for name, value in mapping(body.get("results")).items()
+    }
+    return JobState(
+        job_id=text(body.get("jobId")) or job_id,
+        status=status,
+        phase=_PHASES.get(status.lower(), JobPhase.RUNNING),
+        percent=None if percent is None else min(max(percent, 0.0), 100.0),
+        messages=_messages(body),
+        results={name: path for name, path in results.items() if path},
+    )
+
+
+def follow(
+    job: Job,
+    feedback: Feedback,
+    pace: Pace,
+    percent_of: Callable[[JobState], float | None],
+) -> JobState:
+    """Follow `job` to its end, succeeded or cancelled, telling `feedback`.
+
+    A cancellation that `feedback` asks for is passed on to the site, and waited for. A site that
+    does not answer is asked again for `pace.patience` seconds.
+    Raises JobFailed, JobLost, CancelUnconfirmed.
+    """
+    return _Follower(job, feedback, pace, percent_of).run()
+
+
+class _Follower:
+    """One run of `follow`: what has been told, when the site last answered."""
+
+    def __init__(
+        self,
+        job: Job,
+        feedback: Feedback,
+        pace: Pace,
+        percent_of: Callable[[JobState], float | None],
+    ) -> None:
+        self._job, self._feedback, self._pace, self._percent_of = job, feedback, pace, percent_of
+        self._told = 0
+        self._last_answer = time.monotonic()
+        self._cancel_asked: float | None = None
+        self._trouble_told = False
+
+    def run(self) -> JobState:
+        interval = self._pace.first
+        while True:
+            self._pass_on_cancel()
+            state = self._state()
+            if state is not None:
+                self._tell(state)
+                if state.phase in (JobPhase.SUCCEEDED, JobPhase.CANCELLED):
+                    return state
+                if state.phase is JobPhase.FAILED:
+                    raise JobFailed(self._job.url, state.last_error)
+            wait(interval, self._woken)
+            interval = min(interval * 1.5, self._pace.longest)
+
+    def _woken(self) -> bool:
+        return self._cancel_asked is None and self._feedback.cancelled()
+
+    def _pass_on_cancel(self) -> None:
+        if self._cancel_asked is None:
+            if not self._feedback.cancelled():
+                return
+            self._cancel_asked = time.monotonic()
+        elif time.monotonic() - self._cancel_asked > self._pace.cancel_patience:
+            raise CancelUnconfirmed(self._job.url, self._pace.cancel_patience)
+        else:
+            return
+        try:
+            self._job.cancel()
+        except SiteError as error:
+            # the next state tells whether it took effect, or the job had ended before
+            self._feedback.message(Message("", Severity.WARNING, error))
+
+    def _state(self) -> JobState | None:
+        """The job now; None where the site does not answer just now."""
+        try:
+            state = self._job.state()
+        except (SiteUnreachable, NotArcGIS) as error:
+            self._bear(error)
+            return None
+        except (SignInNeeded, SignInFailed, NotAllowed) as error:
+            raise JobLost(self._job.url, error) from error
+        except SiteRefused as error:
+            if not (is_busy(error) or error.code == _SERVER_ERROR):
+                # the site knows no such job any more
+                raise JobFailed(self._job.url, error.message or str(error.code)) from error
+            self._bear(error)
+            return None
+        self._last_answer, self._trouble_told = time.monotonic(), False
+        return state
+
+    def _bear(self, error: SiteError) -> None:
+        """Wait on while patience lasts; told once for each silence."""
+        silent = time.monotonic() - self._last_answer
+        if silent > self._pace.patience:
+            raise JobLost(self._job.url, error, silent) from error
+        if not self._trouble_told:
+            self._feedback.message(Message("", Severity.WARNING, error))
+            self._trouble_told = True
+
+    def _tell(self, state: JobState) -> None:
+        for message in state.messages[self._told :]:
+            self._feedback.message(message)
+        self._told = max(self._told, len(state.messages))
+        percent = 100.0 if state.phase is JobPhase.SUCCEEDED else self._percent_of(state)
+        if percent is not None:
+            self._feedback.progress(percent)
+
+
+def _messages(body: JsonObject) -> tuple[Message, ...]:
+    lines = map(mapping, items(body.get("messages", body.get("message"))))
+    return tuple(
+        Message(
+            text(line.get("description")),
+            _SEVERITIES.get(text(line.get("type")).lower(), Severity.INFO),
+        )
+        for line in lines
+        if text(line.get("description"))
+    )

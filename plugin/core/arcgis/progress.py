@@ -1,0 +1,93 @@
+"""How far a caching job is, from the best source that the site offers.
+
+In order of trust: the job's own percentage; the growth of the tile counts that ReportCacheStatus
+gives; a percentage in the job's messages.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from ..description import LevelStatus
+from ..errors import SiteError
+from ..request import UpdateMode, UpdateRequest
+from .jobs import JobState
+from .status import StatusReporter
+
+TileCounts = Mapping[int, int]
+"""Tiles that exist, by level id."""
+
+ASK_STATUS_EVERY_SECONDS = 2.0
+"""Counting tiles costs the site more than telling a job's state does."""
+
+ALMOST = 99.0
+"""Only the job's own end is 100 %."""
+
+
+def counts_of(status: tuple[LevelStatus, ...]) -> TileCounts:
+    """Tiles that exist, by level id."""
+    return {level.level_id: level.tiles for level in status}
+
+
+class Progress:
+    """Percent done of one `request` that plans `planned` tiles on a cache as full as `before`."""
+
+    def __init__(
+        self,
+        request: UpdateRequest,
+        planned: TileCounts,
+        before: tuple[LevelStatus, ...],
+        reporter: StatusReporter | None,
+    ) -> None:
+        self._request, self._before, self._reporter = request, counts_of(before), reporter
+        self._goal = _expected_change(request, planned, before)
+        self._ask_at = 0.0
+        self._counted: float | None = None
+
+    def percent(self, state: JobState) -> float | None:
+        """Percent done by `state`; None where nothing tells."""
+        if state.percent is not None:
+            return state.percent
+        counted = self._by_counts()
+        return state.percent_in_messages if counted is None else counted
+
+    def _by_counts(self) -> float | None:
+        now = time.monotonic()
+        if self._reporter is None or not self._goal or now < self._ask_at:
+            return self._counted
+        self._ask_at = now + ASK_STATUS_EVERY_SECONDS
+        try:
+            counts = counts_of(self._reporter.read())
+        except SiteError:
+            return self._counted
+        levels = [level.id for level in self._request.levels]
+        change = sum(abs(counts.get(key, self._before[key]) - self._before[key]) for key in levels)
+        self._counted = min(100.0 * change / self._goal, ALMOST)
+        return self._counted
+
+
+def _expected_change(
+    request: UpdateRequest, planned: TileCounts, before: tuple[LevelStatus, ...]
+) -> int:
+    """By how many tiles the counts should change; 0 where that cannot be known.
+
+    The site counts over the whole cache, not over the area: no more can be made than what the
+    whole level lacks, nor deleted than what it has. Replacing tiles changes no count.
+    """
+    status = {level.level_id: level for level in before}
+    change = 0
+    for level in request.levels:
+        if level.id not in status or level.id not in planned:
+            return 0
+        level_status, tiles = status[level.id], planned[level.id]
+        missing = tiles
+        if level_status.expected is not None:
+            missing = max(level_status.expected - level_status.tiles, 0)
+        if request.mode is UpdateMode.DELETE:
+            change += min(tiles, level_status.tiles)
+        elif request.mode is UpdateMode.RECREATE_EMPTY or level_status.tiles == 0:
+            change += min(tiles, missing)
+        else:
+            return 0
+    return change

@@ -1,0 +1,82 @@
+"""A stand-alone server's token service: user name and password in, token out.
+
+Source: Esri REST reference, "Generate token" (server); the token is bound to a referer, as Esri's
+own client binds it, because a server behind a proxy does not see our address.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import SignInFailed, SignInNeeded, SignInProblem, SiteRefused
+from .address import origin_of
+from .credentials import Credentials, Token
+from .esri_json import mapping, number, text
+
+LIFETIME_MINUTES = 60
+_GENERATE = "generateToken"
+
+Send = Callable[[str, str, Mapping[str, str]], "dict[str, Any]"]
+"""Sends (method, URL, fields) without a token and gives the JSON object."""
+
+
+def request_token(site_url: str, credentials: Credentials, send: Send) -> Token:
+    """A new token of the site at `site_url`. Raises SignInFailed, SiteUnreachable, NotArcGIS."""
+    url = _token_service(site_url, send)
+    referer = site_url
+    form = {
+        "username": credentials.username,
+        "password": credentials.password,
+        "client": "referer",
+        "referer": referer,
+        "expiration": str(LIFETIME_MINUTES),
+    }
+    try:
+        answer = send("POST", url, form)
+    except SiteRefused as error:
+        detail = " ".join(error.details) or error.message
+        raise SignInFailed(site_url, SignInProblem.REFUSED, detail) from None
+    value = text(answer.get("token"))
+    if not value:
+        raise SignInFailed(site_url, SignInProblem.NO_SERVICE)
+    return Token(value, time.monotonic() + _seconds_left(answer), referer)
+
+
+def _token_service(site_url: str, send: Send) -> str:
+    """Where the site at `site_url` gives tokens, by its own word, else by custom."""
+    try:
+        info = mapping(send("GET", f"{site_url}/rest/info", {}).get("authInfo"))
+    except SignInNeeded:
+        raise SignInFailed(site_url, SignInProblem.WEB_SERVER) from None
+    except SiteRefused:
+        # before 10.1 there is no rest/info
+        return f"{site_url}/tokens/{_GENERATE}"
+    url = text(info.get("tokenServicesUrl") or info.get("tokenServiceUrl"))
+    if not url:
+        raise SignInFailed(site_url, SignInProblem.NO_SERVICE)
+    _check_target(site_url, url)
+    trimmed = url.rstrip("/")
+    return f"{trimmed}/{_GENERATE}" if trimmed.lower().endswith("/tokens") else trimmed
+
+
+def _check_target(site_url: str, url: str) -> None:
+    """A password goes to the site's own host only, and never from https down to http."""
+    scheme, host, _ = origin_of(url)
+    site_scheme, site_host, _ = origin_of(site_url)
+    if host != site_host:
+        raise SignInFailed(site_url, SignInProblem.OTHER_HOST, host)
+    if site_scheme == "https" and scheme != "https":
+        raise SignInFailed(site_url, SignInProblem.NOT_ENCRYPTED)
+
+
+def _seconds_left(answer: Mapping[str, Any]) -> float:
+    """How long the token lives, as far as two clocks that differ can tell."""
+    expires = number(answer.get("expires"))
+    asked = LIFETIME_MINUTES * 60.0
+    if expires is None:
+        return asked
+    left = expires / 1000 - time.time()
+    # a server's clock far behind ours would have us renew at every request
+    return min(left, asked) if left > 0 else asked
