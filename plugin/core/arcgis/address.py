@@ -55,7 +55,7 @@ def service_of(address: str) -> ServiceAddress:
 
 
 def site_of(address: str) -> str:
-    """All before `/rest/services` of a site's, folder's or service's address. Raises AddressError."""
+    """All before `/rest/services` in `address`, of a site or below it. Raises AddressError."""
     origin, path = _origin_and_path(address)
     at = path.lower().find(_SERVICES)
     if at < 0:

@@ -12,10 +12,15 @@ RENEW_BEFORE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Credentials:
-    """User name and password, for a site's own token service."""
+    """User name and password, for a site's own token service, or for that of its portal.
+
+    `portal_url`: the portal that the person says the site belongs to; "" for none. Only then may
+    the password go to the portal's host.
+    """
 
     username: str
     password: str = field(repr=False)
+    portal_url: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,16 @@
-"""A stand-alone server's token service: user name and password in, token out.
+"""Token services: user name and password in, token out.
 
-Source: Esri REST reference, "Generate token" (server); the token is bound to a referer, as Esri's
-own client binds it, because a server behind a proxy does not see our address.
+Source: Esri REST reference, "Generate token" (server, and portal); the token is bound to a referer,
+as Esri's own client binds it, because a server behind a proxy does not see our address. A site that
+belongs to a portal names the portal's token service; the portal's token is then exchanged there for
+one of the site.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import SignInFailed, SignInNeeded, SignInProblem, SiteRefused
@@ -24,7 +27,8 @@ Send = Callable[[str, str, Mapping[str, str]], "dict[str, Any]"]
 
 def request_token(site_url: str, credentials: Credentials, send: Send) -> Token:
     """A new token of the site at `site_url`. Raises SignInFailed, SiteUnreachable, NotArcGIS."""
-    url = _token_service(site_url, send)
+    service = _token_service(site_url, send)
+    _check_target(site_url, credentials.portal_url, service.url)
     referer = site_url
     form = {
         "username": credentials.username,
@@ -33,6 +37,28 @@ def request_token(site_url: str, credentials: Credentials, send: Send) -> Token:
         "referer": referer,
         "expiration": str(LIFETIME_MINUTES),
     }
+    token = _generate(site_url, service.url, form, send)
+    if not service.is_portal:
+        return token
+    exchange = {
+        "token": token.value,
+        "serverUrl": site_url,
+        "client": "referer",
+        "referer": referer,
+        "expiration": str(LIFETIME_MINUTES),
+    }
+    return _generate(site_url, service.url, exchange, send)
+
+
+@dataclass(frozen=True)
+class _TokenService:
+    """Where tokens are given; `is_portal` where that is the portal that the site belongs to."""
+
+    url: str
+    is_portal: bool = False
+
+
+def _generate(site_url: str, url: str, form: Mapping[str, str], send: Send) -> Token:
     try:
         answer = send("POST", url, form)
     except SiteRefused as error:
@@ -41,31 +67,32 @@ def request_token(site_url: str, credentials: Credentials, send: Send) -> Token:
     value = text(answer.get("token"))
     if not value:
         raise SignInFailed(site_url, SignInProblem.NO_SERVICE)
-    return Token(value, time.monotonic() + _seconds_left(answer), referer)
+    return Token(value, time.monotonic() + _seconds_left(answer), form["referer"])
 
 
-def _token_service(site_url: str, send: Send) -> str:
+def _token_service(site_url: str, send: Send) -> _TokenService:
     """Where the site at `site_url` gives tokens, by its own word, else by custom."""
     try:
-        info = mapping(send("GET", f"{site_url}/rest/info", {}).get("authInfo"))
+        body = send("GET", f"{site_url}/rest/info", {})
     except SignInNeeded:
         raise SignInFailed(site_url, SignInProblem.WEB_SERVER) from None
     except SiteRefused:
         # before 10.1 there is no rest/info
-        return f"{site_url}/tokens/{_GENERATE}"
-    url = text(info.get("tokenServicesUrl") or info.get("tokenServiceUrl"))
+        return _TokenService(f"{site_url}/tokens/{_GENERATE}")
+    info = mapping(body.get("authInfo"))
+    url = text(info.get("tokenServicesUrl") or info.get("tokenServiceUrl")).rstrip("/")
     if not url:
         raise SignInFailed(site_url, SignInProblem.NO_SERVICE)
-    _check_target(site_url, url)
-    trimmed = url.rstrip("/")
-    return f"{trimmed}/{_GENERATE}" if trimmed.lower().endswith("/tokens") else trimmed
+    if url.lower().endswith("/tokens"):
+        url = f"{url}/{_GENERATE}"
+    return _TokenService(url, is_portal=bool(text(body.get("owningSystemUrl"))))
 
 
-def _check_target(site_url: str, url: str) -> None:
-    """A password goes to the site's own host only, and never from https down to http."""
+def _check_target(site_url: str, portal_url: str, url: str) -> None:
+    """A password goes to the site's own host or the portal's, and never from https down to http."""
     scheme, host, _ = origin_of(url)
     site_scheme, site_host, _ = origin_of(site_url)
-    if host != site_host:
+    if host != site_host and host != origin_of(portal_url)[1]:
         raise SignInFailed(site_url, SignInProblem.OTHER_HOST, host)
     if site_scheme == "https" and scheme != "https":
         raise SignInFailed(site_url, SignInProblem.NOT_ENCRYPTED)

@@ -1,0 +1,30 @@
+"""The Processing provider `tilecache`."""
+
+from __future__ import annotations
+
+from qgis.core import QgsProcessingProvider
+from qgis.PyQt.QtGui import QIcon
+
+from .manage_tiles import ManageTiles
+
+
+class TileCacheProvider(QgsProcessingProvider):
+    """All algorithms of Tile Cache Manager."""
+
+    def __init__(self, icon: QIcon) -> None:
+        super().__init__()
+        self._icon = icon
+
+    # QgsProcessingProvider interface
+
+    def id(self) -> str:
+        return "tilecache"
+
+    def name(self) -> str:
+        return "Tile Cache Manager"
+
+    def icon(self) -> QIcon:
+        return self._icon
+
+    def loadAlgorithms(self) -> None:
+        self.addAlgorithm(ManageTiles())

@@ -1,0 +1,80 @@
+"""Makes, registers and unregisters what QGIS should know of the plugin. No logic.
+
+`unload` mirrors `initGui` line for line.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qgis.core import QgsApplication, QgsProject
+from qgis.PyQt.QtCore import QCoreApplication
+from qgis.PyQt.QtGui import QIcon
+from qgis.PyQt.QtWidgets import QAction
+
+from ..ui.update_dialog import UpdateDialog
+from .processing.provider import TileCacheProvider
+
+MENU = "&Tile Cache Manager"
+ICON = Path(__file__).parents[1] / "resources" / "icons" / "tile_cache_manager.svg"
+
+
+class TileCacheManagerPlugin:
+    """The plugin, as the QGIS window `iface` knows it."""
+
+    def __init__(self, iface: Any) -> None:
+        self.iface = iface
+        self.action: QAction | None = None
+        self.dialog: UpdateDialog | None = None
+        self.provider: TileCacheProvider | None = None
+
+    # QGIS plugin interface
+
+    def initProcessing(self) -> None:
+        """Also called alone, by qgis_process."""
+        self.provider = TileCacheProvider(QIcon(str(ICON)))
+        QgsApplication.processingRegistry().addProvider(self.provider)
+
+    def initGui(self) -> None:
+        self.initProcessing()
+        self.action = QAction(QIcon(str(ICON)), _tr("Manage Cache Tiles…"), self.iface.mainWindow())
+        self.action.setObjectName("tile_cache_manager_update")
+        self.action.setToolTip(_tr("Recreate or delete the tiles of a web tile cache in an area"))
+        self.action.triggered.connect(self.open_dialog)
+        self.iface.addPluginToWebMenu(MENU, self.action)
+        self.iface.addWebToolBarIcon(self.action)
+
+    def unload(self) -> None:
+        if self.dialog is not None:
+            self.dialog.unload()
+            self.dialog.deleteLater()
+            self.dialog = None
+        if self.action is not None:
+            self.iface.removeWebToolBarIcon(self.action)
+            self.iface.removePluginWebMenu(MENU, self.action)
+            self.action.deleteLater()
+            self.action = None
+        if self.provider is not None:
+            QgsApplication.processingRegistry().removeProvider(self.provider)
+            self.provider = None
+
+    # own
+
+    def open_dialog(self) -> None:
+        """Show the dialog, made at first use."""
+        if self.dialog is None:
+            self.dialog = UpdateDialog(
+                self.iface.mapCanvas(),
+                QgsProject.instance(),
+                self.iface.messageBar(),
+                self.iface.activeLayer,
+                self.iface.mainWindow(),
+            )
+        self.dialog.show()
+        self.dialog.raise_()
+        self.dialog.activateWindow()
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("TileCacheManagerPlugin", text)
