@@ -1,7 +1,7 @@
 """Coverage: which tiles of a level an area touches, exactly, and how many, without listing them.
 
-A tile is covered where its interior meets the area's interior; what reaches less than `tiling.SNAP`
-of a tile beyond a tile's edge does not count. All coordinates are in the scheme's CRS.
+A tile is covered where its interior meets the area's interior. What reaches beyond a tile's edge
+only within rounding (`tiling.snapped`) does not count. All coordinates are in the scheme's CRS.
 
 How: in units of tiles, a row's covered tiles are those that the area's outline passes through, and
 those between, whose centres lie inside by the even-odd rule. A tile that the outline does not
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from .tiling import SNAP, Extent, Level, TileRange, TilingScheme
+from .tiling import Extent, Level, TileRange, TilingScheme, snapped
 
 Area = Union[BaseGeometry, Extent]
 Floats = NDArray[np.float64]
@@ -219,7 +219,7 @@ def _in_tiles(scheme: TilingScheme, level: Level, edges: Floats) -> _Outline:
     """Those of `edges` (x0, y0, x1, y1) that can matter to the tiles of `level`, in tile units."""
     width, height = scheme.tile_size(level)
     xs, ys = edges[:, 0::2], edges[:, 1::2]
-    u, v = _snap((xs - scheme.origin_x) / width), _snap((scheme.origin_y - ys) / height)
+    u, v = snapped((xs - scheme.origin_x) / width), snapped((scheme.origin_y - ys) / height)
     down = v[:, 0] <= v[:, 1]
     u0, v0 = np.where(down, u[:, 0], u[:, 1]), np.where(down, v[:, 0], v[:, 1])
     u1, v1 = np.where(down, u[:, 1], u[:, 0]), np.where(down, v[:, 1], v[:, 0])
@@ -229,12 +229,6 @@ def _in_tiles(scheme: TilingScheme, level: Level, edges: Floats) -> _Outline:
     kept = np.flatnonzero(first_rows <= last_rows)
     kept = kept[np.argsort(first_rows[kept], kind="stable")]
     return _Outline(u0[kept], v0[kept], u1[kept], v1[kept], first_rows[kept], last_rows[kept])
-
-
-def _snap(values: Floats) -> Floats:
-    """`values`, whole where they are within SNAP of a whole number."""
-    nearest = np.rint(values)
-    return np.where(np.abs(values - nearest) <= SNAP, nearest, values)
 
 
 def _row_blocks(outline: _Outline, pieces: int, max_rows: int) -> Iterator[tuple[int, int]]:
@@ -271,7 +265,8 @@ def _runs_of_rows(outline: _Outline, edges: Whole, start: int, end: int, width: 
     lengths = np.minimum(outline.last_rows[edges], end - 1) - first + 1
     edges = np.repeat(edges, lengths)
     ends = np.cumsum(lengths)
-    rows = np.repeat(first - ends + lengths, lengths) + np.arange(ends[-1], dtype=np.int64)
+    rows: Whole = np.arange(ends[-1], dtype=np.int64)
+    rows += np.repeat(first - ends + lengths, lengths)
 
     cut_first, cut_last = _outline_tiles(outline, edges, rows)
     in_rows, in_first, in_last = _inner_tiles(outline, edges, rows)
@@ -292,7 +287,7 @@ def _outline_tiles(outline: _Outline, edges: Whole, rows: Whole) -> tuple[Whole,
     lower = outline.at(edges, np.minimum(outline.v1[edges], rows + 1))
     level = outline.v0[edges] == outline.v1[edges]
     lower = np.where(level, outline.u1[edges], lower)
-    left, right = _snap(np.minimum(upper, lower)), _snap(np.maximum(upper, lower))
+    left, right = snapped(np.minimum(upper, lower)), snapped(np.maximum(upper, lower))
     return np.floor(left).astype(np.int64), np.ceil(right).astype(np.int64) - 1
 
 

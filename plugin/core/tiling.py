@@ -11,6 +11,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .errors import UnknownScale
 
 BUNDLE_TILES = 128
@@ -26,6 +29,16 @@ SNAP = 1e-6
 
 A 256-pixel tile's millionth is far below anything drawn, and well above the rounding error of a
 double at level 30 of a world-wide scheme."""
+
+PUBLISHED_ROUNDING = 4e-10
+"""Relative error of the resolutions that services publish, added to SNAP for tiles far out.
+
+Esri's own Web Mercator level 19 is published everywhere as 0.298582141647617, which is 3.06e-10
+short of level 0 divided by 2^19: by it the world's far edge lies 0.00016 tiles within column
+524288, which no cache has, and at level 23 it is 0.0026 tiles."""
+
+LARGEST_SNAP = 1 / 256
+"""What SNAP and PUBLISHED_ROUNDING together never exceed: a pixel of a 256-pixel tile."""
 
 WEB_MERCATOR_WKIDS = frozenset({3857, 3785, 102100, 102113, 900913})
 WEB_MERCATOR_HALF = 20037508.342789244
@@ -162,7 +175,7 @@ class TilingScheme:
         return Extent(xmin, ymax - height, xmin + width, ymax)
 
     def tiles_of_extent(self, level: Level, extent: Extent) -> TileRange | None:
-        """Tiles of `level` with more than SNAP of a tile in `extent`; None where there are none."""
+        """Tiles of `level` that `extent`, its edges `snapped`, reaches into. None: no tiles."""
         width, height = self.tile_size(level)
         cols = _span((extent.xmin - self.origin_x) / width, (extent.xmax - self.origin_x) / width)
         rows = _span((self.origin_y - extent.ymax) / height, (self.origin_y - extent.ymin) / height)
@@ -176,8 +189,18 @@ def bundle_of(row: int, col: int) -> tuple[int, int]:
     return row - row % BUNDLE_TILES, col - col % BUNDLE_TILES
 
 
+def snapped(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`values`, in tiles from the origin, made whole where they lie on a tile's edge.
+
+    They do within SNAP of it and PUBLISHED_ROUNDING of the way from the origin.
+    """
+    nearest = np.rint(values)
+    distance = np.minimum(SNAP + PUBLISHED_ROUNDING * np.abs(values), LARGEST_SNAP)
+    return np.where(np.abs(values - nearest) <= distance, nearest, values)
+
+
 def _span(start: float, end: float) -> tuple[int, int] | None:
-    """Numbers of the cells, from 0 up, that [start, end] overlaps by more than SNAP."""
-    first = max(0, math.floor(start + SNAP))
-    last = math.ceil(end - SNAP) - 1
+    """Numbers of the cells, from 0 up, that [start, end] reaches into once its ends are snapped."""
+    start, end = snapped(np.array([start, end])).tolist()
+    first, last = max(0, math.floor(start)), math.ceil(end) - 1
     return (first, last) if first <= last else None

@@ -1,0 +1,94 @@
+"""What may be asked of a cache, and how its answer adds up."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from tile_cache_manager.plugin.core.errors import BadInstances, NoLevels
+from tile_cache_manager.plugin.core.request import (
+    SITE_DECIDES,
+    Feedback,
+    LevelReport,
+    Message,
+    Outcome,
+    Severity,
+    UpdateMode,
+    UpdateReport,
+    UpdateRequest,
+)
+from tile_cache_manager.plugin.core.tiling import Level
+
+COARSE, FINE = Level(0, 100.0, 400000.0), Level(1, 50.0, 200000.0)
+
+
+def test_modes_are_called_as_arcgis_calls_them():
+    # Manage Map Server Cache Tiles, parameter update_mode (Esri's tool reference)
+    assert {mode.value for mode in UpdateMode} == {
+        "RECREATE_EMPTY_TILES",
+        "RECREATE_ALL_TILES",
+        "DELETE_TILES",
+    }
+
+
+def test_a_request_asks_for_the_whole_cache_unless_told_otherwise():
+    request = UpdateRequest((COARSE, FINE), UpdateMode.RECREATE_ALL)
+    assert (request.area, request.extent) == (None, None)
+    assert request.instances == SITE_DECIDES == -1
+    assert request.wait
+
+
+def test_a_request_needs_a_level():
+    with pytest.raises(NoLevels):
+        UpdateRequest((), UpdateMode.DELETE)
+
+
+@pytest.mark.parametrize("instances", [-1, 1, 2, 64])
+def test_numbers_of_instances_that_can_be_asked_for(instances):
+    request = UpdateRequest((COARSE,), UpdateMode.RECREATE_ALL, instances=instances)
+    assert request.instances == instances
+
+
+@pytest.mark.parametrize("instances", [0, -2, -100])
+def test_numbers_of_instances_that_cannot_be_asked_for(instances):
+    with pytest.raises(BadInstances) as caught:
+        UpdateRequest((COARSE,), UpdateMode.RECREATE_ALL, instances=instances)
+    assert caught.value.instances == instances
+
+
+def test_a_request_does_not_change():
+    request = UpdateRequest((COARSE,), UpdateMode.DELETE)
+    with pytest.raises(FrozenInstanceError):
+        request.wait = False
+
+
+def test_feedback_may_be_left_out():
+    feedback = Feedback()
+    feedback.progress(50.0)
+    feedback.message(Message("half way"))
+    assert feedback.cancelled() is False
+    assert Message("half way").severity is Severity.INFO
+
+
+def report(*levels: LevelReport) -> UpdateReport:
+    return UpdateReport(Outcome.DONE, UpdateMode.RECREATE_ALL, levels, "https://example.com/m")
+
+
+def test_a_total_may_be_larger_than_32_bits():
+    levels = LevelReport(COARSE, 2**37), LevelReport(FINE, 2**38)
+    assert report(*levels).total("planned") == 2**37 + 2**38
+    assert report().total("planned") == 0
+
+
+@pytest.mark.parametrize("what", ["made", "replaced", "deleted", "skipped", "failed"])
+@pytest.mark.parametrize(
+    ("coarse", "fine", "total"), [(3, 4, 7), (0, 0, 0), (3, None, None), (None, None, None)]
+)
+def test_a_total_is_unknown_where_a_level_is(what, coarse, fine, total):
+    levels = LevelReport(COARSE, 9, **{what: coarse}), LevelReport(FINE, 9, **{what: fine})
+    assert report(*levels).total(what) == total
+
+
+def test_what_a_site_does_not_tell_is_unknown_rather_than_nothing():
+    assert report(LevelReport(COARSE, 9, made=9)).total("failed") is None
