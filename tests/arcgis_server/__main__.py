@@ -1,0 +1,85 @@
+"""Runs the stand-in sites: ``python -m arcgis_server --folder DIR``.
+
+Prints one JSON line with the address when it is ready. It ends on SIGTERM, or when its standard
+input closes, so that it never outlives the test that started it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from .app import Sites, make_app
+from .drawing import Painter, PlainPainter
+
+
+class _Handler(WSGIRequestHandler):
+    """Keeps connections open between requests, and leaves the log to the application."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log(self, type: str, message: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def main() -> None:
+    options = _options()
+    sites = Sites(options.folder.resolve(), _painter(options.drawing), options.tiles_per_second)
+    server = make_server(
+        "127.0.0.1", options.port, make_app(sites), threaded=True, request_handler=_Handler
+    )
+    _end_on_signal(server)
+    if not options.stay:
+        _end_with_standard_input(server)
+    print(json.dumps({"url": f"http://127.0.0.1:{server.server_port}"}), flush=True)
+    try:
+        server.serve_forever()
+    finally:
+        server.server_close()
+        sites.close()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="arcgis_server", description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="caches and log go here")
+    parser.add_argument("--port", type=int, default=0, help="0: any free port")
+    parser.add_argument("--tiles-per-second", type=float, help="slows the caching jobs down")
+    parser.add_argument("--drawing", choices=("qgis", "plain"), default="qgis")
+    parser.add_argument("--stay", action="store_true", help="do not end with standard input")
+    return parser.parse_args()
+
+
+def _painter(drawing: str) -> Painter:
+    if drawing == "plain":
+        return PlainPainter()
+    from .drawing_qgis import QgisPainter
+
+    return QgisPainter()
+
+
+def _end_on_signal(server: BaseWSGIServer) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
+        # shutdown waits for the serving loop, which runs in this thread: another has to ask.
+        threading.Thread(target=server.shutdown, daemon=True).start()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+
+
+def _end_with_standard_input(server: BaseWSGIServer) -> None:
+    def watch() -> None:
+        sys.stdin.buffer.read()
+        server.shutdown()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()

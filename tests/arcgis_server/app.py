@@ -1,0 +1,100 @@
+"""The web application: all sites, each below its context path, and their control."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from urllib.parse import unquote
+
+from flask import Flask, Response, request
+
+from . import control, resources
+from .answers import EsriError, answer, page
+from .drawing import Painter
+from .handle import CONTROL_PATH
+from .profiles import SITES
+from .state import SiteState
+
+_METHODS = ["GET", "POST"]
+
+
+class Sites:
+    """The sites of one process and the log of the requests to them."""
+
+    def __init__(self, folder: Path, painter: Painter, tiles_per_second: float | None) -> None:
+        self._lock = threading.Lock()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._log = (folder / "requests.log").open("a", encoding="utf-8")
+        self._painter = painter
+        self.states = {
+            site.key: SiteState(site, folder / site.key, painter, tiles_per_second)
+            for site in SITES
+        }
+
+    def respond(self, key: str, path: str) -> Response:
+        """Answer a request to a site."""
+        state = self.states[key]
+        self._note(state)
+        faulty = state.faults.strike(request.path)
+        if faulty is not None:
+            return faulty
+        try:
+            return resources.respond(state, path)
+        except EsriError as error:
+            return _error_answer(state, error)
+
+    def control(self, key: str, action: str) -> Response:
+        """Do a control action; 404 and 400 say what was wrong with it."""
+        if key not in self.states:
+            return Response(f"no site {key}", 404)
+        try:
+            values = control.act(self.states[key], action, request.get_json(silent=True) or {})
+        except control.UnknownAction:
+            return Response(f"no action {action}", 404)
+        except (KeyError, TypeError, ValueError) as error:
+            return Response(f"{type(error).__name__}: {error}", 400)
+        return Response(json.dumps(values), content_type="application/json")
+
+    def close(self) -> None:
+        for state in self.states.values():
+            state.close()
+        self._painter.close()
+        self._log.close()
+
+    def _note(self, state: SiteState) -> None:
+        """Log method, path and the names of what was sent: values may be secret."""
+        names = sorted({*request.args.keys(), *request.form.keys()})
+        with self._lock:
+            self._log.write(f"{request.method} {request.path} {','.join(names)}\n")
+            self._log.flush()
+        with state.lock:
+            state.requests[request.path] += 1
+
+
+def make_app(sites: Sites) -> Flask:
+    """Return the application that serves these sites."""
+    app = Flask(__name__, static_folder=None)
+
+    def of_site(key: str, path: str = "") -> Response:
+        return sites.respond(key, unquote(path))
+
+    for key, state in sites.states.items():
+        context = state.profile.context
+        for rule in (context, f"{context}/", f"{context}/<path:path>"):
+            app.add_url_rule(
+                rule, f"{key} {rule}", of_site, defaults={"key": key}, methods=_METHODS
+            )
+
+    app.add_url_rule(f"{CONTROL_PATH}/<key>/<action>", "control", sites.control, methods=["POST"])
+    return app
+
+
+def _error_answer(state: SiteState, error: EsriError) -> Response:
+    if request.values.get("f", "html").lower() in {"json", "pjson", "image"}:
+        if request.values.get("f") == "image":
+            body = json.dumps(error.as_json())
+            return Response(body, error.status, content_type="application/json")
+        return answer(state.profile, error.as_json(), "Error", error.status)
+    lines = [f"Error: {error.message}", f"Code: {error.code}", *error.details]
+    return page("Error", "\n".join(lines), error.status)

@@ -1,0 +1,166 @@
+"""``/__control/<site>/<action>``: what tests and the demo may change and look at.
+
+Every action takes a JSON object and answers one; ``handle.RunningSite`` words them in Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .bundles import read_cache
+from .faults import Fault
+from .job_plan import service_named
+from .profiles import TILES_TASK
+from .state import SiteState
+
+Values = dict[str, Any]
+
+
+class UnknownAction(LookupError):
+    """There is no such action."""
+
+
+def act(state: SiteState, action: str, values: Values) -> Values:
+    """Do what is asked for and return what there is to tell.
+
+    Raises:
+        UnknownAction: no such action.
+        KeyError, ValueError: a value is missing or wrong.
+    """
+    if action not in _ACTIONS:
+        raise UnknownAction(action)
+    return _ACTIONS[action](state, values) or {}
+
+
+def _reset(state: SiteState, values: Values) -> None:
+    state.reset()
+
+
+def _revision(state: SiteState, values: Values) -> None:
+    state.revision = int(values["revision"])
+
+
+def _speed(state: SiteState, values: Values) -> None:
+    rate = values["tiles_per_second"]
+    state.tiles_per_second = None if rate is None else float(rate)
+
+
+def _pause_after(state: SiteState, values: Values) -> None:
+    state.jobs.pause_after(int(values["tiles"]))
+
+
+def _release(state: SiteState, values: Values) -> None:
+    state.jobs.release()
+
+
+def _fail_next(state: SiteState, values: Values) -> None:
+    state.jobs.fail_next(str(values["message"]), int(values.get("after", 0)))
+
+
+def _expire_tokens(state: SiteState, values: Values) -> None:
+    state.tokens.expire_all()
+
+
+def _token_lifetime(state: SiteState, values: Values) -> None:
+    state.tokens.lifetime = float(values["seconds"])
+
+
+def _fault(state: SiteState, values: Values) -> None:
+    state.faults.add(
+        Fault(
+            pattern=str(values["pattern"]),
+            count=int(values.get("count", 1)),
+            kind=str(values["kind"]),
+            code=int(values.get("code", 500)),
+            message=str(values.get("message", "Error performing operation")),
+        )
+    )
+
+
+def _clear_faults(state: SiteState, values: Values) -> None:
+    state.faults.clear()
+
+
+def _fill(state: SiteState, values: Values) -> Values:
+    """Run a caching job to its end, as a publisher at the server might."""
+    service = service_named(state, str(values["service"]))
+    if service is None or service.scheme is None:
+        raise ValueError(f"no cached service {values['service']}")
+    lods = [service.scheme.lod(int(level)) for level in values["levels"]]
+    form = {
+        "service_url": service.task_name,
+        "levels": ";".join(repr(lod.scale) for lod in lods if lod is not None),
+        "thread_count": "-1",
+        "update_mode": str(values.get("mode", "RECREATE_ALL_TILES")),
+        "constraining_extent": str(values.get("extent", "DEFAULT")),
+        "area_of_interest": str(values.get("area", "")),
+    }
+    job = state.jobs.submit(TILES_TASK, form)
+    job.join()
+    return {
+        "jobStatus": job.status,
+        "created": job.created,
+        "replaced": job.replaced,
+        "deleted": job.deleted,
+        "messages": [message["description"] for message in job.messages],
+    }
+
+
+def _jobs(state: SiteState, values: Values) -> Values:
+    return {
+        "jobs": [
+            {
+                "jobId": job.job_id,
+                "jobStatus": job.status,
+                "paused": job.paused,
+                "done": job.done,
+                "total": job.total,
+            }
+            for job in state.jobs.all()
+        ]
+    }
+
+
+def _submissions(state: SiteState, values: Values) -> Values:
+    with state.lock:
+        return {"submissions": list(state.submissions)}
+
+
+def _requests(state: SiteState, values: Values) -> Values:
+    with state.lock:
+        return {"requests": dict(state.requests)}
+
+
+def _cache(state: SiteState, values: Values) -> Values:
+    service = service_named(state, str(values["service"]))
+    if service is None:
+        raise ValueError(f"no service {values['service']}")
+    return {
+        "levels": {
+            str(level): [
+                [row, col, stored.size, stored.offset, stored.sha1]
+                for (row, col), stored in sorted(tiles.items())
+            ]
+            for level, tiles in read_cache(state.cache_folder(service)).items()
+        }
+    }
+
+
+_ACTIONS: dict[str, Callable[[SiteState, Values], Values | None]] = {
+    "reset": _reset,
+    "revision": _revision,
+    "speed": _speed,
+    "pause_after": _pause_after,
+    "release": _release,
+    "fail_next": _fail_next,
+    "expire_tokens": _expire_tokens,
+    "token_lifetime": _token_lifetime,
+    "fault": _fault,
+    "clear_faults": _clear_faults,
+    "fill": _fill,
+    "jobs": _jobs,
+    "submissions": _submissions,
+    "requests": _requests,
+    "cache": _cache,
+}

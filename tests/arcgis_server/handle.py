@@ -1,0 +1,234 @@
+"""Starts the stand-in sites for a test or the demo, and words their control in Python.
+
+Only the standard library is needed here, so the handle can be used inside QGIS.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .bundles import StoredTile, read_cache
+
+CONTROL_PATH = "/__control"
+CONTEXTS = {
+    "classic": "/arcgis",
+    "old": "/ArcGIS",
+    "hosted": "/hosted",
+    "gaps": "/gaps",
+    "wkt": "/wkt",
+    "othernames": "/server",
+    "secured": "/secured",
+}
+_START_SECONDS = 30.0
+_PACKAGE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user that every site with security knows. These are test words, no secrets."""
+
+    name: str
+    password: str
+
+
+PUBLISHER = Account("publisher", "publish-the-map")
+"""May read everything and manage caches."""
+VIEWER = Account("viewer", "read-the-map")
+"""May read; the System folder answers 403."""
+ACCOUNTS = {account.name: account.password for account in (PUBLISHER, VIEWER)}
+
+
+class ControlFailed(RuntimeError):
+    """The sites did not start, or refused a control action; the text says why."""
+
+
+class RunningSite:
+    """The running sites. ``site`` is everywhere one of the keys of ``CONTEXTS``."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.folder = folder
+
+    def site_url(self, site: str) -> str:
+        """Return the address of a site with its context path: ``http://host/arcgis``."""
+        return f"{self.url}{CONTEXTS[site]}"
+
+    def services_url(self, site: str) -> str:
+        """Return the address of the catalogue."""
+        return f"{self.site_url(site)}/rest/services"
+
+    def service_url(self, site: str, name: str, kind: str = "MapServer") -> str:
+        """Return the address of a service; ``name`` holds the folder where there is one."""
+        return f"{self.services_url(site)}/{name}/{kind}"
+
+    def cache_folder(self, site: str, name: str) -> Path:
+        """Return where the cache of a service lies on disk."""
+        return self.folder / site / name
+
+    def read_cache(self, site: str, name: str) -> dict[int, dict[tuple[int, int], StoredTile]]:
+        """Return the tiles of a service by level and (row, column), from its bundles."""
+        return read_cache(self.cache_folder(site, name))
+
+    def control(self, site: str, action: str, **values: Any) -> dict[str, Any]:
+        """Do one of the actions of ``control.py``.
+
+        Raises:
+            ControlFailed: the action is unknown or a value is wrong.
+        """
+        request = urllib.request.Request(
+            f"{self.url}{CONTROL_PATH}/{site}/{action}",
+            data=json.dumps(values).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request) as response:
+                answer: dict[str, Any] = json.load(response)
+        except urllib.error.HTTPError as error:
+            raise ControlFailed(f"{action}: {error.read().decode()}") from error
+        return answer
+
+    def reset(self, *sites: str) -> None:
+        """Empty caches, forget jobs, tokens, faults and settings of these sites, or of all."""
+        for site in sites or CONTEXTS:
+            self.control(site, "reset")
+
+    def set_revision(self, site: str, revision: int) -> None:
+        """Change the data of the maps: tiles drawn from now on look different."""
+        self.control(site, "revision", revision=revision)
+
+    def set_speed(self, site: str, tiles_per_second: float | None) -> None:
+        """Slow the jobs of a site down; None lets them run."""
+        self.control(site, "speed", tiles_per_second=tiles_per_second)
+
+    def pause_after(self, site: str, tiles: int) -> None:
+        """Let every job of the site stand still after this many tiles, until ``release``.
+
+        A job that is cancelled meanwhile ends with exactly these tiles made.
+        """
+        self.control(site, "pause_after", tiles=tiles)
+
+    def release(self, site: str) -> None:
+        """Let paused jobs go on, and pause none any more."""
+        self.control(site, "release")
+
+    def fail_next(self, site: str, message: str, after: int = 0) -> None:
+        """Let the next job fail with a message once it has made ``after`` tiles."""
+        self.control(site, "fail_next", message=message, after=after)
+
+    def expire_tokens(self, site: str) -> None:
+        """Make all tokens issued so far invalid."""
+        self.control(site, "expire_tokens")
+
+    def set_token_lifetime(self, site: str, seconds: float) -> None:
+        """Cap the validity of tokens issued from now on."""
+        self.control(site, "token_lifetime", seconds=seconds)
+
+    def fault(self, site: str, pattern: str, kind: str, count: int = 1, **values: Any) -> None:
+        """Let the next requests whose path matches fail; see ``faults.Fault``."""
+        self.control(site, "fault", pattern=pattern, kind=kind, count=count, **values)
+
+    def clear_faults(self, site: str) -> None:
+        """Take all faults away; requests held in silence are answered."""
+        self.control(site, "clear_faults")
+
+    def fill(self, site: str, service: str, levels: Sequence[int], **values: Any) -> dict[str, Any]:
+        """Make tiles at once, without a client; ``service`` as ``World:MapServer``.
+
+        ``values`` may hold ``mode``, ``extent`` and ``area`` as the caching task takes them.
+        Returns the job's status, counts and messages.
+        """
+        return self.control(site, "fill", service=service, levels=list(levels), **values)
+
+    def jobs(self, site: str) -> list[dict[str, Any]]:
+        """Return jobId, jobStatus, paused, done and total of each job, in order."""
+        return list(self.control(site, "jobs")["jobs"])
+
+    def wait_until_paused(self, site: str, seconds: float = 30.0) -> None:
+        """Return when a job of the site stands still at the mark of ``pause_after``.
+
+        Raises:
+            ControlFailed: none does within the time.
+        """
+        deadline = time.monotonic() + seconds
+        while not any(job["paused"] for job in self.jobs(site)):
+            if time.monotonic() > deadline:
+                raise ControlFailed(f"no job of {site} was paused within {seconds} seconds")
+            time.sleep(0.01)
+
+    def submissions(self, site: str) -> list[dict[str, Any]]:
+        """Return jobId and form (without token) of each submitted job, in order."""
+        return list(self.control(site, "submissions")["submissions"])
+
+    def requests(self, site: str) -> dict[str, int]:
+        """Return how often each path was asked for."""
+        return dict(self.control(site, "requests")["requests"])
+
+
+@contextmanager
+def running_site(
+    folder: Path | str,
+    tiles_per_second: float | None = None,
+    drawing: str = "qgis",
+    python: str = sys.executable,
+) -> Iterator[RunningSite]:
+    """Run all sites in a process of their own, for as long as the block lasts.
+
+    Args:
+        folder: where caches and the request log go; made where it is missing.
+        tiles_per_second: the pace of the jobs at the start; None: as fast as they can.
+        drawing: ``qgis`` or, without need of QGIS, ``plain``.
+        python: an interpreter with Flask and shapely; inside QGIS this one may not be it.
+
+    Raises:
+        ControlFailed: the sites did not start in time.
+    """
+    command = [python, "-m", _PACKAGE.name, "--folder", str(folder), "--drawing", drawing]
+    if tiles_per_second is not None:
+        command += ["--tiles-per-second", str(tiles_per_second)]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={
+            **os.environ,
+            "PATH": f"/usr/bin:/bin:{os.environ.get('PATH', '')}",
+            "PYTHONPATH": str(_PACKAGE.parent),
+            "QT_QPA_PLATFORM": "offscreen",
+        },
+    )
+    try:
+        yield RunningSite(_ready_url(process), Path(folder).resolve())
+    finally:
+        _stop(process)
+
+
+def _ready_url(process: subprocess.Popen[bytes]) -> str:
+    output = process.stdout
+    if output is None:
+        raise ControlFailed("the stand-in site has no output")
+    ready, _, _ = select.select([output], [], [], _START_SECONDS)
+    line = output.readline() if ready else b""
+    if not line:
+        raise ControlFailed(f"the stand-in site did not start (exit code {process.poll()})")
+    return str(json.loads(line)["url"])
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.communicate(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()

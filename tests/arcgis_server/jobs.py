@@ -1,0 +1,260 @@
+"""Caching jobs: threads that really make, replace and delete tiles, and the list of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from .job_plan import JobRefused, LevelWork, Plan, make_plan
+from .tile_maker import TileMaker
+
+if TYPE_CHECKING:
+    from .state import SiteState
+
+_INFORMATIVE = "esriJobMessageTypeInformative"
+_ERROR = "esriJobMessageTypeError"
+_RUNNING = frozenset({"esriJobSubmitted", "esriJobExecuting", "esriJobCancelling"})
+_STEPS_TOLD = 10
+_DONE_WORD = {
+    "RECREATE_EMPTY_TILES": "Created",
+    "RECREATE_ALL_TILES": "Created",
+    "DELETE_TILES": "Deleted",
+}
+
+
+class _Cancelled(Exception):
+    """The job is to stop where it is."""
+
+
+class Job:
+    """One submission of Manage Map Cache Tiles. ``form`` holds canonical names and texts."""
+
+    def __init__(self, state: SiteState, task: str, form: dict[str, str]) -> None:
+        self.job_id = f"j{uuid.uuid4().hex}"
+        self.task = task
+        self.form = form
+        self.service_name = form.get("service_url", "")
+        self.status = "esriJobSubmitted"
+        self.paused = False
+        self.total = 0
+        self.created = self.replaced = self.deleted = 0
+        self._state = state
+        self._messages: list[dict[str, str]] = []
+        self._cancel = threading.Event()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name=self.job_id, daemon=True)
+        self._due = 0.0
+        self._tell("Submitted.")
+
+    @property
+    def done(self) -> int:
+        return self.created + self.replaced + self.deleted
+
+    @property
+    def running(self) -> bool:
+        return self.status in _RUNNING
+
+    @property
+    def percent(self) -> int:
+        return 100 * self.done // self.total if self.total else 0
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        return list(self._messages)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def cancel(self) -> None:
+        """Ask a running job to stop; one that has ended stays as it is."""
+        with self._lock:
+            if not self.running:
+                return
+            self.status = "esriJobCancelling"
+            self._cancel.set()
+        self._state.jobs.wake()
+
+    def _run(self) -> None:
+        started = time.time()
+        with self._lock:
+            if not self._cancel.is_set():
+                self.status = "esriJobExecuting"
+        self._tell(f"Start Time: {_clock(started)}")
+        try:
+            plan = make_plan(self._state, self.form)
+            self.total = plan.total
+            self._gate()
+            for work in plan.levels:
+                self._make_level(plan, work)
+            self._check_failure()
+        except _Cancelled:
+            self._tell(f"Cancelled. {self._account()}")
+            self._end("esriJobCancelled", "Cancel complete.")
+        except Exception as reason:  # a job always ends, and says why it failed
+            self._tell(str(reason), _ERROR)
+            self._tell(f"Failed to execute ({self.task.replace(' ', '')}).", _ERROR)
+            self._end("esriJobFailed", f"Failed at {_clock(time.time())}", _ERROR)
+        else:
+            self._tell(self._account())
+            elapsed = f"(Elapsed Time: {time.time() - started:.2f} seconds)"
+            self._end("esriJobSucceeded", f"Succeeded at {_clock(time.time())} {elapsed}")
+
+    def _end(self, status: str, message: str, kind: str = _INFORMATIVE) -> None:
+        self._tell(message, kind)
+        with self._lock:
+            self.status = status
+
+    def _make_level(self, plan: Plan, work: LevelWork) -> None:
+        verb = "Deleting" if plan.mode == "DELETE_TILES" else "Caching"
+        self._tell(f"{verb} scale 1:{work.lod.scale:.6f}: {len(work.tiles)} tiles.")
+        maker = TileMaker(self._state, plan.service, plan.mode)
+        for tiles in maker.batches(work.tiles):
+            for change in maker.changes(work.lod, tiles):
+                self._gate()
+                self._keep_pace()
+                self._count(plan.mode, change.apply())
+
+    def _count(self, mode: str, replaced: bool) -> None:
+        if mode == "DELETE_TILES":
+            self.deleted += 1
+        elif replaced:
+            self.replaced += 1
+        else:
+            self.created += 1
+        step = max(1, self.total // _STEPS_TOLD)
+        if self.done % step == 0:
+            self._tell_progress(mode)
+
+    def _tell_progress(self, mode: str) -> None:
+        tasks = self._state.profile.tasks
+        if tasks is not None and tasks.percent_in_messages:
+            self._tell(f"Finished {self.percent} percent.")
+        else:
+            self._tell(f"{_DONE_WORD[mode]} {self.done} of {self.total} tiles.")
+
+    def _account(self) -> str:
+        return f"Tiles created: {self.created}, replaced: {self.replaced}, deleted: {self.deleted}."
+
+    def _gate(self) -> None:
+        """Stand still, fail or stop where control or the client wants it, before a tile."""
+        self._check_failure()
+        self._state.jobs.wait_while_paused(self, self._cancel)
+        if self._cancel.is_set():
+            raise _Cancelled
+
+    def _keep_pace(self) -> None:
+        """Wait as long as the site's tiles per second want it."""
+        rate = self._state.tiles_per_second
+        if rate:
+            now = time.monotonic()
+            self._due = max(self._due + 1 / rate, now - 1)
+            if self._cancel.wait(max(0.0, self._due - now)):
+                raise _Cancelled
+
+    def _check_failure(self) -> None:
+        message = self._state.jobs.failure_due(self.done, self.total)
+        if message is not None:
+            raise JobRefused(message)
+
+    def _tell(self, text: str, kind: str = _INFORMATIVE) -> None:
+        self._messages.append({"type": kind, "description": text})
+
+
+class JobBoard:
+    """The jobs of one site and the levers that control pulls."""
+
+    def __init__(self, state: SiteState) -> None:
+        self._state = state
+        self._jobs: dict[str, Job] = {}
+        self._levers = threading.Condition()
+        self._pause_after: int | None = None
+        self._failure: tuple[str, int] | None = None
+
+    def submit(self, task: str, form: dict[str, str]) -> Job:
+        """Start a job and return it."""
+        job = Job(self._state, task, form)
+        self._jobs[job.job_id] = job
+        job.start()
+        return job
+
+    def get(self, job_id: str) -> Job | None:
+        return self._jobs.get(job_id)
+
+    def all(self) -> list[Job]:
+        return list(self._jobs.values())
+
+    def running_on(self, service_name: str) -> list[Job]:
+        return [job for job in self.all() if job.running and job.service_name == service_name]
+
+    def clear(self) -> None:
+        """Stop all jobs, wait for them, and forget them."""
+        for job in self.all():
+            job.cancel()
+        self.release()
+        for job in self.all():
+            job.join()
+        self._jobs.clear()
+        self._failure = None
+
+    def pause_after(self, tiles: int) -> None:
+        """Let each job stand still once it has made this many tiles."""
+        with self._levers:
+            self._pause_after = tiles
+
+    def release(self) -> None:
+        """Let paused jobs go on, and no longer pause any."""
+        with self._levers:
+            self._pause_after = None
+            self._levers.notify_all()
+
+    def wake(self) -> None:
+        """Let paused jobs look again whether they are cancelled."""
+        with self._levers:
+            self._levers.notify_all()
+
+    def fail_next(self, message: str, after: int) -> None:
+        """Let the next job fail with this message, once it has made ``after`` tiles."""
+        self._failure = (message, after)
+
+    def failure_due(self, done: int, total: int) -> str | None:
+        """Return the message of a failure that is due; a job fails at its end at the latest."""
+        failure = self._failure
+        if failure is None or done < min(failure[1], total):
+            return None
+        self._failure = None
+        return failure[0]
+
+    def wait_while_paused(self, job: Job, cancelled: threading.Event) -> None:
+        with self._levers:
+            while (
+                self._pause_after is not None
+                and job.done >= self._pause_after
+                and not cancelled.is_set()
+            ):
+                job.paused = True
+                self._levers.wait()
+            job.paused = False
+
+
+def job_json(job: Job, output: str, with_progress: bool) -> dict[str, Any]:
+    """Return the job resource; ``output`` is the name of the task's output parameter."""
+    data: dict[str, Any] = {"jobId": job.job_id, "jobStatus": job.status}
+    if with_progress and job.status == "esriJobExecuting":
+        data["progress"] = {
+            "type": "default",
+            "message": job.messages[-1]["description"],
+            "percentage": job.percent,
+        }
+    if job.status == "esriJobSucceeded":
+        data["results"] = {output: {"paramUrl": f"results/{output}"}}
+    data["messages"] = job.messages
+    return data
+
+
+def _clock(moment: float) -> str:
+    return time.strftime("%A, %B %d, %Y %H:%M:%S", time.localtime(moment))

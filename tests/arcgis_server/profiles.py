@@ -1,0 +1,282 @@
+"""The stand-in sites as data: which services they have and where they differ.
+
+Each difference is one that real sites show; see the protocol notes of the project.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .schemes import (
+    EUROPE,
+    WEB_MERCATOR,
+    WGS84,
+    Box,
+    Reference,
+    Scheme,
+    by_resolution,
+    by_scale,
+    web_mercator,
+)
+
+WORLD: Box = (-20037507.0, -19971868.0, 20037507.0, 19971868.0)
+"""A little inside the Web Mercator square, as the extents of real world maps are."""
+WORLD_DEGREES: Box = (-180.0, -90.0, 180.0, 90.0)
+EUROPE_METRES: Box = (2426378.0, 1528101.0, 7293974.0, 5446513.0)
+EUROPE_MERCATOR: Box = (-1500000.0, 4000000.0, 4500000.0, 9000000.0)
+
+TILES_TASK = "Manage Map Cache Tiles"
+STATUS_TASK = "ReportCacheStatus"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A map or image service; ``scheme`` is None where no tile cache is defined."""
+
+    name: str
+    kind: str
+    reference: Reference
+    full_extent: Box
+    scheme: Scheme | None = None
+    levels: tuple[int, int] = (0, 0)
+    tile_format: str = "PNG"
+    quality: int = 0
+    capabilities: str = "Map,Query,Data"
+    fused: bool = True
+    theme: str = "map"
+
+    @property
+    def cached(self) -> bool:
+        """Whether tiles are served: a scheme alone does not make a cache."""
+        return self.scheme is not None and self.fused
+
+    @property
+    def has_tilemap(self) -> bool:
+        return "Tilemap" in self.capabilities.split(",")
+
+    @property
+    def tiles_only(self) -> bool:
+        return "TilesOnly" in self.capabilities.split(",")
+
+    @property
+    def task_name(self) -> str:
+        """How caching tasks call the service: ``[Folder/]Name:MapServer``."""
+        return f"{self.name}:{self.kind}"
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """What the ``System`` folder offers and how its tasks behave."""
+
+    folders: tuple[str, ...] = ("CachingControllers", "CachingTools", "ReportingTools")
+    names: dict[str, str] = field(default_factory=dict)
+    modes: tuple[str, ...] = (
+        "RECREATE_EMPTY_TILES",
+        "RECREATE_ALL_TILES",
+        "DELETE_TILES",
+        "COMPLETE_JOB",
+        "FIX_JOB",
+        "RESUME_JOB",
+    )
+    progress: bool = True
+    percent_in_messages: bool = False
+    status_as_text: bool = False
+
+
+@dataclass(frozen=True)
+class Site:
+    """One ArcGIS site.
+
+    ``security`` says what needs a token: nothing (``open``), the System folder (``system``) or
+    all but ``rest/info`` and the token service (``all``).
+    """
+
+    key: str
+    context: str
+    version: float
+    full_version: str
+    services: tuple[Service, ...]
+    tasks: Tasks | None = None
+    security: str = "open"
+    token_in_header: bool = True
+    referer_tokens_only: bool = False
+    modern_root: bool = True
+    hosted: bool = False
+
+    def service(self, name: str, kind: str) -> Service | None:
+        """Return the service of that name and kind; names are compared as they stand."""
+        found = (s for s in self.services if (s.name, s.kind) == (name, kind))
+        return next(found, None)
+
+
+_TILED = web_mercator(20)
+
+_CLASSIC = Site(
+    key="classic",
+    context="/arcgis",
+    version=10.81,
+    full_version="10.8.1",
+    services=(
+        Service(
+            "World",
+            "MapServer",
+            WEB_MERCATOR,
+            WORLD,
+            _TILED,
+            levels=(0, 7),
+            capabilities="Map,Query,Data,Tilemap",
+        ),
+        Service("Basemaps/Countries", "MapServer", WEB_MERCATOR, WORLD, _TILED, levels=(0, 6)),
+        Service(
+            "Imagery",
+            "ImageServer",
+            WEB_MERCATOR,
+            EUROPE_MERCATOR,
+            _TILED,
+            levels=(2, 9),
+            tile_format="MIXED",
+            quality=75,
+            capabilities="Image,Metadata,Mensuration",
+            theme="imagery",
+        ),
+        Service("Dynamic", "MapServer", WEB_MERCATOR, WORLD),
+        Service(
+            "Elevation",
+            "ImageServer",
+            WEB_MERCATOR,
+            EUROPE_MERCATOR,
+            capabilities="Image,Metadata,Mensuration",
+            theme="imagery",
+        ),
+        Service("Scheme", "MapServer", WEB_MERCATOR, WORLD, _TILED, levels=(0, 7), fused=False),
+    ),
+    tasks=Tasks(),
+    security="system",
+)
+
+_OLD = Site(
+    key="old",
+    context="/ArcGIS",
+    version=10.04,
+    full_version="10.0.4",
+    services=(
+        Service("World", "MapServer", WEB_MERCATOR, WORLD, web_mercator(9), levels=(0, 8)),
+        Service("Dynamic", "MapServer", WEB_MERCATOR, WORLD),
+    ),
+    tasks=Tasks(folders=("CachingTools",), progress=False, percent_in_messages=True),
+    security="system",
+    token_in_header=False,
+    modern_root=False,
+)
+
+_HOSTED = Site(
+    key="hosted",
+    context="/hosted",
+    version=10.81,
+    full_version="10.8.1",
+    services=(
+        Service(
+            "World_Tiles",
+            "MapServer",
+            WEB_MERCATOR,
+            WORLD,
+            web_mercator(24),
+            levels=(1, 8),
+            capabilities="Map,TilesOnly,Tilemap",
+        ),
+    ),
+    hosted=True,
+)
+
+_GAPS = Site(
+    key="gaps",
+    context="/gaps",
+    version=10.91,
+    full_version="10.9.1",
+    services=(
+        Service(
+            "World",
+            "MapServer",
+            WGS84,
+            WORLD_DEGREES,
+            by_resolution(
+                WGS84,
+                (-400.0, 400.0),
+                512,
+                {2: 0.3515625, 3: 0.17578125, 5: 0.1, 6: 0.04, 8: 0.0109986627, 11: 0.001},
+            ),
+            levels=(2, 8),
+            tile_format="PNG32",
+        ),
+    ),
+    tasks=Tasks(progress=False, status_as_text=True),
+)
+
+_WKT = Site(
+    key="wkt",
+    context="/wkt",
+    version=10.31,
+    full_version="10.3.1",
+    services=(
+        Service(
+            "Europe",
+            "MapServer",
+            EUROPE,
+            EUROPE_METRES,
+            by_scale(
+                EUROPE,
+                (-5123200.0, 10002100.0),
+                256,
+                (50e6, 25e6, 10e6, 5e6, 2.5e6, 1e6, 500e3),
+            ),
+            levels=(0, 5),
+        ),
+    ),
+    tasks=Tasks(),
+)
+
+_OTHER_NAMES = Site(
+    key="othernames",
+    context="/server",
+    version=11.1,
+    full_version="11.1.0",
+    services=(Service("World", "MapServer", WEB_MERCATOR, WORLD, web_mercator(12), levels=(0, 8)),),
+    tasks=Tasks(
+        names={
+            "service_url": "input_service",
+            "levels": "scales",
+            "thread_count": "number_of_instances",
+            "update_mode": "mode",
+            "constraining_extent": "update_extent",
+            "jobid": "input_job",
+            "area_of_interest": "aoi",
+            "out_service_url": "output_service",
+        },
+        modes=("RECREATE_ALL_TILES", "DELETE_TILES"),
+    ),
+)
+
+_SECURED = Site(
+    key="secured",
+    context="/secured",
+    version=10.91,
+    full_version="10.9.1",
+    services=(Service("World", "MapServer", WEB_MERCATOR, WORLD, _TILED, levels=(0, 7)),),
+    tasks=Tasks(),
+    security="all",
+    referer_tokens_only=True,
+)
+
+SITES: tuple[Site, ...] = (_CLASSIC, _OLD, _HOSTED, _GAPS, _WKT, _OTHER_NAMES, _SECURED)
+
+
+def site(key: str) -> Site:
+    """Return the site of that key.
+
+    Raises:
+        KeyError: there is none.
+    """
+    found = next((s for s in SITES if s.key == key), None)
+    if found is None:
+        raise KeyError(key)
+    return found
