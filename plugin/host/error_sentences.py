@@ -1,0 +1,342 @@
+"""One sentence for each error: what happened, to what, and what to do next. Plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..core import errors
+from ..core.request import UpdateMode
+from .area_sources import Cancelled
+from .sign_in import SignInUnusable
+from .text import listed, number_text, plain, quoted_message, scale_text, tr
+from .wording import mode_text
+
+SCALES_NAMED = 6
+"""So many of a service's scales are named where one was asked for that it does not have."""
+
+
+def sentence(error: Exception) -> str:
+    """What to tell a person about `error`, whatever error it is; never with a secret in it."""
+    for kind in type(error).__mro__:
+        if kind in _SENTENCES:
+            return _SENTENCES[kind](error)
+    text = tr(
+        "Something unexpected happened ({kind}, {text}): see the log messages, and report it."
+    )
+    return text.format(kind=type(error).__name__, text=quoted_message(str(error)))
+
+
+def _address(error: errors.AddressError) -> str:
+    text = tr(
+        "“{address}” is not the address of a map or image service: copy it from the service's page,"
+        " it ends in /MapServer or /ImageServer."
+    )
+    if error.site_url:
+        text = tr("“{address}” is the address of a site: choose one of the services of the site.")
+    return text.format(address=plain(error.address))
+
+
+def _unreachable(error: errors.SiteUnreachable) -> str:
+    texts = {
+        errors.Unreachable.NAME: tr(
+            "No computer of that name was found for {url}: check the address and your network."
+        ),
+        errors.Unreachable.REFUSED: tr(
+            "The computer of {url} refused the connection: check the address, or ask whether the"
+            " site is running."
+        ),
+        errors.Unreachable.TIMEOUT: tr(
+            "No answer came in time from {url}: try again later, or ask whether the site is"
+            " running."
+        ),
+        errors.Unreachable.CERTIFICATE: tr(
+            "The certificate of {url} is not trusted: ask the site's administrator for a valid one."
+        ),
+        errors.Unreachable.PROXY: tr(
+            "The proxy on the way to {url} failed: check the proxy in the network options of QGIS."
+        ),
+        errors.Unreachable.BROKEN: tr("The connection to {url} broke: try again."),
+        errors.Unreachable.TOO_LARGE: tr(
+            "The answer of {url} is too large: check that it is the address of an ArcGIS service."
+        ),
+    }
+    return texts[error.reason].format(url=plain(error.url))
+
+
+def _not_arcgis(error: errors.NotArcGIS) -> str:
+    text = tr(
+        "{url} does not answer as an ArcGIS site does (HTTP status {status}, {content_type}): check"
+        " the address, and whether a sign-in page stands in front of the site."
+    )
+    content_type = plain(error.content_type, 80) or tr("no content type")
+    return text.format(url=plain(error.url), status=error.status, content_type=content_type)
+
+
+def _site_error(error: errors.SiteError) -> str:
+    text = tr("Something went wrong between QGIS and {url}: try again.")
+    return text.format(url=plain(error.url))
+
+
+def _refused(error: errors.SiteRefused) -> str:
+    text = tr(
+        "{url} answered with an error of its own, {code} “{message}”: try again, or ask the site's"
+        " administrator."
+    )
+    return _with_message(text, error)
+
+
+def _not_found(error: errors.NotFound) -> str:
+    return _with_message(
+        tr("{url} does not exist, the site says “{message}”: check the address."), error
+    )
+
+
+def _not_allowed(error: errors.NotAllowed) -> str:
+    text = tr(
+        "This user has no right to {url}, the site says “{message}”: sign in as one who has, or ask"
+        " the site's administrator."
+    )
+    return _with_message(text, error)
+
+
+def _sign_in_needed(error: errors.SignInNeeded) -> str:
+    text = tr(
+        "{url} wants a sign-in, the site says “{message}”: choose sign-in details and try again."
+    )
+    return _with_message(text, error)
+
+
+def _with_message(text: str, error: errors.SiteRefused) -> str:
+    """`text` filled in; details that the site gave stand behind its message."""
+    message = quoted_message(" ".join((error.message, *error.details)))
+    code = "" if error.code is None else str(error.code)
+    return " ".join(text.format(url=plain(error.url), code=code, message=message).split())
+
+
+def _sign_in_failed(error: errors.SignInFailed) -> str:
+    texts = {
+        errors.SignInProblem.REFUSED: tr(
+            "{url} did not take the user name and password, it says “{detail}”: check the sign-in"
+            " details and try again."
+        ),
+        errors.SignInProblem.NO_TOKEN_SERVICE: tr(
+            "{url} has no token service to sign in at: try without sign-in details, or ask the"
+            " site's administrator how to sign in."
+        ),
+        errors.SignInProblem.OTHER_HOST: tr(
+            "{url} wants passwords sent to another computer, “{detail}”, which was not done: choose"
+            " sign-in details of kind Esri token, with a token from there."
+        ),
+        errors.SignInProblem.NOT_ENCRYPTED: tr(
+            "{url} takes passwords unencrypted only, so none was sent: ask the site's administrator"
+            " for an address with https."
+        ),
+        errors.SignInProblem.WEB_SERVER: tr(
+            "The web server in front of {url} wants a sign-in of its own, which cannot be given"
+            " here: ask the site's administrator for an address without it."
+        ),
+    }
+    return texts[error.reason].format(url=plain(error.url), detail=quoted_message(error.detail))
+
+
+def _description(error: errors.DescriptionError) -> str:
+    text = tr(
+        "{service} describes itself in a way that cannot be used ({key}): ask its publisher to"
+        " check its tiling scheme."
+    )
+    return text.format(service=_service(error.service), key=plain(error.key))
+
+
+def _not_cached(error: errors.NotCached) -> str:
+    text = tr(
+        "{service} has no tile cache: choose a cached service, or ask its publisher to create a"
+        " cache for it."
+    )
+    if error.scheme_only:
+        text = tr(
+            "{service} has a tiling scheme but no tile cache, its maps are drawn when asked for:"
+            " choose a cached service, or ask its publisher to create a cache for it."
+        )
+    return text.format(service=_service(error.service))
+
+
+def _caching_unavailable(error: errors.CachingUnavailable) -> str:
+    texts = {
+        errors.Unavailable.NO_TOOLS: tr(
+            "{url} offers no caching services{detail}, so the cache cannot be changed: ask the"
+            " site's administrator to start them."
+        ),
+        errors.Unavailable.SIGN_IN: tr(
+            "The caching services of {url} want a sign-in{detail}: choose sign-in details of a user"
+            " who may manage caches, and load the service again."
+        ),
+        errors.Unavailable.NO_RIGHT: tr(
+            "This user has no right to the caching services of {url}{detail}: sign in as one who"
+            " has, or ask the site's administrator."
+        ),
+        errors.Unavailable.UNKNOWN_TASK: tr(
+            "The caching services of {url} work in a way that is not known here{detail}: report"
+            " this, with the version of the site."
+        ),
+    }
+    detail = f" ({quoted_message(error.detail)})" if error.detail else ""
+    return texts[error.reason].format(url=plain(error.url), detail=detail)
+
+
+def _request(error: errors.RequestError) -> str:
+    return tr("This update cannot be done as it was asked for: check the form.")
+
+
+def _no_levels(error: errors.NoLevels) -> str:
+    return tr("No scale is chosen: tick at least one.")
+
+
+def _unknown_scale(error: errors.UnknownScale) -> str:
+    text = tr("{scale} is not a scale of the service: choose from its own, {known}.")
+    known = [scale_text(scale) for scale in error.known[:SCALES_NAMED]]
+    if len(error.known) > SCALES_NAMED:
+        more = tr("and {count} more")
+        known.append(more.format(count=number_text(len(error.known) - SCALES_NAMED)))
+    return text.format(scale=scale_text(error.scale), known=listed(known) or tr("it has none"))
+
+
+def _mode_not_offered(error: errors.ModeNotOffered) -> str:
+    text = tr("{service} does not offer “{mode}”: choose another update mode.")
+    modes = {mode.value: mode_text(mode) for mode in UpdateMode}
+    mode = modes.get(error.mode) or plain(error.mode)
+    return text.format(service=_service(error.service), mode=mode)
+
+
+def _bad_instances(error: errors.BadInstances) -> str:
+    text = tr(
+        "{count} is not a number of caching instances: give 1 or more, or -1 to let the site"
+        " decide."
+    )
+    return text.format(count=error.instances)
+
+
+def _empty_area(error: errors.EmptyArea) -> str:
+    return tr("The area of interest has no surface: draw or choose a polygon.")
+
+
+def _area_outside(error: errors.AreaOutside) -> str:
+    text = tr(
+        "The area of interest lies outside {service}: choose one that meets the service's extent."
+    )
+    return text.format(service=_service(error.service))
+
+
+def _bad_extent(error: errors.BadExtent) -> str:
+    text = tr(
+        "“{text}” is not an extent: type xmin ymin xmax ymax, four numbers with blanks between them"
+        " and the minima below the maxima."
+    )
+    return text.format(text=plain(error.text))
+
+
+def _bad_area(error: errors.BadArea) -> str:
+    texts = {
+        errors.BadAreaReason.NO_POLYGONS: tr(
+            "“{name}” has no polygons that can be read: choose a polygon layer."
+        ),
+        errors.BadAreaReason.NOTHING_SELECTED: tr(
+            "No feature of “{name}” is selected: select some, or use all features."
+        ),
+        errors.BadAreaReason.NO_CRS: tr(
+            "“{name}” has no coordinate reference system: set the right one and try again."
+        ),
+        errors.BadAreaReason.NOT_TRANSFORMABLE: tr(
+            "“{name}” cannot be transformed into the coordinate reference system that is needed:"
+            " choose a smaller area."
+        ),
+        errors.BadAreaReason.NO_LAYERS: tr(
+            "No layer with an extent is there for “{name}”: add one to the project, or choose"
+            " another area."
+        ),
+        errors.BadAreaReason.NO_OVERLAP: tr(
+            "The layers have no common area, so “{name}” is empty: choose another area."
+        ),
+    }
+    return texts[error.reason].format(name=plain(error.name) or tr("the area of interest"))
+
+
+def _job(error: errors.JobError) -> str:
+    text = tr("Something went wrong with the job {job_url}: look there how it stands.")
+    return text.format(job_url=plain(error.job_url))
+
+
+def _job_failed(error: errors.JobFailed) -> str:
+    text = tr(
+        "The job failed on the site, which says “{message}”: see {job_url} for more, or ask the"
+        " site's administrator."
+    )
+    return text.format(job_url=plain(error.job_url), message=quoted_message(error.message))
+
+
+def _job_lost(error: errors.JobLost) -> str:
+    text = tr(
+        "The site did not answer for {seconds} seconds and the job may still be running: find it"
+        " again at {job_url}."
+    )
+    return text.format(job_url=plain(error.job_url), seconds=number_text(round(error.seconds)))
+
+
+def _cancel_unconfirmed(error: errors.CancelUnconfirmed) -> str:
+    text = tr(
+        "The site did not confirm within {seconds} seconds that the job is cancelled: look at"
+        " {job_url} whether it is still running."
+    )
+    return text.format(job_url=plain(error.job_url), seconds=number_text(round(error.seconds)))
+
+
+def _sign_in_unusable(error: SignInUnusable) -> str:
+    text = tr(
+        "The sign-in details “{name}” could not be read: choose others, or make them anew in the"
+        " authentication options of QGIS."
+    )
+    if error.method:
+        text = tr(
+            "The sign-in details “{name}” are of kind {method}, which cannot be used here: choose"
+            " some of kind Basic, with user name and password, or Esri token."
+        )
+    return text.format(name=plain(error.name), method=plain(error.method))
+
+
+def _cancelled(error: Cancelled) -> str:
+    return tr("The work was cancelled: run it again when you like.")
+
+
+def _service(name: str) -> str:
+    return plain(name) or tr("The service")
+
+
+_SENTENCES: dict[type, Callable[[Any], str]] = {
+    errors.AddressError: _address,
+    errors.SiteError: _site_error,
+    errors.SiteUnreachable: _unreachable,
+    errors.NotArcGIS: _not_arcgis,
+    errors.SiteRefused: _refused,
+    errors.NotFound: _not_found,
+    errors.NotAllowed: _not_allowed,
+    errors.SignInNeeded: _sign_in_needed,
+    errors.SignInFailed: _sign_in_failed,
+    errors.DescriptionError: _description,
+    errors.NotCached: _not_cached,
+    errors.CachingUnavailable: _caching_unavailable,
+    errors.RequestError: _request,
+    errors.NoLevels: _no_levels,
+    errors.UnknownScale: _unknown_scale,
+    errors.ModeNotOffered: _mode_not_offered,
+    errors.BadInstances: _bad_instances,
+    errors.EmptyArea: _empty_area,
+    errors.AreaOutside: _area_outside,
+    errors.BadExtent: _bad_extent,
+    errors.BadArea: _bad_area,
+    errors.JobError: _job,
+    errors.JobFailed: _job_failed,
+    errors.JobLost: _job_lost,
+    errors.CancelUnconfirmed: _cancel_unconfirmed,
+    SignInUnusable: _sign_in_unusable,
+    Cancelled: _cancelled,
+}

@@ -1,0 +1,133 @@
+"""What is kept in QGIS's settings: the form as it was left, and where QGIS keeps connections.
+
+The only place that knows setting keys. Nothing secret is written: sign-in details stay in QGIS's
+authentication database, only their id is kept here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from qgis.core import QgsSettings
+
+from ..core.request import SITE_DECIDES, UpdateMode
+from .text import plain_address
+
+RECENT_ADDRESSES = 10
+
+_ROOT = "tile_cache_manager/"
+# QGIS 3.30 and later, and before: there the address and the sign-in lie apart.
+_CONNECTIONS = "connections/arcgisfeatureserver/items"
+_OLD_CONNECTIONS = "qgis/connections-arcgisfeatureserver"
+_OLD_SIGN_INS = "qgis/ARCGISFEATURESERVER"
+
+Value = TypeVar("Value", str, int, bool)
+
+
+class Settings:
+    """The form's values as the user left them. Values that cannot be read are as if never set."""
+
+    @property
+    def address(self) -> str:
+        return _read("address", "")
+
+    @address.setter
+    def address(self, value: str) -> None:
+        _write("address", plain_address(value))
+
+    @property
+    def auth_config_id(self) -> str:
+        return _read("auth_config_id", "")
+
+    @auth_config_id.setter
+    def auth_config_id(self, value: str) -> None:
+        _write("auth_config_id", value)
+
+    @property
+    def area_kind(self) -> str:
+        """What the form calls the chosen kind of area; "" where none was chosen yet."""
+        return _read("area_kind", "")
+
+    @area_kind.setter
+    def area_kind(self, value: str) -> None:
+        _write("area_kind", value)
+
+    @property
+    def typed_extent(self) -> str:
+        return _read("typed_extent", "")
+
+    @typed_extent.setter
+    def typed_extent(self, value: str) -> None:
+        _write("typed_extent", value)
+
+    @property
+    def update_mode(self) -> UpdateMode:
+        keyword = _read("update_mode", "")
+        known = {mode.value: mode for mode in UpdateMode}
+        return known.get(keyword, UpdateMode.RECREATE_EMPTY)
+
+    @update_mode.setter
+    def update_mode(self, value: UpdateMode) -> None:
+        _write("update_mode", value.value)
+
+    @property
+    def instances(self) -> int:
+        value = _read("instances", SITE_DECIDES)
+        return value if value >= 1 else SITE_DECIDES
+
+    @instances.setter
+    def instances(self, value: int) -> None:
+        _write("instances", value)
+
+    @property
+    def wait(self) -> bool:
+        return _read("wait", True)
+
+    @wait.setter
+    def wait(self, value: bool) -> None:
+        _write("wait", value)
+
+    @property
+    def recent_addresses(self) -> tuple[str, ...]:
+        """Addresses used last, the newest first."""
+        lines = _read("recent_addresses", "").splitlines()
+        return tuple(line for line in lines if line)[:RECENT_ADDRESSES]
+
+    def remember_address(self, text: str) -> None:
+        """Put an address first among the recent ones."""
+        address = plain_address(text)
+        if address:
+            others = [other for other in self.recent_addresses if other != address]
+            _write("recent_addresses", "\n".join([address, *others][:RECENT_ADDRESSES]))
+
+
+def arcgis_connections() -> list[tuple[str, str, str]]:
+    """Name, URL and sign-in id of QGIS's ArcGIS REST connections.
+
+    QGIS 3.30 moved them, and moves old ones as it starts; so the new place wins over the old.
+    """
+    settings = QgsSettings()
+    found: dict[str, tuple[str, str, str]] = {}
+    for root, sign_ins in ((_OLD_CONNECTIONS, _OLD_SIGN_INS), (_CONNECTIONS, _CONNECTIONS)):
+        settings.beginGroup(root)
+        names = settings.childGroups()
+        settings.endGroup()
+        for name in names:
+            url = settings.value(f"{root}/{name}/url", "", type=str)
+            sign_in = settings.value(f"{sign_ins}/{name}/authcfg", "", type=str)
+            found[name] = (name, url, sign_in)
+    return list(found.values())
+
+
+def _read(key: str, default: Value) -> Value:
+    try:
+        value = QgsSettings().value(
+            _ROOT + key, default, type=type(default), section=QgsSettings.Section.Plugins
+        )
+    except TypeError:  # something else was written under this key
+        return default
+    return value if isinstance(value, type(default)) else default
+
+
+def _write(key: str, value: Any) -> None:
+    QgsSettings().setValue(_ROOT + key, value, QgsSettings.Section.Plugins)

@@ -1,0 +1,214 @@
+"""The work of the dialog, in QGIS's task manager: off the main thread, told by signals.
+
+A task is made on the main thread with copies of all it needs. Every task ends in exactly one of
+its signals, on the main thread: in its result, in `failed`, or in `cancelled` where a cancel left
+no result. After that the task must not be touched any more: QGIS deletes it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.core import QgsApplication, QgsCoordinateReferenceSystem, QgsTask
+from qgis.PyQt.QtCore import pyqtSignal
+
+from ..core.arcgis.credentials import SignIn
+from ..core.arcgis.transport import Transport
+from ..core.cache import list_services, open_cache
+from ..core.coverage import count_tiles
+from ..core.description import CacheDescription
+from ..core.errors import AddressError
+from ..core.request import Feedback, UpdateMode, UpdateRequest
+from ..core.tiling import Extent, Level
+from . import areas, messages
+
+
+class Task(QgsTask):
+    """What all tasks share: `work` in the task's thread, then one signal on the main thread."""
+
+    failed = pyqtSignal(object)
+    cancelled = pyqtSignal()
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title, QgsTask.Flag.CanCancel)
+        self._outcome: tuple[Any, object] | None = None
+        # Not in finished(): that is not called for a task that was cancelled before its start.
+        self.taskCompleted.connect(self._tell)
+        self.taskTerminated.connect(self._tell)
+
+    def work(self) -> tuple[Any, object]:
+        """Do the work and give the signal to end with and what it carries. In the task's thread."""
+        raise NotImplementedError
+
+    # QgsTask
+
+    def run(self) -> bool:
+        try:
+            self._outcome = self.work()
+        except areas.Cancelled:
+            return False
+        except Exception as error:  # an exception that leaves run() ends QGIS
+            messages.log_unexpected(error)
+            self._outcome = (self.failed, error)
+            return False
+        return not self.isCanceled()
+
+    # ours
+
+    def _tell(self) -> None:
+        if self._outcome is None:
+            self.cancelled.emit()
+        else:
+            signal, result = self._outcome
+            signal.emit(result)
+
+    def _stop_if_cancelled(self) -> None:
+        if self.isCanceled():
+            raise areas.Cancelled()
+
+
+class DescribeTask(Task):
+    """Asks what the cache at an address is; or which services there are, where it is a site."""
+
+    described = pyqtSignal(object)
+    services_listed = pyqtSignal(object)
+
+    def __init__(
+        self, address: str, credentials: SignIn | None = None, transport: Transport | None = None
+    ) -> None:
+        super().__init__(messages.tr("Loading the service"))
+        self._address = address
+        self._credentials = credentials
+        self._transport = transport
+
+    def work(self) -> tuple[Any, object]:
+        outcome = self._ask()
+        self._stop_if_cancelled()
+        return outcome
+
+    def _ask(self) -> tuple[Any, object]:
+        try:
+            cache = open_cache(self._address, self._credentials, self._transport)
+        except AddressError as error:
+            if not error.site_url:
+                raise
+            services = list_services(error.site_url, self._credentials, self._transport)
+            return self.services_listed, services
+        return self.described, cache.describe()
+
+
+class CountTask(Task):
+    """Counts the tiles that an area touches, by level id."""
+
+    counted = pyqtSignal(object)
+
+    def __init__(
+        self, source: areas.AreaSource, description: CacheDescription, levels: tuple[Level, ...]
+    ) -> None:
+        super().__init__(messages.tr("Counting tiles"))
+        self._source = source
+        self._description = description
+        self._levels = tuple(levels)
+
+    def work(self) -> tuple[Any, object]:
+        scheme = self._description.scheme
+        area = areas.resolve(self._source, self._description, self.isCanceled)
+        if area is None:
+            area = self._description.extent
+        counts: dict[int, int] = {}
+        for level in self._levels if area is not None else ():
+            self._stop_if_cancelled()
+            counts.update(count_tiles(scheme, (level,), area))
+        return self.counted, counts
+
+
+class PreviewTask(Task):
+    """Makes what the canvas shows of an area."""
+
+    previewed = pyqtSignal(object)
+
+    def __init__(
+        self,
+        source: areas.AreaSource,
+        description: CacheDescription | None,
+        canvas_crs: QgsCoordinateReferenceSystem,
+    ) -> None:
+        super().__init__(messages.tr("Previewing the area"))
+        self._source = source
+        self._description = description
+        self._canvas_crs = QgsCoordinateReferenceSystem(canvas_crs)
+
+    def work(self) -> tuple[Any, object]:
+        geometry = areas.preview(self._source, self._description, self._canvas_crs)
+        self._stop_if_cancelled()
+        return self.previewed, geometry
+
+
+class UpdateTask(Task):
+    """Updates a cache: resolves the area, asks the site, follows the job."""
+
+    message_received = pyqtSignal(object)
+    reported = pyqtSignal(object)
+
+    def __init__(
+        self,
+        title: str,
+        address: str,
+        *,
+        credentials: SignIn | None,
+        transport: Transport | None,
+        description: CacheDescription,
+        source: areas.AreaSource,
+        levels: tuple[Level, ...],
+        mode: UpdateMode,
+        instances: int,
+        wait: bool,
+    ) -> None:
+        super().__init__(title)
+        self._address = address
+        self._credentials = credentials
+        self._transport = transport
+        self._description = description
+        self._source = source
+        self._levels = tuple(levels)
+        self._mode = mode
+        self._instances = instances
+        self._wait = wait
+
+    def work(self) -> tuple[Any, object]:
+        request = self._request()
+        self._stop_if_cancelled()
+        cache = open_cache(self._address, self._credentials, self._transport)
+        feedback = Feedback(self.setProgress, self.isCanceled, self.message_received.emit)
+        return self.reported, cache.update(request, feedback)
+
+    def _request(self) -> UpdateRequest:
+        area = areas.resolve(self._source, self._description, self.isCanceled)
+        is_extent = isinstance(area, Extent)
+        return UpdateRequest(
+            levels=self._levels,
+            mode=self._mode,
+            area=None if is_extent else area,
+            extent=area if is_extent else None,
+            instances=self._instances,
+            wait=self._wait,
+        )
+
+
+def start(task: Task, kept: list[Task]) -> None:
+    """Hand `task` to QGIS and keep it in `kept` until its end. Main thread.
+
+    Without a reference from here, Python would delete it before it ran. On unload, cancel all that
+    is in `kept`. A task that was cancelled already has ended: it is not started.
+    """
+    if task.isCanceled():
+        return
+    kept.append(task)
+
+    def let_go() -> None:
+        if task in kept:
+            kept.remove(task)
+
+    task.taskCompleted.connect(let_go)
+    task.taskTerminated.connect(let_go)
+    QgsApplication.taskManager().addTask(task)

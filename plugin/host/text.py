@@ -1,0 +1,73 @@
+"""Words and numbers for people: translated, in the user's locale, plain."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from qgis.PyQt.QtCore import QCoreApplication, QLocale
+
+FOREIGN_TEXT_LENGTH = 300
+"""So many characters of a text that comes from a site are shown."""
+
+_TAG = re.compile(r"</?[A-Za-z!][^<>]*>")
+_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
+_QUERY = re.compile(r"(https?://[^\s?#'\"]*)[?#][^\s'\"]*", re.IGNORECASE)
+_USER_INFO = re.compile(r"(https?://)[^/\s@]*@", re.IGNORECASE)
+_SECRET = re.compile(
+    r"\b(token|access_token|password|authorization)\b([\"']?\s*[=:]\s*[\"']?)"
+    r"(?:bearer\s+)?[^\s\"'&,;]+",
+    re.IGNORECASE,
+)
+
+
+def tr(text: str) -> str:
+    """`text` in the user's language. Placeholders in it are filled in afterwards."""
+    return QCoreApplication.translate("TileCacheManager", text)
+
+
+def plain(text: str, length: int = FOREIGN_TEXT_LENGTH) -> str:
+    """A text from elsewhere as one line that is safe to show.
+
+    Tags, control characters, queries and user info of URLs, and what looks like a token or password
+    are taken out; a long text is cut at `length` characters.
+    """
+    text = _INVISIBLE.sub(" ", text)
+    stripped = _TAG.sub("", text)
+    while stripped != text:
+        text, stripped = stripped, _TAG.sub("", stripped)
+    text = _USER_INFO.sub(r"\1", _QUERY.sub(r"\1", text))
+    text = " ".join(_SECRET.sub(r"\1\2***", text).split())
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def plain_address(text: str) -> str:
+    """An address without its query and user info, where secrets could stand."""
+    return _USER_INFO.sub(r"\1", text.strip().split("?")[0].split("#")[0])
+
+
+def quoted_message(text: str) -> str:
+    """A foreign message to stand inside a sentence: plain, without the stop at its end."""
+    return plain(text).rstrip(" .:;,") or tr("no message")
+
+
+def number_text(value: int) -> str:
+    """`value` with the user's group separators."""
+    return str(QLocale().toString(value))
+
+
+def scale_text(denominator: float) -> str:
+    """A scale as `1:591,657,528`, with the user's group separators."""
+    if denominator < 10:
+        return "1:" + str(QLocale().toString(float(denominator), "g", 3))
+    return "1:" + number_text(round(denominator))
+
+
+def coordinate_text(value: float, decimals: int) -> str:
+    """A coordinate with the user's separators."""
+    return str(QLocale().toString(float(value), "f", decimals))
+
+
+def listed(texts: Iterable[str]) -> str:
+    """Texts one after the other, parted by commas."""
+    return ", ".join(texts)

@@ -1,0 +1,194 @@
+"""Services, update modes and reports in words. Plain text."""
+
+from __future__ import annotations
+
+import re
+
+from ..core.description import CacheDescription
+from ..core.errors import DescriptionError
+from ..core.request import Outcome, UpdateMode, UpdateReport
+from ..core.tiling import Level
+from .crs import qgis_crs
+from .text import coordinate_text, listed, number_text, plain, scale_text, tr
+
+_SHORT_VERSION = re.compile(r"(9|10)\.(\d)(\d)")
+
+_COUNTED = {
+    UpdateMode.RECREATE_EMPTY: ("made", "skipped", "failed"),
+    UpdateMode.RECREATE_ALL: ("made", "replaced", "failed"),
+    UpdateMode.DELETE: ("deleted", "failed"),
+}
+"""What a report on each update mode is expected to tell."""
+
+
+def mode_text(mode: UpdateMode) -> str:
+    """Name of an update mode, for lists and titles."""
+    return {
+        UpdateMode.RECREATE_EMPTY: tr("Recreate Empty Tiles"),
+        UpdateMode.RECREATE_ALL: tr("Recreate All Tiles"),
+        UpdateMode.DELETE: tr("Delete Tiles"),
+    }[mode]
+
+
+def mode_help(mode: UpdateMode) -> str:
+    """One line on what an update mode will do."""
+    return {
+        UpdateMode.RECREATE_EMPTY: tr(
+            "Makes the tiles that are missing in the area; those that exist stay as they are."
+        ),
+        UpdateMode.RECREATE_ALL: tr(
+            "Makes all tiles in the area anew and replaces those that exist."
+        ),
+        UpdateMode.DELETE: tr(
+            "Deletes the tiles in the area; they are missing until they are made again."
+        ),
+    }[mode]
+
+
+def summary(description: CacheDescription) -> str:
+    """The service in words, in a few lines."""
+    lines = [
+        _what_line(description),
+        _tiles_line(description),
+        _place_line(description),
+        _fullness_line(description),
+        plain(description.text),
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def unoffered_text(description: CacheDescription, mode: UpdateMode) -> str:
+    """That the site does not offer `mode` for this cache."""
+    text = tr("The site does not offer “{mode}” for {service}.")
+    return text.format(mode=mode_text(mode), service=plain(description.name))
+
+
+def uncached_reason(description: CacheDescription, level: Level) -> str:
+    """Why `level` cannot be ticked: the service lists it without caching it; "" where it does."""
+    if description.is_cached(level):
+        return ""
+    cached = description.cached_levels
+    text = tr("{service} lists {scale} but does not cache it; it caches no scale.")
+    if cached:
+        text = tr("{service} lists {scale} but does not cache it; it caches {first} to {last}.")
+    ends = [scale_text(each.scale) for each in (cached[0], cached[-1])] if cached else ["", ""]
+    return text.format(
+        service=plain(description.name), scale=scale_text(level.scale), first=ends[0], last=ends[1]
+    )
+
+
+def report_sentence(report: UpdateReport) -> str:
+    """What came of an update: one line with the numbers, and which of them nobody knows."""
+    intro = {
+        Outcome.DONE: tr("Update done: {facts}."),
+        Outcome.CANCELLED: tr("Update cancelled, what was done until then is kept: {facts}."),
+        Outcome.SUBMITTED: tr("Job {job} submitted, the site goes on by itself: {facts}."),
+    }[report.outcome]
+    facts = [_planned_text(report.total("planned"))]
+    if report.outcome is not Outcome.SUBMITTED:
+        facts += _count_texts(report)
+    return intro.format(job=plain(report.job_id), facts=listed(facts))
+
+
+def version_text(version: str) -> str:
+    """A site's version as people write it: ArcGIS Server 10.8.1 calls itself 10.81."""
+    return (
+        _SHORT_VERSION.sub(r"\1.\2.\3", version) if _SHORT_VERSION.fullmatch(version) else version
+    )
+
+
+def _what_line(description: CacheDescription) -> str:
+    kind = tr("image service") if description.kind == "ImageServer" else tr("map service")
+    text = tr("{name} ({kind})")
+    if description.version:
+        text = tr("{name} ({kind}, ArcGIS Server {version})")
+    return text.format(
+        name=plain(description.name), kind=kind, version=plain(version_text(description.version))
+    )
+
+
+def _tiles_line(description: CacheDescription) -> str:
+    levels = description.cached_levels
+    scheme = description.scheme
+    text = tr("No cached scale, {format} tiles of {width} x {height} pixels")
+    if len(levels) == 1:
+        text = tr("One cached scale, {first}, {format} tiles of {width} x {height} pixels")
+    elif levels:
+        text = tr(
+            "{count} cached scales from {first} to {last},"
+            " {format} tiles of {width} x {height} pixels"
+        )
+    line = text.format(
+        count=number_text(len(levels)),
+        first=scale_text(levels[0].scale) if levels else "",
+        last=scale_text(levels[-1].scale) if levels else "",
+        format=plain(description.image_format),
+        width=scheme.tile_width,
+        height=scheme.tile_height,
+    )
+    return " ".join(line.split())
+
+
+def _place_line(description: CacheDescription) -> str:
+    try:
+        crs = qgis_crs(description.scheme.crs, description.name)
+    except DescriptionError:
+        return tr("Coordinate reference system unknown to QGIS")
+    name = f"{crs.description()} ({crs.authid()})" if crs.authid() else crs.description()
+    if description.extent is None:
+        return name
+    decimals = 4 if crs.isGeographic() else 0
+    text = tr("{crs}; x from {xmin} to {xmax}, y from {ymin} to {ymax}")
+    xmin, ymin, xmax, ymax = (
+        coordinate_text(value, decimals) for value in description.extent.bounds
+    )
+    return text.format(crs=name, xmin=xmin, xmax=xmax, ymin=ymin, ymax=ymax)
+
+
+def _fullness_line(description: CacheDescription) -> str:
+    if not description.status:
+        return ""
+    tiles = sum(status.tiles for status in description.status)
+    expected = [status.expected for status in description.status]
+    if any(count is None for count in expected):
+        return tr("{tiles} tiles exist").format(tiles=number_text(tiles))
+    text = tr("{tiles} of {expected} tiles exist")
+    total = sum(count for count in expected if count is not None)
+    return text.format(tiles=number_text(tiles), expected=number_text(total))
+
+
+def _planned_text(planned: int | None) -> str:
+    if planned is None:
+        return tr("how many tiles the area touches is not known")
+    if planned == 1:
+        return tr("1 tile in the area")
+    return tr("{count} tiles in the area").format(count=number_text(planned))
+
+
+def _count_texts(report: UpdateReport) -> list[str]:
+    """What is known, then which of the expected numbers are not."""
+    known = {
+        "made": tr("{count} made"),
+        "replaced": tr("{count} replaced"),
+        "deleted": tr("{count} deleted"),
+        "skipped": tr("{count} left as they were"),
+        "failed": tr("{count} failed"),
+    }
+    unknown = {
+        "made": tr("made"),
+        "replaced": tr("replaced"),
+        "deleted": tr("deleted"),
+        "skipped": tr("left as they were"),
+        "failed": tr("failed"),
+    }
+    counts = {what: report.total(what) for what in known}
+    expected = _COUNTED[report.mode]
+    texts = [
+        known[what].format(count=number_text(count))
+        for what, count in counts.items()
+        if count or (count is not None and what in expected)
+    ]
+    missing = [unknown[what] for what in expected if counts[what] is None]
+    if missing:
+        texts.append(tr("not told by the site: {what}").format(what=tr(" or ").join(missing)))
+    return texts
