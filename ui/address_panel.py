@@ -1,0 +1,144 @@
+"""The panel in which a service is named, chosen and loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from qgis.core import QgsMapLayer
+from qgis.PyQt.QtCore import pyqtSignal
+from qgis.PyQt.QtWidgets import QMenu, QWidget
+
+from ..plugin.core.arcgis.catalogue import ServiceEntry
+from ..plugin.host import connections
+from .forms import load_form
+
+FORM = load_form(__file__)
+
+
+class AddressPanel(QWidget, FORM):
+    """The service's address, the sign-in for it, and what the service says of itself.
+
+    `load_requested` carries the address and the id of the authentication configuration.
+    """
+
+    load_requested = pyqtSignal(str, str)
+
+    def __init__(
+        self, active_layer: Callable[[], QgsMapLayer | None], parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setupUi(self)
+        self._active_layer = active_layer
+        self._menu = QMenu(self)
+        self._menu.setObjectName("choose_menu")
+        self._menu.setToolTipsVisible(True)
+        self._menu.aboutToShow.connect(self._fill_menu)
+        self.choose_button.setMenu(self._menu)
+        self.sign_in_box.setCollapsed(True)
+        self.load_button.clicked.connect(self._request)
+        self.address_combo.lineEdit().returnPressed.connect(self._request)
+        self.address_combo.lineEdit().setPlaceholderText(
+            self.tr("https://host/arcgis/rest/services/Name/MapServer")
+        )
+        self.address_combo.lineEdit().setClearButtonEnabled(True)
+        self.service_combo.currentIndexChanged.connect(self._service_chosen)
+        self.show_services(())
+        self.show_summary("")
+
+    def address(self) -> str:
+        """What stands in the address field, without blanks around it."""
+        return self.address_combo.currentText().strip()
+
+    def auth_config_id(self) -> str:
+        """The id of the chosen authentication configuration, "" for none."""
+        return self.auth_select.configId()
+
+    def fill(self, address: str, auth_config_id: str) -> None:
+        """Put both into the form, without loading."""
+        self.address_combo.setEditText(address)
+        self.auth_select.setConfigId(auth_config_id)
+        if auth_config_id:
+            self.sign_in_box.setCollapsed(False)
+
+    def set_recent(self, addresses: Iterable[str]) -> None:
+        """Offer `addresses` in the address field's list; what stands in the field stays."""
+        text = self.address_combo.currentText()
+        self.address_combo.clear()
+        self.address_combo.addItems(list(addresses))
+        self.address_combo.setEditText(text)
+
+    def show_services(self, services: Iterable[ServiceEntry]) -> None:
+        """Offer the services of a site; none hides the choice."""
+        listed = list(services)
+        self.service_combo.blockSignals(True)
+        self.service_combo.clear()
+        if listed:
+            self.service_combo.addItem(self.tr("Choose a Service…"), None)
+        for entry in listed:
+            self.service_combo.addItem(
+                self.tr("{name} ({kind})").format(name=entry.name, kind=entry.kind), entry.url
+            )
+        self.service_combo.blockSignals(False)
+        self.service_combo.setVisible(bool(listed))
+        self.service_label.setVisible(bool(listed))
+
+    def show_loaded(self, address: str) -> None:
+        """Put the address of the loaded service into the field, and choose it among the listed."""
+        self.address_combo.setEditText(address)
+        row = self.service_combo.findData(address)
+        if row < 0:
+            self.show_services(())
+            return
+        self.service_combo.blockSignals(True)
+        self.service_combo.setCurrentIndex(row)
+        self.service_combo.blockSignals(False)
+
+    def show_summary(self, text: str) -> None:
+        """Show what is to be said about the service; "" hides the place for it."""
+        self.summary_label.setText(text)
+        self.summary_label.setVisible(bool(text))
+
+    def _request(self) -> None:
+        self.load_requested.emit(self.address(), self.auth_config_id())
+
+    def _choose(self, address: str, auth_config_id: str) -> None:
+        self.fill(address, auth_config_id)
+        self._request()
+
+    def _service_chosen(self) -> None:
+        url = self.service_combo.currentData()
+        if url is not None:
+            self.load_requested.emit(url, self.auth_config_id())
+
+    def _fill_menu(self) -> None:
+        """Offer the active layer and QGIS's saved connections as they are now."""
+        self._menu.clear()
+        self._add_active_layer()
+        self._menu.addSection(self.tr("Saved ArcGIS REST Connections"))
+        saved = connections.saved_connections()
+        for connection in saved:
+            action = self._menu.addAction(_plain(connection.name))
+            action.setToolTip(connection.url)
+            action.triggered.connect(
+                lambda _checked, chosen=connection: self._choose(chosen.url, chosen.auth_config_id)
+            )
+        if not saved:
+            self._menu.addAction(self.tr("None: Add One in the Browser Panel")).setEnabled(False)
+
+    def _add_active_layer(self) -> None:
+        layer = self._active_layer()
+        service = connections.of_layer(layer) if layer is not None else None
+        if service is None:
+            action = self._menu.addAction(self.tr("Active Layer"))
+            action.setEnabled(False)
+            action.setToolTip(self.tr("The active layer is not drawn from an ArcGIS map service"))
+            return
+        name = self.tr("Active Layer “{name}”").format(name=layer.name())
+        self._menu.addAction(_plain(name)).triggered.connect(
+            lambda: self._choose(service.url, service.auth_config_id)
+        )
+
+
+def _plain(text: str) -> str:
+    """`text` as a menu shows it unchanged: an ampersand would underline the next letter."""
+    return text.replace("&", "&&")

@@ -1,0 +1,240 @@
+"""The panel in which the area of interest is chosen or drawn."""
+
+from __future__ import annotations
+
+from qgis.core import QgsGeometry, QgsMapLayerProxyModel, QgsProject
+from qgis.gui import QgsMapCanvas, QgsMapTool
+from qgis.PyQt import sip
+from qgis.PyQt.QtCore import pyqtSignal
+from qgis.PyQt.QtWidgets import QWidget
+
+from ..plugin.core.description import CacheDescription
+from ..plugin.core.errors import TileCacheError
+from ..plugin.host import area_sources, areas, messages
+from ..plugin.host.crs import qgis_crs
+from .area_kinds import AreaKind
+from .area_map_tools import AreaMapTool, PolygonMapTool, RectangleMapTool
+from .forms import load_form
+from .layer_watch import LayerWatch
+
+FORM = load_form(__file__)
+
+TOOLS = {AreaKind.POLYGON: PolygonMapTool, AreaKind.RECTANGLE: RectangleMapTool}
+
+
+class AreaPanel(QWidget, FORM):
+    """Where tiles are to be updated.
+
+    `area_changed` follows the form, and the canvas, the layers and the selection as far as the
+    chosen kind of area depends on them.
+    """
+
+    area_changed = pyqtSignal()
+    drawing_started = pyqtSignal()
+    drawing_ended = pyqtSignal()
+
+    def __init__(
+        self, canvas: QgsMapCanvas, project: QgsProject, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setupUi(self)
+        self._canvas = canvas
+        self._project = project
+        self._description: CacheDescription | None = None
+        self._drawn: dict[AreaKind, area_sources.DrawnArea] = {}
+        self._tool: AreaMapTool | None = None
+        self._previous_tool: QgsMapTool | None = None
+        self._watch = LayerWatch(self)
+        for kind, text in self._kind_texts().items():
+            self.area_kind_combo.addItem(text, kind)
+        self._connect()
+        self._kind_changed()
+
+    def _connect(self) -> None:
+        self.area_kind_combo.currentIndexChanged.connect(self._kind_changed)
+        self.area_layer_combo.layerChanged.connect(self._layer_chosen)
+        self.selected_only_check.toggled.connect(self._changed)
+        self.typed_extent_edit.textChanged.connect(self._changed)
+        self.draw_button.clicked.connect(self._draw_clicked)
+        self._watch.changed.connect(self._changed)
+        self._canvas.extentsChanged.connect(self._canvas_moved)
+        self._project.layersAdded.connect(self._layers_changed)
+        self._project.layersRemoved.connect(self._layers_changed)
+        self._project.crsChanged.connect(self._layers_changed)
+
+    def unload(self) -> None:
+        """Let go of the canvas and the project."""
+        self.stop_drawing()
+        self._watch.watch(None)
+        self._canvas.extentsChanged.disconnect(self._canvas_moved)
+        self._project.layersAdded.disconnect(self._layers_changed)
+        self._project.layersRemoved.disconnect(self._layers_changed)
+        self._project.crsChanged.disconnect(self._layers_changed)
+
+    def kind(self) -> AreaKind:
+        """The chosen kind of area."""
+        return self.area_kind_combo.currentData()
+
+    def set_kind(self, kind: AreaKind) -> None:
+        """Choose a kind of area."""
+        self.area_kind_combo.setCurrentIndex(self.area_kind_combo.findData(kind))
+
+    def show_description(self, description: CacheDescription | None) -> None:
+        """Speak of this service from now on."""
+        self._description = description
+        self._show_note()
+
+    def missing(self) -> str:
+        """What the person still has to do before there is an area; "" for nothing."""
+        kind = self.kind()
+        if kind in TOOLS and kind not in self._drawn:
+            return self.tr("Nothing is drawn yet: press “Draw on Canvas”, then draw on the map.")
+        if kind.takes_layer and self.area_layer_combo.currentLayer() is None:
+            return self.tr(
+                "The project has no layer of this kind: add one, or choose another area."
+            )
+        if kind is AreaKind.TYPED and not self.typed_extent_edit.text().strip():
+            return self.tr("Type the extent as four numbers: xmin ymin xmax ymax.")
+        return ""
+
+    def source(self) -> area_sources.AreaSource:
+        """The chosen area as it is now; only where nothing is missing. Raises RequestError."""
+        kind = self.kind()
+        if kind in TOOLS:
+            return self._drawn[kind]
+        if kind is AreaKind.LAYER:
+            layer = self.area_layer_combo.currentLayer()
+            return area_sources.LayerArea.of(layer, self.selected_only_check.isChecked())
+        if kind is AreaKind.LAYER_EXTENT:
+            layer = self.area_layer_combo.currentLayer()
+            return area_sources.RectangleArea(layer.name(), layer.extent(), layer.crs())
+        if kind is AreaKind.CANVAS:
+            crs = self._canvas.mapSettings().destinationCrs()
+            return area_sources.RectangleArea(self.tr("Map canvas"), self._canvas.extent(), crs)
+        if kind is AreaKind.UNION:
+            return areas.project_extents(self._project, "union")
+        if kind is AreaKind.INTERSECTION:
+            return areas.project_extents(self._project, "intersection")
+        if kind is AreaKind.TYPED:
+            return area_sources.TypedExtent(self.typed_extent_edit.text())
+        return area_sources.FullExtent()
+
+    def drawing_hint(self) -> str:
+        """How to draw, for the person who looks at the canvas."""
+        if self.kind() is AreaKind.RECTANGLE:
+            return self.tr("Drag from one corner of the area to the opposite one. Esc cancels.")
+        return self.tr(
+            "Click the corners of the area; right-click or Enter finishes, "
+            "Backspace removes the last corner, Esc cancels."
+        )
+
+    def stop_drawing(self) -> None:
+        """End a drawing that is under way, without a result."""
+        if self._tool is not None:
+            self._drawing_over(restore=True)
+
+    # What the form does
+
+    def _kind_changed(self) -> None:
+        self.stop_drawing()
+        kind = self.kind()
+        self.draw_row.setVisible(kind in TOOLS)
+        self.layer_row.setVisible(kind.takes_layer)
+        self.selected_only_check.setVisible(kind is AreaKind.LAYER)
+        self.typed_extent_edit.setVisible(kind is AreaKind.TYPED)
+        self._filter_layers(kind)
+        self._changed()
+
+    def _filter_layers(self, kind: AreaKind) -> None:
+        filters = QgsMapLayerProxyModel.Filter
+        self.area_layer_combo.setFilters(
+            filters.PolygonLayer if kind is AreaKind.LAYER else filters.All
+        )
+        self._watch.watch(self.area_layer_combo.currentLayer() if kind.takes_layer else None)
+
+    def _changed(self) -> None:
+        self._show_note()
+        self.area_changed.emit()
+
+    def _layer_chosen(self) -> None:
+        if self.kind().takes_layer:
+            self._watch.watch(self.area_layer_combo.currentLayer())
+            self._changed()
+
+    def _canvas_moved(self) -> None:
+        if self.kind() is AreaKind.CANVAS:
+            self._changed()
+
+    def _layers_changed(self) -> None:
+        if self.kind() in (AreaKind.UNION, AreaKind.INTERSECTION):
+            self._changed()
+
+    def _show_note(self) -> None:
+        """Say below the choice what is missing or wrong with it, else what it means."""
+        note = self.missing()
+        if not note:
+            try:
+                self.source()
+            except TileCacheError as error:
+                note = messages.sentence(error)
+            else:
+                note = self._meaning()
+        self.area_note_label.setText(note)
+        self.area_note_label.setVisible(bool(note))
+        drawn = self.kind() in self._drawn
+        self.drawn_label.setText(self.tr("Drawn: shown on the map.") if drawn else "")
+
+    def _meaning(self) -> str:
+        if self.kind() is AreaKind.FULL:
+            return self.tr("The whole cache.")
+        if self.kind() is AreaKind.TYPED and self._description is not None:
+            crs = qgis_crs(self._description.scheme.crs, self._description.name)
+            return self.tr("In the service's CRS, {crs}.").format(crs=crs.userFriendlyIdentifier())
+        return ""
+
+    def _kind_texts(self) -> dict[AreaKind, str]:
+        """What a person reads for each kind, in the order of the list."""
+        return {
+            AreaKind.FULL: self.tr("Full Extent"),
+            AreaKind.POLYGON: self.tr("Draw Polygon"),
+            AreaKind.RECTANGLE: self.tr("Draw Rectangle"),
+            AreaKind.LAYER: self.tr("Polygon Layer"),
+            AreaKind.CANVAS: self.tr("Canvas Extent"),
+            AreaKind.LAYER_EXTENT: self.tr("Layer Extent"),
+            AreaKind.UNION: self.tr("Extents of All Layers (Union)"),
+            AreaKind.INTERSECTION: self.tr("Extents of All Layers (Intersection)"),
+            AreaKind.TYPED: self.tr("Typed Extent"),
+        }
+
+    # Drawing
+
+    def _draw_clicked(self) -> None:
+        if self._tool is not None:
+            self.stop_drawing()
+            return
+        tool = TOOLS[self.kind()](self._canvas)
+        tool.drawn.connect(self._drawing_done)
+        tool.cancelled.connect(lambda: self._drawing_over(restore=True))
+        tool.replaced.connect(lambda: self._drawing_over(restore=False))
+        self._tool, self._previous_tool = tool, self._canvas.mapTool()
+        self._canvas.setMapTool(tool)
+        self._canvas.setFocus()
+        self.drawing_started.emit()
+
+    def _drawing_done(self, geometry: QgsGeometry) -> None:
+        crs = self._canvas.mapSettings().destinationCrs()
+        self._drawn[self.kind()] = area_sources.DrawnArea(geometry, crs)
+        self._drawing_over(restore=True)
+        self._changed()
+
+    def _drawing_over(self, *, restore: bool) -> None:
+        """Give the canvas its previous tool back, except where another one is being set."""
+        tool, previous = self._tool, self._previous_tool
+        self._tool = self._previous_tool = None
+        self.draw_button.setChecked(False)
+        if restore:
+            if previous is not None and not sip.isdeleted(previous):
+                self._canvas.setMapTool(previous)
+            else:
+                self._canvas.unsetMapTool(tool)
+        self.drawing_ended.emit()

@@ -1,0 +1,51 @@
+"""What was typed into the form, kept from one QGIS session to the next."""
+
+from __future__ import annotations
+
+from ..plugin.host.settings import Settings
+from .address_panel import AddressPanel
+from .area_kinds import AreaKind
+from .area_panel import AreaPanel
+from .update_panel import UpdatePanel
+
+
+class FormMemory:
+    """Fills the panels with what was last typed into them, and remembers it.
+
+    The authentication configuration is remembered by its id; the sign-in itself stays in QGIS's
+    authentication database.
+    """
+
+    def __init__(self, address: AddressPanel, area: AreaPanel, update: UpdatePanel) -> None:
+        self._address = address
+        self._area = area
+        self._update = update
+        self._settings = Settings()
+
+    def restore(self) -> None:
+        """Fill the form as it was left."""
+        settings = self._settings
+        self._address.set_recent(settings.recent_addresses)
+        self._address.fill(settings.address, settings.auth_config_id)
+        self._area.typed_extent_edit.setText(settings.typed_extent)
+        kinds = {kind.value: kind for kind in AreaKind}
+        self._area.set_kind(kinds.get(settings.area_kind, AreaKind.FULL))
+        self._update.set_mode(settings.update_mode)
+        self._update.instances_spin.setValue(settings.instances)
+        self._update.wait_check.setChecked(settings.wait)
+
+    def save(self) -> None:
+        """Keep the form as it is."""
+        settings = self._settings
+        settings.address = self._address.address()
+        settings.auth_config_id = self._address.auth_config_id()
+        settings.typed_extent = self._area.typed_extent_edit.text()
+        settings.area_kind = self._area.kind().value
+        settings.update_mode = self._update.mode()
+        settings.instances = self._update.instances()
+        settings.wait = self._update.waits()
+
+    def add_recent(self, address: str) -> None:
+        """Offer `address` first among the recent ones from now on."""
+        self._settings.remember_address(address)
+        self._address.set_recent(self._settings.recent_addresses)

@@ -1,0 +1,58 @@
+"""The panel that shows a running update."""
+
+from __future__ import annotations
+
+from qgis.PyQt.QtCore import pyqtSignal
+from qgis.PyQt.QtWidgets import QWidget
+
+from ..plugin.core.request import Message, Severity
+from ..plugin.host import messages
+from .forms import load_form
+
+FORM = load_form(__file__)
+
+
+class ProgressPanel(QWidget, FORM):
+    """Progress, messages as they come, and Cancel."""
+
+    cancel_requested = pyqtSignal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setupUi(self)
+        self.cancel_button.clicked.connect(self.cancel_requested)
+        self.show_state(self.tr("No update is running."))
+
+    def start(self, title: str) -> None:
+        """Show an update that has just been started."""
+        self.messages_view.clear()
+        self.show_state(title)
+        self.show_progress(0)
+        self.cancel_button.setEnabled(True)
+
+    def show_progress(self, percent: float) -> None:
+        """Move the bar."""
+        self.progress_bar.setValue(round(percent))
+
+    def add_message(self, message: Message) -> None:
+        """Append a line that the update told."""
+        line = {
+            Severity.INFO: "{text}",
+            Severity.WARNING: self.tr("Warning: {text}"),
+            Severity.ERROR: self.tr("Error: {text}"),
+        }[message.severity]
+        self.messages_view.appendPlainText(line.format(text=messages.message_text(message)))
+
+    def show_cancelling(self) -> None:
+        """Tell that Cancel was heard, while the update comes to its end."""
+        self.cancel_button.setEnabled(False)
+        self.show_state(self.tr("Cancelling: waiting for the site to stop…"))
+
+    def end(self, sentence: str) -> None:
+        """Show how the update ended."""
+        self.cancel_button.setEnabled(False)
+        self.show_state(sentence)
+
+    def show_state(self, text: str) -> None:
+        """Say in one line what is going on."""
+        self.progress_label.setText(text)

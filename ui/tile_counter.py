@@ -1,0 +1,101 @@
+"""Counting the tiles of the form's area in the background, a moment after it changed."""
+
+from __future__ import annotations
+
+from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
+
+from ..plugin.core.description import CacheDescription
+from ..plugin.core.tiling import Level
+from ..plugin.host import area_sources, tasks
+
+SETTLING_MS = 300
+"""How long the form must be left alone before counting: longer than between two key strokes."""
+
+
+class TileCounter(QObject):
+    """How many tiles of each level the area touches.
+
+    `changed` is emitted whenever `counts`, `error` or `is_counting` changed. Results for a form
+    that has changed meanwhile are dropped.
+    """
+
+    changed = pyqtSignal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.counts: dict[int, int] = {}
+        self.error: Exception | None = None
+        self._description: CacheDescription | None = None
+        self._source: area_sources.AreaSource | None = None
+        self._levels: tuple[Level, ...] = ()
+        self._task: tasks.CountTask | None = None
+        self._kept: list[tasks.Task] = []
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(SETTLING_MS)
+        self._timer.timeout.connect(self._start)
+
+    @property
+    def is_counting(self) -> bool:
+        """Whether numbers are still to come."""
+        return self._timer.isActive() or self._task is not None
+
+    @property
+    def source(self) -> area_sources.AreaSource | None:
+        """The area that is counted."""
+        return self._source
+
+    def set_area(
+        self, description: CacheDescription | None, source: area_sources.AreaSource | None
+    ) -> None:
+        """Count inside this area from now on; None for either: nothing to count."""
+        self.stop()
+        self._description, self._source = description, source
+        self.counts, self.error = {}, None
+        self._count_missing()
+
+    def set_levels(self, levels: tuple[Level, ...]) -> None:
+        """Count on these levels; numbers known already are kept."""
+        self.stop()
+        self._levels = levels
+        self._count_missing()
+
+    def total_by_level(self) -> dict[int, int]:
+        """The numbers of the levels asked for, as far as they are known."""
+        return {
+            level.id: self.counts[level.id] for level in self._levels if level.id in self.counts
+        }
+
+    def stop(self) -> None:
+        """Count no further."""
+        self._timer.stop()
+        if self._task is not None:
+            task, self._task = self._task, None
+            task.cancel()
+
+    def _missing(self) -> tuple[Level, ...]:
+        return tuple(level for level in self._levels if level.id not in self.counts)
+
+    def _count_missing(self) -> None:
+        ready = self._description is not None and self._source is not None
+        if ready and self.error is None and self._missing():
+            self._timer.start()
+        self.changed.emit()
+
+    def _start(self) -> None:
+        task = tasks.CountTask(self._source, self._description, self._missing())
+        self._task = task
+        task.counted.connect(lambda counts: self._counted(task, counts))
+        task.failed.connect(lambda error: self._failed(task, error))
+        tasks.start(task, self._kept)
+
+    def _counted(self, task: tasks.CountTask, counts: dict[int, int]) -> None:
+        if task is self._task:
+            self._task = None
+            self.counts = {**self.counts, **counts}
+            self.changed.emit()
+
+    def _failed(self, task: tasks.CountTask, error: Exception) -> None:
+        if task is self._task:
+            self._task, self.error = None, error
+            self.changed.emit()

@@ -1,0 +1,95 @@
+"""The update that runs: at most one, which outlives the closing of the dialog."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qgis.PyQt.QtCore import QObject, pyqtSignal
+
+from ..plugin.core.description import CacheDescription
+from ..plugin.core.request import UpdateMode
+from ..plugin.core.tiling import Level
+from ..plugin.host import area_sources, network, sign_in, tasks
+
+UNLOADING_MS = 3000
+"""How long QGIS may be kept waiting at its end while the site is told to stop."""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a filled form asks for. `tiles`: how many tiles the area touches, by level id."""
+
+    description: CacheDescription
+    auth_config_id: str
+    levels: tuple[Level, ...]
+    mode: UpdateMode
+    source: area_sources.AreaSource
+    instances: int
+    waits: bool
+    tiles: dict[int, int]
+
+    @property
+    def total_tiles(self) -> int:
+        return sum(self.tiles.values())
+
+
+class UpdateRun(QObject):
+    """Carries out a plan in a task. One of the signals tells the end, exactly once per plan.
+
+    `reported` carries the UpdateReport, `failed` the error; `cancelled` that nothing was done.
+    """
+
+    progressed = pyqtSignal(float)
+    message_received = pyqtSignal(object)
+    reported = pyqtSignal(object)
+    failed = pyqtSignal(object)
+    cancelled = pyqtSignal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._kept: list[tasks.Task] = []
+        self._task: tasks.UpdateTask | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether an update is under way."""
+        return self._task is not None
+
+    def start(self, title: str, plan: RunPlan) -> None:
+        """Start `plan`. Raises TileCacheError where its sign-in cannot be read."""
+        task = tasks.UpdateTask(
+            title,
+            plan.description.address,
+            description=plan.description,
+            credentials=sign_in.credentials(plan.auth_config_id),
+            transport=network.transport(),
+            levels=plan.levels,
+            mode=plan.mode,
+            source=plan.source,
+            instances=plan.instances,
+            wait=plan.waits,
+        )
+        self._task = task
+        task.progressChanged.connect(self.progressed)
+        task.message_received.connect(self.message_received)
+        task.reported.connect(lambda report: self._end(self.reported, report))
+        task.failed.connect(lambda error: self._end(self.failed, error))
+        task.cancelled.connect(lambda: self._end(self.cancelled))
+        tasks.start(task, self._kept)
+
+    def cancel(self) -> None:
+        """Ask the update to stop; its end is told as any other."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def unload(self) -> None:
+        """Cancel the update, and give it a moment to tell the site; nothing is emitted any more."""
+        if self._task is not None:
+            task, self._task = self._task, None
+            self.blockSignals(True)
+            task.cancel()
+            task.waitForFinished(UNLOADING_MS)
+
+    def _end(self, signal: pyqtSignal, *result: object) -> None:
+        self._task = None
+        signal.emit(*result)
