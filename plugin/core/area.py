@@ -34,6 +34,9 @@ _EXTENT = re.compile(
     r"\s*" + r"(?:\s*[,;]\s*|\s+)".join([_NUMBER] * 4) + r"\s*", re.ASCII | re.IGNORECASE
 )
 
+FARTHEST = 1e15
+"""Coordinates beyond this (CRS units) are no place: a double there tells no tenth of a unit."""
+
 Ring = NDArray[np.float64]
 
 
@@ -78,8 +81,8 @@ def fit_area(
     close then runs around a pole: it is closed along the edge of the plane on the ring's own side
     of the equator (by its mean height; north where the mean is 0).
 
-    Raises EmptyArea (no polygon with a surface, or coordinates that are no finite numbers: then
-    nobody knows what the area is), AreaOutside (`service` names the cache in it).
+    Raises EmptyArea (no polygon with a surface; or coordinates that are not numbers, infinite or
+    beyond FARTHEST, so nobody knows what the area is), AreaOutside (which names `service`).
     """
     parts = []
     for polygon in _polygons(geometry):
@@ -88,7 +91,7 @@ def fit_area(
             for ring in (polygon.exterior, *polygon.interiors)
             if not ring.is_empty
         ]
-        if not all(np.isfinite(ring).all() for ring in rings):
+        if not all((np.abs(ring) <= FARTHEST).all() for ring in rings):
             raise EmptyArea()
         parts.append(_region(rings, scheme.crs, densified))
     area = _surface(unary_union(parts))
@@ -172,6 +175,8 @@ def _pole_height(crs: SpatialReference, width: float) -> float:
 
 def _wrapped(area: BaseGeometry, width: float, extent: Extent | None) -> BaseGeometry:
     """`area` with what lies beyond the edges of the world shifted into it by whole worlds."""
+    if area.is_empty:
+        return area
     west = -width / 2
     if extent is not None and extent.xmax - extent.xmin <= width * (1 + WORLD_EDGE):
         sticks_out = max(west - extent.xmin, extent.xmax + west)
@@ -180,10 +185,10 @@ def _wrapped(area: BaseGeometry, width: float, extent: Extent | None) -> BaseGeo
     xmin, ymin, xmax, ymax = area.bounds
     if west <= xmin and xmax <= west + width:
         return area
-    first = max(math.floor((xmin - west) / width + WORLD_EDGE), -MAX_WORLDS)
-    last = min(math.ceil((xmax - west) / width - WORLD_EDGE) - 1, MAX_WORLDS)
+    first = math.floor((xmin - west) / width + WORLD_EDGE)
+    last = max(first, math.ceil((xmax - west) / width - WORLD_EDGE) - 1)
     worlds = []
-    for world in range(first, max(first, last) + 1):
+    for world in range(max(first, -MAX_WORLDS), min(last, MAX_WORLDS) + 1):
         left = west + world * width
         part = area.intersection(box(left, ymin, left + width, ymax))
         worlds.append(translate(_surface(part), xoff=-world * width))
