@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
@@ -11,7 +12,12 @@ KINDS = ("MapServer", "ImageServer")
 """Service types that can have a tile cache of pictures."""
 
 _SERVICES = "/rest/services"
+_SERVICES_PART = re.compile(r"/rest/services(?=/|$)", re.IGNORECASE)
 _USUAL_CONTEXT = "/arcgis"
+_BELOW_CONTEXT = frozenset({"rest", "services", "admin", "manager", "tokens"})
+"""What an ArcGIS Server has below its context."""
+_USER_INFO = re.compile(r"^([^/]*//)?[^/]*@")
+_SAFE_IN_PATH = "/%:@!$&'()*+,;=~"
 
 
 @dataclass(frozen=True)
@@ -38,29 +44,24 @@ def service_of(address: str) -> ServiceAddress:
 
     Raises AddressError, its `site_url` set where the text names a site or a folder of one.
     """
-    origin, path = _origin_and_path(address)
-    at = path.lower().find(_SERVICES)
-    if at < 0:
-        raise AddressError(address, _site_services(origin, path))
-    site_url = origin + path[:at]
-    parts = [part for part in path[at + len(_SERVICES) :].split("/") if part]
+    site_url, services, parts = _taken_apart(address)
     for index, part in enumerate(parts):
         kind = next((kind for kind in KINDS if kind.lower() == part.lower()), None)
         if kind and index:
-            services = path[at : at + len(_SERVICES)]
             url = "/".join([site_url + services, *parts[:index], kind])
             name = "/".join(unquote(part) for part in parts[:index])
             return ServiceAddress(url, site_url, name, kind)
-    raise AddressError(address, "/".join([site_url + _SERVICES, *parts[:1]]))
+    raise AddressError(_shown(address), "/".join([site_url + _SERVICES, *_folder(parts)]))
 
 
 def site_of(address: str) -> str:
     """All before `/rest/services` in `address`, of a site or below it. Raises AddressError."""
-    origin, path = _origin_and_path(address)
-    at = path.lower().find(_SERVICES)
-    if at < 0:
-        raise AddressError(address, _site_services(origin, path))
-    return origin + path[:at]
+    return _taken_apart(address)[0]
+
+
+def folder_of(address: str) -> str:
+    """The folder that `address` is in, as it stands in URLs; "" for none. Raises AddressError."""
+    return "".join(_folder(_taken_apart(address)[2]))
 
 
 def services_url(site_url: str) -> str:
@@ -80,24 +81,59 @@ def origin_of(url: str) -> tuple[str, str, int]:
     return parts.scheme, (parts.hostname or "").lower(), port
 
 
+def _taken_apart(address: str) -> tuple[str, str, list[str]]:
+    """The site's URL, `/rest/services` as the address spells it, and the parts behind it."""
+    origin, path = _origin_and_path(address)
+    found = _SERVICES_PART.search(path)
+    if found is None:
+        raise AddressError(_shown(address), _site_services(origin, path))
+    parts = [part for part in path[found.end() :].split("/") if part]
+    return origin + path[: found.start()], found.group(), parts
+
+
+def _folder(parts: list[str]) -> list[str]:
+    """The folder among the `parts` behind `/rest/services`; none for a service at the root."""
+    at_root = len(parts) > 1 and parts[1].lower().endswith("server")
+    return [] if at_root else parts[:1]
+
+
 def _origin_and_path(address: str) -> tuple[str, str]:
+    """Origin and path, the path escaped as it is sent. Raises AddressError."""
     text = address.strip()
     try:
         parts = urlsplit(text)
         port = parts.port
+        host = (parts.hostname or "").encode("idna").decode("ascii")
     except ValueError:
-        raise AddressError(address) from None
-    readable = unquote(parts.path)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise AddressError(address)
-    if ".." in readable.split("/") or any(ord(character) < 32 for character in readable):
-        raise AddressError(address)
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        raise AddressError(_shown(address)) from None
+    names = [unquote(part) for part in parts.path.split("/")]
+    if (
+        parts.scheme not in ("http", "https")
+        or not host
+        or port == 0
+        or ".." in "/".join(names).split("/")
+        or not (text + "".join(names)).replace(" ", "").isprintable()
+        or " " in host
+    ):
+        raise AddressError(_shown(address))
+    host = f"[{host}]" if ":" in host else host
     # rebuilt, so that a user name and password in front of the host go no further
-    return f"{parts.scheme}://{host}" + (f":{port}" if port else ""), parts.path.rstrip("/")
+    origin = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
+    return origin, quote(parts.path.rstrip("/"), safe=_SAFE_IN_PATH)
 
 
-def _site_services(origin: str, path: str) -> str:
-    """Where the catalogue should be, for an address that stops before `/rest/services`."""
-    context = path[: -len("/rest")] if path.lower().endswith("/rest") else path
-    return origin + (context or _USUAL_CONTEXT) + _SERVICES
+def _shown(address: str) -> str:
+    """`address` without what can be secret in it: user name and password, query, fragment."""
+    return _USER_INFO.sub(r"\1", re.split(r"[?#]", address.strip(), maxsplit=1)[0])
+
+
+def _site_services(origin: str, path: str) -> str | None:
+    """Where the catalogue should be, for an address without `/rest/services`; None for a page."""
+    context = []
+    for part in path.split("/")[1:]:
+        if part.lower() in _BELOW_CONTEXT:
+            break
+        context.append(part)
+    if any("." in part or part.lower() == "home" for part in context):
+        return None
+    return origin + ("/" + "/".join(context) if context else _USUAL_CONTEXT) + _SERVICES

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from ..errors import NotAllowed, SignInNeeded
-from .address import KINDS, service_url, services_url, site_of
+from ..errors import SiteRefused
+from .address import KINDS, folder_of, service_url, services_url, site_of
 from .client import Client
 from .esri_json import items, mapping, text
 
@@ -27,11 +27,12 @@ class ServiceEntry:
 def list_services(address: str, client: Client) -> tuple[ServiceEntry, ...]:
     """Map and image services of the site at `address`, by name; of one folder where it names one.
 
-    Folders that this user may not see are left out. Raises AddressError, SiteError.
+    Folders that the site does not let this user see, or cannot list just now, are left out.
+    Raises AddressError, SiteError.
     """
     site_url = site_of(address)
     root = services_url(site_url)
-    folder = address.split("?")[0].rstrip("/")[len(root) :].strip("/")
+    folder = folder_of(address)
     listing = client.read(f"{root}/{folder}" if folder else root)
     entries = _entries(site_url, listing)
     for name in items(listing.get("folders")) if not folder else []:
@@ -43,7 +44,7 @@ def list_services(address: str, client: Client) -> tuple[ServiceEntry, ...]:
 def _folder_entries(client: Client, site_url: str, url: str) -> list[ServiceEntry]:
     try:
         return _entries(site_url, client.read(url))
-    except (NotAllowed, SignInNeeded):
+    except SiteRefused:
         return []
 
 

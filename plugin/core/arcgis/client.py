@@ -157,28 +157,24 @@ class Client:
     def _followed(self, request: HttpRequest) -> HttpResponse:
         for _ in range(MAX_REDIRECTS):
             response = self._transport.send(request)
-            if response.status == 405 and request.method == "POST" and not self._posts_refused:
-                return self._as_get(request, response)
-            if response.status not in _REDIRECTS:
+            if response.status in _REDIRECTS:
+                request = self._redirected(request, response)
+            elif response.status == 405 and _is_signed_reading(request):
+                self._posts_refused = True
+                request = _as_get(request)
+            else:
                 return response
-            request = self._redirected(request, response)
         raise NotArcGIS(request.url, response.status, "too many redirects")
 
-    def _as_get(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """A site that takes no POST for reading gets the token in a header instead."""
-        token = request.params.get("token")
-        if not token or set(request.params) - {"f", "token"}:
-            return response
-        self._posts_refused = True
-        headers = {**request.headers, "X-Esri-Authorization": f"Bearer {token}"}
-        fields = {name: value for name, value in request.params.items() if name != "token"}
-        return self._transport.send(HttpRequest("GET", request.url, fields, headers))
-
     def _redirected(self, request: HttpRequest, response: HttpResponse) -> HttpRequest:
-        target = urljoin(request.url, response.headers.get("location", ""))
-        # the query is ours already; a redirect repeats it, or adds one that is not for our eyes
-        target = urlunsplit(urlsplit(target)._replace(query="", fragment=""))
-        if _same_site(request.url, target):
+        try:
+            target = urljoin(request.url, response.headers.get("location", ""))
+            # the query is ours already; a redirect repeats it, or adds one not for our eyes
+            target = urlunsplit(urlsplit(target)._replace(query="", fragment=""))
+            is_same_site = _same_site(request.url, target)
+        except ValueError:
+            raise NotArcGIS(request.url, response.status, "redirect to nowhere") from None
+        if is_same_site:
             return replace(request, url=target)
         if request.method == "GET" and "X-Esri-Authorization" not in request.headers:
             return replace(request, url=target, headers={})
@@ -198,6 +194,22 @@ def _same_site(known: str, target: str) -> bool:
     return upgraded and host == known_host
 
 
+def _is_signed_reading(request: HttpRequest) -> bool:
+    """Whether `request` is a POST for its token's sake only."""
+    return (
+        request.method == "POST"
+        and "token" in request.params
+        and not set(request.params) - {"f", "token"}
+    )
+
+
+def _as_get(request: HttpRequest) -> HttpRequest:
+    """A site that takes no POST for reading gets the token in a header instead."""
+    headers = {**request.headers, "X-Esri-Authorization": f"Bearer {request.params['token']}"}
+    fields = {name: value for name, value in request.params.items() if name != "token"}
+    return HttpRequest("GET", request.url, fields, headers)
+
+
 def _retry_after(response: HttpResponse) -> float | None:
     value = response.headers.get("retry-after", "")
-    return float(value) if value.isdigit() else None
+    return float(value) if value.isdecimal() else None

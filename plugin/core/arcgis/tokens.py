@@ -15,7 +15,8 @@ from typing import Any
 
 from ..errors import SignInFailed, SignInNeeded, SignInProblem, SiteRefused
 from .address import origin_of
-from .credentials import Credentials, Token
+from .credentials import RENEW_BEFORE_SECONDS, Credentials, Token
+from .envelope import is_busy
 from .esri_json import mapping, number, text
 
 LIFETIME_MINUTES = 60
@@ -62,6 +63,8 @@ def _generate(site_url: str, url: str, form: Mapping[str, str], send: Send) -> T
     try:
         answer = send("POST", url, form)
     except SiteRefused as error:
+        if is_busy(error):
+            raise
         detail = " ".join(error.details) or error.message
         raise SignInFailed(site_url, SignInProblem.REFUSED, detail) from None
     value = text(answer.get("token"))
@@ -90,11 +93,14 @@ def _token_service(site_url: str, send: Send) -> _TokenService:
 
 def _check_target(site_url: str, portal_url: str, url: str) -> None:
     """A password goes to the site's own host or the portal's, and never from https down to http."""
-    scheme, host, _ = origin_of(url)
-    site_scheme, site_host, _ = origin_of(site_url)
-    if host != site_host and host != origin_of(portal_url)[1]:
+    try:
+        scheme, host, _ = origin_of(url)
+        site, portal = origin_of(site_url), origin_of(portal_url or site_url)
+    except ValueError:
+        raise SignInFailed(site_url, SignInProblem.NO_SERVICE) from None
+    if host not in (site[1], portal[1]):
         raise SignInFailed(site_url, SignInProblem.OTHER_HOST, host)
-    if site_scheme == "https" and scheme != "https":
+    if "https" in (site[0], portal[0]) and scheme != "https":
         raise SignInFailed(site_url, SignInProblem.NOT_ENCRYPTED)
 
 
@@ -105,5 +111,5 @@ def _seconds_left(answer: Mapping[str, Any]) -> float:
     if expires is None:
         return asked
     left = expires / 1000 - time.time()
-    # a server's clock far behind ours would have us renew at every request
-    return min(left, asked) if left > 0 else asked
+    # a server's clock behind ours would have us renew at every request; it will say when to
+    return min(left, asked) if left > RENEW_BEFORE_SECONDS else asked

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import requests
 
@@ -58,8 +59,11 @@ class RequestsTransport:
         self._session = requests.Session()
         # keeps requests from sending what a .netrc file holds for the host
         self._session.auth = lambda prepared: prepared
-        if proxies is not None:
-            self._session.proxies.update(proxies)
+        # given with each request, because what a session holds gives way to the environment; None
+        # keeps the environment's proxy for that scheme out
+        self._proxies: dict[str, Any] | None = (
+            None if proxies is None else {"http": None, "https": None, "all": None, **proxies}
+        )
 
     def send(self, request: HttpRequest) -> HttpResponse:
         try:
@@ -70,6 +74,9 @@ class RequestsTransport:
         except requests.RequestException as error:
             # "from None": the original's text can hold the query
             raise SiteUnreachable(request.url, _reason(error)) from None
+        except ValueError:
+            # what the layers below raise for a host name that cannot be one
+            raise SiteUnreachable(request.url, Unreachable.NAME) from None
 
     def _open(self, request: HttpRequest) -> requests.Response:
         is_get = request.method == "GET"
@@ -79,6 +86,7 @@ class RequestsTransport:
             params=dict(request.params) if is_get else None,
             data=None if is_get else dict(request.params),
             headers=dict(request.headers),
+            proxies=self._proxies,
             timeout=(CONNECT_SECONDS, READ_SECONDS),
             allow_redirects=False,
             stream=True,
@@ -86,6 +94,8 @@ class RequestsTransport:
 
 
 def _read(answer: requests.Response, url: str) -> bytes:
+    # urllib3 before version 2 gives half an answer for a whole one unless told to count
+    answer.raw.enforce_content_length = True
     body = bytearray()
     for chunk in answer.iter_content(64 * 1024):
         body += chunk
@@ -95,13 +105,14 @@ def _read(answer: requests.Response, url: str) -> bytes:
 
 
 def _reason(error: requests.RequestException) -> Unreachable:
-    if isinstance(error, requests.exceptions.SSLError):
+    causes = _causes(error)
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return Unreachable.CERTIFICATE
     if isinstance(error, requests.exceptions.ProxyError):
         return Unreachable.PROXY
-    if isinstance(error, requests.Timeout):
+    # a time-out in the midst of an answer is no requests.Timeout
+    if isinstance(error, requests.Timeout) or any(isinstance(c, socket.timeout) for c in causes):
         return Unreachable.TIMEOUT
-    causes = _causes(error)
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return Unreachable.NAME
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
