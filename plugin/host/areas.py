@@ -68,6 +68,9 @@ FINEST_PIXELS = 0.25
 CACHE_MARGIN = 0.05
 """By which part of its size the cache's extent is widened before far parts of an area are cut."""
 
+CACHE_DETAIL = 1e7
+"""How exactly that extent is transformed: to this part of its size."""
+
 PREVIEW_FEATURES = 2000
 """A layer with more features is previewed by its bounding rectangle."""
 
@@ -120,14 +123,10 @@ def preview(
         outline, crs = _outline(source, description)
         if outline.is_empty or not canvas_crs.isValid():
             return QgsGeometry()
-        way = Reprojection(crs, canvas_crs, context, math.inf, _world_width(canvas_crs))
-        if not way.is_needed:
-            return qgis_geometry(outline)
-        plane = _plane(canvas_crs)
-        rough = fit_area(way.polygons(outline), plane, None, source.name, densified=True)
-        way = replace(way, tolerance=math.sqrt(rough.area) / PREVIEW_DETAIL)
-        fine = fit_area(way.polygons(outline), plane, None, source.name, densified=True)
-        return qgis_geometry(fine)
+        way = _way_to_a_plane(crs, canvas_crs, context)
+        return qgis_geometry(
+            _in_a_plane(outline, way, PREVIEW_DETAIL) if way.is_needed else outline
+        )
     except (TileCacheError, NotTransformable):
         return QgsGeometry()
 
@@ -236,11 +235,10 @@ def _near(geometry: BaseGeometry, way: Reprojection, description: CacheDescripti
     # The edge of the whole world is met from within: on it, east and west are one.
     margin = (CACHE_MARGIN if way.world_width is None else -1e-9) * max(xmax - xmin, ymax - ymin)
     frame = box(xmin - margin, ymin - margin, xmax + margin, ymax + margin)
-    plane = _plane(way.source)
-    back = Reprojection(way.target, way.source, way.context, math.inf, plane.crs.world_width)
+    back = _way_to_a_plane(way.target, way.source, way.context)
     try:
-        frame = fit_area(back.polygons(frame), plane, None, description.name, densified=True)
-        geometry = fit_area(geometry, plane, None, description.name)
+        frame = _in_a_plane(frame, back, CACHE_DETAIL)
+        geometry = fit_area(geometry, _plane(way.source), None, description.name)
     except (NotTransformable, RequestError):
         return geometry
     near = valid_polygons(geometry.intersection(frame))
@@ -286,6 +284,25 @@ def _outline(
         size = max(source.rectangle.width(), source.rectangle.height())
         return collected(source.outlines(size / PREVIEW_DETAIL)), source.crs
     return rectangle_polygon(source.rectangle), source.crs
+
+
+def _way_to_a_plane(
+    source: QgsCoordinateReferenceSystem,
+    target: QgsCoordinateReferenceSystem,
+    context: QgsCoordinateTransformContext,
+) -> Reprojection:
+    return Reprojection(source, target, context, math.inf, _world_width(target))
+
+
+def _in_a_plane(geometry: BaseGeometry, way: Reprojection, detail: float) -> BaseGeometry:
+    """`geometry` transformed, valid, off by at most a `detail`th of its size.
+
+    Raises NotTransformable, EmptyArea.
+    """
+    plane = _plane(way.target)
+    rough = fit_area(way.polygons(geometry), plane, None, "", densified=True)
+    way = replace(way, tolerance=math.sqrt(rough.area) / detail)
+    return fit_area(way.polygons(geometry), plane, None, "", densified=True)
 
 
 def _world_width(crs: QgsCoordinateReferenceSystem) -> float | None:

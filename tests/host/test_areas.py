@@ -1,0 +1,489 @@
+"""Areas of interest, from what a person chose to polygons in the CRS of a cache.
+
+Expected answers come from GDAL: whether a point of the earth lies in the area is asked in the
+source's CRS, where the area was drawn, and compared with the resolved area.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import shapely.wkb
+from host.samples import HALF, degrees, gdal_transformation, swiss, web_mercator
+from osgeo import gdal, ogr, osr
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsFeature,
+    QgsGeometry,
+    QgsPointXY,
+    QgsProject,
+    QgsRectangle,
+    QgsVectorLayer,
+)
+from shapely.geometry import Point, Polygon, box
+from shapely.prepared import prep
+from shapely.validation import make_valid
+from tile_cache_manager.plugin.core.errors import (
+    AreaOutside,
+    BadArea,
+    BadAreaReason,
+    BadExtent,
+    EmptyArea,
+)
+from tile_cache_manager.plugin.core.tiling import Extent
+from tile_cache_manager.plugin.host import areas
+
+pytestmark = pytest.mark.usefixtures("qgis_app")
+
+SEED = 20240229
+POINTS = 3000
+
+
+def crs(code: str) -> QgsCoordinateReferenceSystem:
+    return QgsCoordinateReferenceSystem(code)
+
+
+def drawn(polygon: Polygon, code: str) -> areas.DrawnArea:
+    return areas.DrawnArea(QgsGeometry.fromWkt(polygon.wkt), crs(code))
+
+
+def disc(radius: float, x: float = 0.0, y: float = 0.0) -> Polygon:
+    return Point(x, y).buffer(radius, 64)
+
+
+def layer_of(
+    wkts: list[str], kind: str = "MultiPolygon", code: str = "EPSG:4326"
+) -> QgsVectorLayer:
+    layer = QgsVectorLayer(f"{kind}?crs={code}" if code else kind, "parcels", "memory")
+    features = []
+    for wkt in wkts:
+        feature = QgsFeature()
+        feature.setGeometry(QgsGeometry.fromWkt(wkt))
+        features.append(feature)
+    assert layer.dataProvider().addFeatures(features)[0]
+    layer.updateExtents()
+    return layer
+
+
+# what was drawn, its CRS, and the box of longitudes and latitudes that points are taken from
+WORLD = (-180.0, -85.0, 180.0, 85.0)
+AROUND_THE_WORLD = [
+    ("New Zealand's box, across 180", box(1000000, 4700000, 2500000, 6300000), "EPSG:2193",
+     (160, -52, 195, -30)),
+    ("a triangle of the Pacific", Polygon([(-4e6, -3e6), (8e6, 0), (1e6, 5e6)]), "EPSG:3832", WORLD),
+    ("2000 km around the north pole", disc(2e6), "EPSG:3995", (-180, 60, 180, 84.9)),
+    ("3000 km around the south pole", disc(3e6), "EPSG:3031", (-180, -84.9, 180, -50)),
+    ("a ring around the north pole", disc(3e6).difference(disc(1e6)), "EPSG:3995",
+     (-180, 50, 180, 84.9)),
+    ("a pole beside the middle, and a hole beside it",
+     disc(3e6, 1e6, 5e5).difference(disc(4e5, 1.5e6, 1.5e6)), "EPSG:3995", (-180, 40, 180, 84.9)),
+    ("an edge through the pole", box(0, -3e6, 3e6, 3e6), "EPSG:3995", (-180, 40, 180, 84.9)),
+    ("a corner on the pole", box(0, 0, 3e6, 3e6), "EPSG:3995", (-180, 40, 180, 84.9)),
+    ("near the pole, not around it", disc(5e5, 6e5, 0), "EPSG:3995", (-180, 70, 180, 84.9)),
+    ("a box of Europe's equal area grid", box(2.5e6, 1.4e6, 7.4e6, 5.5e6), "EPSG:3035",
+     (-40, 20, 80, 75)),
+    ("an hourglass that crosses itself", Polygon([(-60, -40), (60, 40), (60, -40), (-60, 40)]),
+     "EPSG:4267", WORLD),
+    ("a box of degrees across 180", box(170, -20, 200, 20), "EPSG:4326",
+     (150, -40, 220, 40)),
+]  # fmt: skip
+CACHES = {"EPSG:3857": web_mercator(), "EPSG:4326": degrees(), "EPSG:4258": degrees(4258)}
+
+
+@pytest.mark.parametrize("cache_crs", CACHES)
+@pytest.mark.parametrize(
+    ("polygon", "code", "lon_lat"),
+    [case[1:] for case in AROUND_THE_WORLD],
+    ids=[case[0] for case in AROUND_THE_WORLD],
+)
+def test_the_same_points_of_the_earth_lie_in_the_area(
+    polygon: Polygon, code: str, lon_lat: tuple, cache_crs: str
+) -> None:
+    area = areas.resolve(drawn(polygon, code), CACHES[cache_crs])
+    assert area.is_valid
+    west, south, east, north = lon_lat
+    random = np.random.default_rng(SEED)
+    points = random.uniform((west, south), (east, north), (POINTS, 2))
+    in_source = gdal_transformation("EPSG:4326", code)(points)
+    points[:, 0] = (points[:, 0] + 180) % 360 - 180
+    in_cache = gdal_transformation("EPSG:4326", cache_crs)(points)
+    source, resolved, edge = prep(make_valid(polygon)), prep(area), polygon.boundary
+    near = 1e-6 * max(np.ptp(polygon.bounds[::2]), np.ptp(polygon.bounds[1::2]))
+    inside = wrong = 0
+    for here, there in zip(in_source, in_cache):
+        worlds = (0, 360, -360) if code == "EPSG:4326" else (0,)
+        candidates = [Point(here[0] + shift, here[1]) for shift in worlds]
+        if any(edge.distance(point) < near for point in candidates):
+            continue
+        expected = any(source.contains(point) for point in candidates)
+        inside += expected
+        wrong += resolved.contains(Point(*there)) != expected
+    assert wrong == 0
+    assert POINTS / 50 < inside < POINTS
+
+
+def test_a_circle_around_the_pole_covers_all_longitudes() -> None:
+    area = areas.resolve(drawn(disc(2e6), "EPSG:3995"), degrees())
+    # By GDAL the circle's edge is at one latitude all around (the standard parallel is circular).
+    edge = gdal_transformation("EPSG:3995", "EPSG:4326")(np.array([[2e6, 0.0], [0.0, -2e6]]))[:, 1]
+    assert edge[0] == pytest.approx(edge[1], abs=1e-9)
+    assert area.bounds[0::2] == pytest.approx((-180, 180), abs=1e-9)
+    assert area.bounds[3] == pytest.approx(90, abs=1e-9)
+    assert area.area == pytest.approx(360 * (90 - edge[0]), rel=1e-3)
+
+
+@pytest.mark.parametrize("country", ["France", "Switzerland", "Brazil", "Fiji", "Norway"])
+def test_countries_of_the_world_map_come_out_as_gdal_projects_them(
+    qgis_app: object, country: str
+) -> None:
+    path = f"{qgis_app.pkgDataPath()}/resources/data/world_map.gpkg"
+    layer = QgsVectorLayer(f"{path}|layername=countries", "countries", "ogr")
+    assert layer.isValid()
+    layer.selectByExpression(f"\"NAME\" = '{country}'")
+    assert layer.selectedFeatureCount() == 1
+    area = areas.resolve(areas.LayerArea.of(layer, selected_only=True), web_mercator())
+    expected = _projected_by_ogr(path, country)
+    # a quarter of the finest pixel all along the outline is what densifying may cost
+    assert area.symmetric_difference(expected).area < expected.length * 38.21851414258813 / 4
+
+
+def _projected_by_ogr(path: str, country: str) -> Polygon:
+    source = gdal.OpenEx(path, gdal.OF_VECTOR)
+    layer = source.GetLayerByName("countries")
+    layer.SetAttributeFilter(f"NAME = '{country}'")
+    feature = layer.GetNextFeature()
+    geometry = feature.GetGeometryRef().Clone()
+    systems = [osr.SpatialReference(), osr.SpatialReference()]
+    for system, code in zip(systems, (4326, 3857)):
+        system.ImportFromEPSG(code)
+        system.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+    geometry.Segmentize(0.005)
+    geometry.Transform(osr.CoordinateTransformation(*systems))
+    return shapely.wkb.loads(bytes(geometry.MakeValid().ExportToWkb(ogr.wkbNDR)))
+
+
+def test_a_densified_edge_stays_within_a_quarter_of_the_finest_pixel() -> None:
+    description = swiss()
+    area = areas.resolve(drawn(box(6.2, 46.0, 10.2, 47.6), "EPSG:4326"), description)
+    points = np.column_stack([np.linspace(6.2, 10.2, 500), np.full(500, 47.6)])
+    expected = gdal_transformation("EPSG:4326", "EPSG:2056")(points)
+    inside = [point for point in map(Point, expected) if area.envelope.buffer(-1).contains(point)]
+    assert len(inside) > 100
+    farthest = max(area.boundary.distance(point) for point in inside)
+    assert farthest <= 10 / 4 * 1.01
+    # "no more vertices than needed": some hundreds for four edges of 300 km
+    assert len(area.exterior.coords) < 500
+
+
+def test_an_area_in_the_cache_s_crs_is_not_touched() -> None:
+    polygon = Polygon([(1000, 1000), (500000, 2000), (250000, 400000)])
+    area = areas.resolve(drawn(polygon, "EPSG:3857"), web_mercator())
+    assert area.equals_exact(polygon, 0) or area.equals(polygon)
+    assert len(area.exterior.coords) == 4
+
+
+# rectangle, its CRS, the cache, the extent that comes out
+RECTANGLES = [
+    ("inside", (0, 0, 5e6, 4e6), "EPSG:3857", web_mercator(), (0, 0, 5e6, 4e6)),
+    ("larger than the world", (-4e7, -3e7, 4e7, 3e7), "EPSG:3857", web_mercator(),
+     (-HALF, -HALF, HALF, HALF)),
+    ("overlapping a national cache", (2400000, 1000000, 2600000, 1200000), "EPSG:2056", swiss(),
+     (2485000, 1075000, 2600000, 1200000)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rectangle", "code", "description", "expected"),
+    [case[1:] for case in RECTANGLES],
+    ids=[case[0] for case in RECTANGLES],
+)
+def test_rectangles_in_the_cache_s_crs_stay_rectangles(
+    rectangle: tuple, code: str, description: object, expected: tuple
+) -> None:
+    source = areas.RectangleArea("canvas", QgsRectangle(*rectangle), crs(code))
+    extent = areas.resolve(source, description)
+    assert isinstance(extent, Extent)
+    assert extent.bounds == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_canvas_panned_beyond_the_antimeridian_gives_both_sides() -> None:
+    source = areas.RectangleArea(
+        "canvas", QgsRectangle(HALF - 1e6, 0, HALF + 2e6, 1e6), crs("EPSG:3857")
+    )
+    area = areas.resolve(source, web_mercator())
+    expected = box(HALF - 1e6, 0, HALF, 1e6).union(box(-HALF, 0, -HALF + 2e6, 1e6))
+    assert area.symmetric_difference(expected).area < 1e-9 * expected.area
+
+
+# a map frame in a CRS, the cache, the part of the cache's extent that must be covered
+FRAMES = [
+    ("degrees beyond the poles", (-300, -120, 300, 120), "EPSG:4326", web_mercator()),
+    ("Mollweide beyond the globe", (-2.5e7, -1.2e7, 2.5e7, 1.2e7), "ESRI:54009", web_mercator()),
+    ("the world, for a national grid", (-HALF, -HALF, HALF, HALF), "EPSG:3857", swiss()),
+    ("the world in degrees, for a national grid", (-180, -90, 180, 90), "EPSG:4326", swiss()),
+    ("the world twice over, for a national grid", (-360, -90, 360, 90), "EPSG:4326", swiss()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rectangle", "code", "description"),
+    [case[1:] for case in FRAMES],
+    ids=[case[0] for case in FRAMES],
+)
+def test_frames_larger_than_the_world_cover_the_whole_cache(
+    rectangle: tuple, code: str, description: object
+) -> None:
+    source = areas.RectangleArea("canvas", QgsRectangle(*rectangle), crs(code))
+    area = areas.resolve(source, description)
+    assert area.area == pytest.approx(box(*description.extent.bounds).area, rel=1e-6)
+
+
+TYPED = [
+    ("10 20 30 40", [(10, 20, 30, 40)]),
+    ("10, 20; 30, 40", [(10, 20, 30, 40)]),
+    ("170 -50 -170 -30", [(170, -50, 180, -30), (-180, -50, -170, -30)]),
+    ("-500 -500 500 500", [(-180, -90, 180, 90)]),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), TYPED)
+def test_typed_extents(text: str, expected: list) -> None:
+    area = areas.resolve(areas.TypedExtent(text), degrees())
+    assert isinstance(area, Extent) == (len(expected) == 1)
+    found = box(*area.bounds) if isinstance(area, Extent) else area
+    for bounds in expected:
+        assert found.intersection(box(*bounds)).area == pytest.approx(box(*bounds).area)
+    assert found.area == pytest.approx(sum(box(*bounds).area for bounds in expected))
+
+
+def test_the_full_extent_is_the_whole_cache() -> None:
+    assert areas.resolve(areas.FullExtent(), web_mercator()) is None
+
+
+NO_SURFACE = QgsRectangle(5, 5, 5, 9)
+REFUSED = [
+    ("malformed extent", lambda: areas.TypedExtent("10 20 30"), degrees(), BadExtent),
+    ("extent outside", lambda: areas.TypedExtent("0 0 5 5"), swiss(), AreaOutside),
+    ("rectangle without surface",
+     lambda: areas.RectangleArea("x", NO_SURFACE, crs("EPSG:4326")), web_mercator(), EmptyArea),
+    ("null rectangle",
+     lambda: areas.RectangleArea("x", QgsRectangle(), crs("EPSG:3857")), web_mercator(), EmptyArea),
+    ("nothing drawn", lambda: areas.DrawnArea(QgsGeometry(), crs("EPSG:4326")), degrees(), EmptyArea),
+    ("a line drawn",
+     lambda: areas.DrawnArea(QgsGeometry.fromWkt("LineString(0 0,1 1)"), crs("EPSG:4326")),
+     web_mercator(), EmptyArea),
+    ("drawn in Africa, for a cache of Switzerland",
+     lambda: drawn(box(20, -10, 25, 5), "EPSG:4326"), swiss(), AreaOutside),
+    ("drawn beside Switzerland", lambda: drawn(box(11.2, 47, 11.4, 47.2), "EPSG:4326"), swiss(),
+     AreaOutside),
+    ("no CRS", lambda: drawn(box(0, 0, 1, 1), ""), web_mercator(), BadAreaReason.NO_CRS),
+    ("off the globe", lambda: drawn(box(1.7e7, 8e6, 1.8e7, 9e6), "ESRI:54009"), web_mercator(None),
+     BadAreaReason.NOT_TRANSFORMABLE),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("make", "description", "expected"),
+    [case[1:] for case in REFUSED],
+    ids=[case[0] for case in REFUSED],
+)
+def test_areas_that_are_refused(make: object, description: object, expected: object) -> None:
+    error_class = BadArea if isinstance(expected, BadAreaReason) else expected
+    with pytest.raises(error_class) as caught:
+        areas.resolve(make(), description)
+    if isinstance(expected, BadAreaReason):
+        assert caught.value.reason is expected
+
+
+SQUARE = "Polygon((0 0,10 0,10 10,0 10,0 0))"
+BAD_LAYERS = [
+    ("lines", lambda: layer_of(["LineString(0 0,1 1)"], "LineString"), BadAreaReason.NO_POLYGONS),
+    ("a table", lambda: QgsVectorLayer("None", "parcels", "memory"), BadAreaReason.NO_POLYGONS),
+    ("no features", lambda: layer_of([]), BadAreaReason.NO_POLYGONS),
+    ("features without geometry", lambda: layer_of(["", ""]), BadAreaReason.NO_POLYGONS),
+    ("invalid", lambda: QgsVectorLayer("/nowhere.gpkg", "parcels", "ogr"), BadAreaReason.NO_POLYGONS),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"), [case[1:] for case in BAD_LAYERS], ids=[case[0] for case in BAD_LAYERS]
+)
+def test_layers_that_are_refused_are_named(make: object, reason: BadAreaReason) -> None:
+    with pytest.raises(BadArea) as caught:
+        areas.resolve(areas.LayerArea.of(make(), selected_only=False), web_mercator())
+    assert (caught.value.name, caught.value.reason) == ("parcels", reason)
+
+
+def test_a_layer_without_crs_is_refused() -> None:
+    layer = layer_of([SQUARE])
+    layer.setCrs(QgsCoordinateReferenceSystem())
+    with pytest.raises(BadArea) as caught:
+        areas.LayerArea.of(layer, selected_only=False)
+    assert (caught.value.name, caught.value.reason) == ("parcels", BadAreaReason.NO_CRS)
+
+
+def test_nothing_selected_is_refused() -> None:
+    with pytest.raises(BadArea) as caught:
+        areas.LayerArea.of(layer_of([SQUARE]), selected_only=True)
+    assert (caught.value.name, caught.value.reason) == ("parcels", BadAreaReason.NOTHING_SELECTED)
+
+
+def test_no_layer_and_a_layer_that_is_gone_are_refused() -> None:
+    layer = layer_of([SQUARE])
+    QgsProject.instance().addMapLayer(layer)
+    QgsProject.instance().removeMapLayer(layer.id())
+    for gone in (None, layer):
+        with pytest.raises(BadArea) as caught:
+            areas.LayerArea.of(gone, selected_only=False)
+        assert caught.value.reason is BadAreaReason.NO_LAYERS
+
+
+def test_a_layer_area_is_a_snapshot() -> None:
+    layer = layer_of([SQUARE, "Polygon((20 0,30 0,30 10,20 10,20 0))"])
+    layer.selectByIds([1])
+    selected = areas.LayerArea.of(layer, selected_only=True)
+    everything = areas.LayerArea.of(layer, selected_only=False)
+    layer.selectAll()
+    QgsProject.instance().addMapLayer(layer)
+    QgsProject.instance().removeMapLayer(layer.id())
+    results: dict[str, object] = {}
+
+    def resolve() -> None:
+        results["selected"] = areas.resolve(selected, degrees())
+        results["everything"] = areas.resolve(everything, degrees())
+
+    thread = threading.Thread(target=resolve)
+    thread.start()
+    thread.join(30)
+    assert results["selected"].equals(box(0, 0, 10, 10))
+    assert results["everything"].area == pytest.approx(200)
+
+
+def test_unsaved_edits_count() -> None:
+    layer = layer_of([SQUARE])
+    layer.startEditing()
+    layer.changeGeometry(1, QgsGeometry.fromRect(QgsRectangle(0, 0, 20, 10)))
+    area = areas.resolve(areas.LayerArea.of(layer, selected_only=False), degrees())
+    layer.rollBack()
+    assert area.equals(box(0, 0, 20, 10))
+
+
+SHAPES = [
+    ("overlapping features are dissolved",
+     [SQUARE, "Polygon((5 0,15 0,15 10,5 10,5 0))"], "Polygon", 150),
+    ("a hole", ["Polygon((0 0,10 0,10 10,0 10,0 0),(2 2,4 2,4 4,2 4,2 2))"], "Polygon", 96),
+    ("Z and M", ["PolygonZM((0 0 5 1,10 0 5 1,10 10 5 1,0 10 5 1,0 0 5 1))"], "PolygonZM", 100),
+    ("a self-crossing polygon", ["Polygon((0 0,10 10,10 0,0 10,0 0))"], "Polygon", 50),
+    ("a circle of arcs", ["CurvePolygon(CircularString(0 5,5 10,10 5,5 0,0 5))"], "CurvePolygon",
+     np.pi * 25),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wkts", "kind", "surface"), [case[1:] for case in SHAPES], ids=[case[0] for case in SHAPES]
+)
+def test_layers_of_all_shapes(wkts: list[str], kind: str, surface: float) -> None:
+    area = areas.resolve(areas.LayerArea.of(layer_of(wkts, kind), False), degrees())
+    assert area.is_valid
+    assert not area.has_z
+    assert area.area == pytest.approx(surface, rel=1e-3)
+
+
+def test_many_features_are_read_in_chunks_and_can_be_cancelled() -> None:
+    squares = [
+        box(x / 10, y / 10, x / 10 + 0.05, y / 10 + 0.05) for x in range(60) for y in range(60)
+    ]
+    source = areas.LayerArea.of(layer_of([square.wkt for square in squares]), selected_only=False)
+    assert areas.resolve(source, degrees()).area == pytest.approx(3600 * 0.0025)
+    asked = []
+
+    def cancelled() -> bool:
+        asked.append(1)
+        return len(asked) > 100
+
+    with pytest.raises(areas.Cancelled):
+        areas.resolve(source, degrees(), cancelled)
+    assert len(asked) == 101
+
+
+def test_previews_lie_where_the_canvas_shows_the_area() -> None:
+    preview = areas.preview(
+        drawn(box(1e6, 4.7e6, 2.5e6, 6.3e6), "EPSG:2193"), None, crs("EPSG:3857")
+    )
+    inside = gdal_transformation("EPSG:2193", "EPSG:3857")(np.array([[1.2e6, 5e6], [2.4e6, 5e6]]))
+    assert inside[0][0] > 0 > inside[1][0]  # either side of the antimeridian
+    for point in inside:
+        assert preview.contains(QgsPointXY(*point))
+    assert not preview.contains(QgsPointXY(0, inside[0][1]))
+
+
+def test_previews_of_extents_need_the_cache() -> None:
+    canvas = crs("EPSG:3857")
+    assert areas.preview(areas.TypedExtent("1 2 3 4"), None, canvas).isNull()
+    assert areas.preview(areas.TypedExtent("1 2 3"), degrees(), canvas).isNull()
+    assert areas.preview(areas.FullExtent(), web_mercator(None), canvas).isNull()
+    typed = areas.preview(areas.TypedExtent("10 20 30 40"), degrees(), canvas).boundingBox()
+    expected = gdal_transformation("EPSG:4326", "EPSG:3857")(np.array([[10.0, 20], [30, 40]]))
+    assert (typed.xMinimum(), typed.yMinimum()) == pytest.approx(tuple(expected[0]), rel=1e-6)
+    assert (typed.xMaximum(), typed.yMaximum()) == pytest.approx(tuple(expected[1]), rel=1e-6)
+    full = areas.preview(areas.FullExtent(), web_mercator(), canvas).boundingBox()
+    assert full.width() == pytest.approx(2 * HALF)
+
+
+def test_a_layer_with_very_many_features_is_previewed_by_its_rectangle() -> None:
+    wkts = [box(x / 20, 0, x / 20 + 0.01, 1).wkt for x in range(areas.PREVIEW_FEATURES + 1)]
+    layer = layer_of(wkts)
+    few = areas.preview(areas.LayerArea.of(layer_of(wkts[:3]), False), None, crs("EPSG:4326"))
+    many = areas.preview(areas.LayerArea.of(layer, False), None, crs("EPSG:4326"))
+    assert few.constGet().numGeometries() == 3
+    assert many.isGeosEqual(QgsGeometry.fromRect(layer.extent()))
+
+
+@pytest.fixture
+def project() -> QgsProject:
+    project = QgsProject()
+    project.setCrs(crs("EPSG:4326"))
+    return project
+
+
+def test_union_and_intersection_of_the_project_s_layers(project: QgsProject) -> None:
+    layer_in_metres = layer_of(["Polygon((0 0,1113194.9 0,1113194.9 1118889.97,0 1118889.97,0 0))"],
+                               code="EPSG:3857")  # 0 0 10 10 in degrees  # fmt: skip
+    project.addMapLayers([
+        layer_in_metres,
+        layer_of(["Polygon((5 5,20 5,20 30,5 30,5 5))"]),
+        QgsVectorLayer("None", "table", "memory"),
+        layer_of([]),
+    ])  # fmt: skip
+    union = areas.project_extents(project, "union")
+    overlap = areas.project_extents(project, "intersection")
+    assert union.crs == overlap.crs == crs("EPSG:4326")
+    assert _bounds(union.rectangle) == pytest.approx((0, 0, 20, 30), abs=1e-5)
+    assert _bounds(overlap.rectangle) == pytest.approx((5, 5, 10, 10), abs=1e-5)
+    only = areas.project_extents(project, "union", [layer_in_metres])
+    assert _bounds(only.rectangle) == pytest.approx((0, 0, 10, 10), abs=1e-5)
+
+
+def test_projects_without_a_common_extent_are_refused(project: QgsProject) -> None:
+    with pytest.raises(BadArea) as caught:
+        areas.project_extents(project, "union")
+    assert caught.value.reason is BadAreaReason.NO_LAYERS
+    project.addMapLayers([layer_of([SQUARE]), layer_of(["Polygon((50 50,60 50,60 60,50 50))"])])
+    with pytest.raises(BadArea) as caught:
+        areas.project_extents(project, "intersection")
+    assert caught.value.reason is BadAreaReason.NO_OVERLAP
+    project.setCrs(QgsCoordinateReferenceSystem())
+    with pytest.raises(BadArea) as caught:
+        areas.project_extents(project, "union")
+    assert caught.value.reason is BadAreaReason.NO_CRS
+
+
+def _bounds(rectangle: QgsRectangle) -> tuple[float, float, float, float]:
+    return (
+        rectangle.xMinimum(),
+        rectangle.yMinimum(),
+        rectangle.xMaximum(),
+        rectangle.yMaximum(),
+    )
