@@ -91,10 +91,11 @@ def make_app(sites: Sites) -> Flask:
 
 
 def _error_answer(state: SiteState, error: EsriError) -> Response:
-    if request.values.get("f", "html").lower() in {"json", "pjson", "image"}:
-        if request.values.get("f") == "image":
-            body = json.dumps(error.as_json())
-            return Response(body, error.status, content_type="application/json")
+    wanted = request.values.get("f", "html").lower()
+    if wanted in {"json", "pjson"}:
         return answer(state.profile, error.as_json(), "Error", error.status)
+    if wanted == "image":
+        body = json.dumps(error.as_json())
+        return Response(body, error.status, content_type="application/json")
     lines = [f"Error: {error.message}", f"Code: {error.code}", *error.details]
     return page("Error", "\n".join(lines), error.status)

@@ -47,7 +47,10 @@ class QgisPainter:
         answer = json.loads(worker.stdout.readline())
         if "error" in answer:
             raise DrawingFailed(answer["error"])
-        return [worker.stdout.read(size) for size in answer["sizes"]]
+        pieces = [worker.stdout.read(size) for size in answer["sizes"]]
+        if [len(piece) for piece in pieces] != answer["sizes"]:
+            raise OSError("it stopped in the middle of a picture")
+        return pieces
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._worker is None or self._worker.poll() is not None:
