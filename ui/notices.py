@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from qgis.core import Qgis, QgsApplication
 from qgis.gui import QgsMessageBar, QgsMessageBarItem
 from qgis.PyQt import sip
-from qgis.PyQt.QtCore import QCoreApplication
-from qgis.PyQt.QtWidgets import QPushButton
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtWidgets import QLabel, QPushButton, QSizePolicy
 
 UNTIL_CLOSED = 0
 """Seconds that a message bar takes for "until the person closes it"."""
 
 
-def notice(text: str, level: Qgis.MessageLevel, title: str = "") -> QgsMessageBarItem:
+class Notice(QgsMessageBarItem):
     """A line for a message bar, which stays until it is closed.
 
-    `text` may come from a site: it is shown as it is, never read as mark-up.
+    The text wraps where QGIS's own line would hide its end. It may come from a site, so it is shown
+    as it is and never read as mark-up.
     """
-    shown = f"<span>{escape(text, quote=False)}</span>"
-    return QgsMessageBarItem(title, shown, level, UNTIL_CLOSED)
 
+    def __init__(self, text: str, level: Qgis.MessageLevel) -> None:
+        self._label = QLabel(text)
+        self._label.setObjectName("notice_label")
+        self._label.setTextFormat(Qt.TextFormat.PlainText)
+        self._label.setWordWrap(True)
+        self._label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        policy = QSizePolicy.Policy
+        self._label.setSizePolicy(policy.Expanding, policy.Preferred)
+        super().__init__(self._label, level, UNTIL_CLOSED)
 
-def notice_with_address(
-    text: str, level: Qgis.MessageLevel, title: str, address: str
-) -> QgsMessageBarItem:
-    """The same, with a button that copies `address`."""
-    item = notice(text, level, title)
-    button = QPushButton(QCoreApplication.translate("Notices", "Copy Address"))
-    button.setObjectName("copy_address_button")
-    button.setToolTip(address)
-    button.clicked.connect(lambda: QgsApplication.clipboard().setText(address))
-    item.layout().addWidget(button)
-    return item
+    def text(self) -> str:
+        """What the notice says."""
+        return self._label.text()
+
+    def add_address(self, address: str) -> None:
+        """Add a button that copies `address`."""
+        button = QPushButton(self.tr("Copy Address"))
+        button.setObjectName("copy_address_button")
+        button.setToolTip(address)
+        button.clicked.connect(lambda: QgsApplication.clipboard().setText(address))
+        self.layout().addWidget(button)
 
 
 def take_away(bar: QgsMessageBar, item: QgsMessageBarItem | None) -> None:

@@ -15,7 +15,7 @@ from .scales_model import ScalesModel
 
 FORM = load_form(__file__)
 
-VISIBLE_ROWS = 8
+VISIBLE_ROWS = 4
 """So many scales are seen without scrolling, however small the dialog is made."""
 
 

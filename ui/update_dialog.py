@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qgis.core import Qgis, QgsMapLayer, QgsProject
 from qgis.gui import QgsGui, QgsMapCanvas, QgsMessageBar, QgsMessageBarItem
-from qgis.PyQt.QtCore import Qt, QUrl
+from qgis.PyQt.QtCore import QEvent, QSize, Qt, QUrl
 from qgis.PyQt.QtGui import QDesktopServices, QHideEvent, QKeyEvent, QShowEvent
 from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QWidget
 
@@ -21,7 +21,7 @@ from .area_panel import AreaPanel
 from .area_preview import AreaPreview
 from .form_memory import FormMemory
 from .forms import load_form
-from .notices import notice, notice_with_address, take_away
+from .notices import Notice, take_away
 from .progress_panel import ProgressPanel
 from .run_question import RunQuestion, needs_question
 from .scales_panel import ScalesPanel
@@ -31,6 +31,9 @@ from .update_panel import UpdatePanel
 from .update_run import RunPlan, UpdateRun
 
 FORM = load_form(__file__)
+NATURAL_LINES = QSize(58, 34)
+"""Width and height of the dialog before a person changes it, in lines of text."""
+
 HELP_PAGE = Path(__file__).parent / "help" / "update_dialog.html"
 
 
@@ -67,6 +70,7 @@ class UpdateDialog(QDialog, FORM):
         self._memory.restore()
         self._connect()
         self._show_description(None)
+        self.resize(NATURAL_LINES * self.fontMetrics().height())
         QgsGui.enableAutoGeometryRestore(self)
 
     def load(self, address: str, auth_config_id: str = "") -> None:
@@ -104,7 +108,7 @@ class UpdateDialog(QDialog, FORM):
         self.right_layout.addWidget(self.area_panel)
         self.right_layout.addWidget(self.update_panel)
         self.right_layout.addWidget(self.progress_panel, 1)
-        self.columns_splitter.setStretchFactor(0, 1)
+        self.dialog_layout.setStretchFactor(self.columns_layout, 1)
 
     def _add_buttons(self) -> None:
         role = QDialogButtonBox.ButtonRole.ActionRole
@@ -139,6 +143,14 @@ class UpdateDialog(QDialog, FORM):
         self._run.cancelled.connect(self._run_cancelled)
 
     # QWidget interface
+
+    def event(self, event: QEvent) -> bool:
+        """Keep high enough for texts that wrap, which Qt leaves out of a window's minimum."""
+        handled = super().event(event)
+        if event.type() == QEvent.Type.LayoutRequest:
+            wanted = self.layout().minimumHeightForWidth(self.width())
+            self.setMinimumHeight(max(wanted, self.layout().totalMinimumSize().height()))
+        return handled
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Keep Return from pressing a button: it belongs to the field it is typed in."""
@@ -224,7 +236,7 @@ class UpdateDialog(QDialog, FORM):
 
     def _count_text(self) -> str:
         if self._description is None:
-            return ""
+            return self.tr("Load a service to see the number of tiles.")
         if self._counter.is_counting:
             return self.tr("Counting the tiles…")
         if self._counter.error is not None:
@@ -302,7 +314,7 @@ class UpdateDialog(QDialog, FORM):
         question.open()
 
     def _start(self, plan: RunPlan) -> None:
-        title = self.tr("{mode} of {service}").format(
+        title = self.tr("{service}: {mode}").format(
             mode=messages.mode_text(plan.mode), service=plan.description.name
         )
         try:
@@ -312,7 +324,7 @@ class UpdateDialog(QDialog, FORM):
             return
         self._plan = plan
         self._memory.save()
-        self.progress_panel.start(self.tr("{title} is running.").format(title=title))
+        self.progress_panel.start(self.tr("Running… {title}").format(title=title))
         self._update_run_button()
 
     def _cancel_clicked(self) -> None:
@@ -326,8 +338,10 @@ class UpdateDialog(QDialog, FORM):
         if report.outcome is Outcome.DONE:
             self.progress_panel.show_progress(100)
         self.progress_panel.end(sentence)
-        title = self.tr("Tile Cache Manager")
-        self._qgis_bar.pushItem(notice_with_address(sentence, level, title, report.output_url))
+        item = Notice(sentence, level)
+        if report.output_url:
+            item.add_address(report.output_url)
+        self._qgis_bar.pushItem(item)
         self._update_run_button()
         self._reload_status()
 
@@ -345,21 +359,20 @@ class UpdateDialog(QDialog, FORM):
     def _run_failed(self, error: Exception) -> None:
         sentence = messages.sentence(error)
         self.progress_panel.end(sentence)
-        title = self.tr("Tile Cache Manager")
-        self._qgis_bar.pushItem(notice(sentence, Qgis.MessageLevel.Critical, title))
+        self._qgis_bar.pushItem(Notice(sentence, Qgis.MessageLevel.Critical))
         self._complain(sentence)
         self._update_run_button()
 
     def _complain(self, text: str) -> None:
         self.message_bar.clearWidgets()
-        self.message_bar.pushItem(notice(text, Qgis.MessageLevel.Warning))
+        self.message_bar.pushItem(Notice(text, Qgis.MessageLevel.Warning))
 
     # Drawing on the canvas, for which the dialog makes room
 
     def _drawing_started(self) -> None:
         self._is_drawing = True
         text = self.area_panel.drawing_hint()
-        self._drawing_hint = notice(text, Qgis.MessageLevel.Info, self.tr("Draw the Area"))
+        self._drawing_hint = Notice(text, Qgis.MessageLevel.Info)
         self._qgis_bar.pushItem(self._drawing_hint)
         self.hide()
 
