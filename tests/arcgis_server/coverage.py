@@ -28,7 +28,7 @@ Tile = tuple[int, int]
 
 _PIECES_PER_SIDE = 64
 _MERCATOR_DEGREES = shapely.geometry.box(-180.0, -85.06, 180.0, 85.06)
-MAX_TILES = 2_000_000
+MAX_TILES = 1_000_000
 
 
 class BadArea(ValueError):

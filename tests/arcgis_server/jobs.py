@@ -17,6 +17,7 @@ _INFORMATIVE = "esriJobMessageTypeInformative"
 _ERROR = "esriJobMessageTypeError"
 _RUNNING = frozenset({"esriJobSubmitted", "esriJobExecuting", "esriJobCancelling"})
 _STEPS_TOLD = 10
+_CATCH_UP_SECONDS = 0.2  # after drawing a supertile a job may be this much behind its pace
 _DONE_WORD = {
     "RECREATE_EMPTY_TILES": "Created",
     "RECREATE_ALL_TILES": "Created",
@@ -152,7 +153,7 @@ class Job:
         rate = self._state.tiles_per_second
         if rate:
             now = time.monotonic()
-            self._due = max(self._due + 1 / rate, now - 1)
+            self._due = max(self._due + 1 / rate, now - _CATCH_UP_SECONDS)
             if self._cancel.wait(max(0.0, self._due - now)):
                 raise _Cancelled
 
