@@ -109,7 +109,8 @@ def _sign_in_needed(error: errors.SignInNeeded) -> str:
 
 def _with_message(text: str, error: errors.SiteRefused) -> str:
     """`text` filled in; details that the site gave stand behind its message."""
-    message = quoted_message(" ".join((error.message, *error.details)))
+    parts = [part.strip().rstrip(".") for part in (error.message, *error.details)]
+    message = quoted_message("; ".join(part for part in parts if part))
     code = "" if error.code is None else str(error.code)
     return " ".join(text.format(url=plain(error.url), code=code, message=message).split())
 
@@ -120,13 +121,13 @@ def _sign_in_failed(error: errors.SignInFailed) -> str:
             "{url} did not take the user name and password, it says “{detail}”: check the sign-in"
             " details and try again."
         ),
-        errors.SignInProblem.NO_TOKEN_SERVICE: tr(
+        errors.SignInProblem.NO_SERVICE: tr(
             "{url} has no token service to sign in at: try without sign-in details, or ask the"
             " site's administrator how to sign in."
         ),
         errors.SignInProblem.OTHER_HOST: tr(
-            "{url} wants passwords sent to another computer, “{detail}”, which was not done: choose"
-            " sign-in details of kind Esri token, with a token from there."
+            "{url} wants passwords sent to another computer, “{detail}”, which was not done: name"
+            " it as the portal in Processing, or choose sign-in details of kind Esri token."
         ),
         errors.SignInProblem.NOT_ENCRYPTED: tr(
             "{url} takes passwords unencrypted only, so none was sent: ask the site's administrator"
@@ -276,9 +277,14 @@ def _job_failed(error: errors.JobFailed) -> str:
 
 def _job_lost(error: errors.JobLost) -> str:
     text = tr(
-        "The site did not answer for {seconds} seconds and the job may still be running: find it"
+        "The site gave no answer for {seconds} seconds and the job may still be running: find it"
         " again at {job_url}."
     )
+    if not error.seconds:
+        text = tr(
+            "The site does not let this user look at the job any more, which may still be running:"
+            " sign in and find it again at {job_url}."
+        )
     return text.format(job_url=plain(error.job_url), seconds=number_text(round(error.seconds)))
 
 

@@ -20,8 +20,10 @@ class SignInUnusable(TileCacheError):
         self.method = method
 
 
-def credentials(auth_config_id: str) -> SignIn | None:
+def credentials(auth_config_id: str, portal_url: str = "") -> SignIn | None:
     """What the sign-in details with that id hold; None for no id.
+
+    `portal_url`: the portal that may be given the password too; "" for none.
 
     Of kind Basic: user name and password. Of kind EsriToken: a token got elsewhere, which cannot be
     renewed here. (The keys are those that QGIS 3.22 and 3.40 store.) Raises SignInUnusable.
@@ -34,7 +36,7 @@ def credentials(auth_config_id: str) -> SignIn | None:
         raise SignInUnusable(auth_config_id, "")
     name, method = config.name() or auth_config_id, config.method()
     if method == "Basic":
-        return Credentials(config.config("username"), config.config("password"))
+        return Credentials(config.config("username"), config.config("password"), portal_url)
     if method == "EsriToken":
         return FixedToken(config.config("token"))
     raise SignInUnusable(name, method)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from osgeo import osr
+
 from tile_cache_manager.plugin.core.description import CacheDescription
 from tile_cache_manager.plugin.core.request import UpdateMode
 from tile_cache_manager.plugin.core.tiling import Extent, Level, SpatialReference, TilingScheme
@@ -22,7 +23,10 @@ WEB_MERCATOR_LEVELS = (
 )
 
 
-def web_mercator(extent: Extent | None = Extent(-HALF, -HALF, HALF, HALF)) -> CacheDescription:
+WORLD = Extent(-HALF, -HALF, HALF, HALF)
+
+
+def web_mercator(extent: Extent | None = WORLD) -> CacheDescription:
     """A map service of the whole world in EPSG:3857, as ArcGIS publishes such."""
     crs = SpatialReference(102100, 3857)
     scheme = TilingScheme(-20037508.342787, 20037508.342787, 256, 256, 96, crs, WEB_MERCATOR_LEVELS)

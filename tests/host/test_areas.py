@@ -25,6 +25,7 @@ from qgis.core import (
 from shapely.geometry import Point, Polygon, box
 from shapely.prepared import prep
 from shapely.validation import make_valid
+
 from tile_cache_manager.plugin.core.errors import (
     AreaOutside,
     BadArea,
@@ -72,7 +73,8 @@ WORLD = (-180.0, -85.0, 180.0, 85.0)
 AROUND_THE_WORLD = [
     ("New Zealand's box, across 180", box(1000000, 4700000, 2500000, 6300000), "EPSG:2193",
      (160, -52, 195, -30)),
-    ("a triangle of the Pacific", Polygon([(-4e6, -3e6), (8e6, 0), (1e6, 5e6)]), "EPSG:3832", WORLD),
+    ("a triangle of the Pacific", Polygon([(-4e6, -3e6), (8e6, 0), (1e6, 5e6)]), "EPSG:3832",
+     WORLD),
     ("2000 km around the north pole", disc(2e6), "EPSG:3995", (-180, 60, 180, 84.9)),
     ("3000 km around the south pole", disc(3e6), "EPSG:3031", (-180, -84.9, 180, -50)),
     ("a ring around the north pole", disc(3e6).difference(disc(1e6)), "EPSG:3995",
@@ -270,7 +272,8 @@ REFUSED = [
      lambda: areas.RectangleArea("x", NO_SURFACE, crs("EPSG:4326")), web_mercator(), EmptyArea),
     ("null rectangle",
      lambda: areas.RectangleArea("x", QgsRectangle(), crs("EPSG:3857")), web_mercator(), EmptyArea),
-    ("nothing drawn", lambda: areas.DrawnArea(QgsGeometry(), crs("EPSG:4326")), degrees(), EmptyArea),
+    ("nothing drawn",
+     lambda: areas.DrawnArea(QgsGeometry(), crs("EPSG:4326")), degrees(), EmptyArea),
     ("a line drawn",
      lambda: areas.DrawnArea(QgsGeometry.fromWkt("LineString(0 0,1 1)"), crs("EPSG:4326")),
      web_mercator(), EmptyArea),
@@ -303,7 +306,8 @@ BAD_LAYERS = [
     ("a table", lambda: QgsVectorLayer("None", "parcels", "memory"), BadAreaReason.NO_POLYGONS),
     ("no features", lambda: layer_of([]), BadAreaReason.NO_POLYGONS),
     ("features without geometry", lambda: layer_of(["", ""]), BadAreaReason.NO_POLYGONS),
-    ("invalid", lambda: QgsVectorLayer("/nowhere.gpkg", "parcels", "ogr"), BadAreaReason.NO_POLYGONS),
+    ("invalid", lambda: QgsVectorLayer("/nowhere.gpkg", "parcels", "ogr"),
+     BadAreaReason.NO_POLYGONS),
 ]  # fmt: skip
 
 

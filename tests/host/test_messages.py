@@ -1,0 +1,372 @@
+"""What people are told: a sentence for every error, and services and reports in words."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from enum import Enum
+
+import pytest
+from host.samples import WEB_MERCATOR_LEVELS, degrees, swiss, web_mercator
+from qgis.core import Qgis, QgsApplication
+from qgis.PyQt.QtCore import QLocale, Qt
+
+from tile_cache_manager.plugin.core import errors
+from tile_cache_manager.plugin.core.description import CacheDescription, LevelStatus
+from tile_cache_manager.plugin.core.request import (
+    LevelReport,
+    Message,
+    Outcome,
+    Severity,
+    UpdateMode,
+    UpdateReport,
+)
+from tile_cache_manager.plugin.core.tiling import SpatialReference
+from tile_cache_manager.plugin.host import messages
+from tile_cache_manager.plugin.host.area_sources import Cancelled
+from tile_cache_manager.plugin.host.sign_in import SignInUnusable
+
+pytestmark = pytest.mark.usefixtures("qgis_app", "american")
+
+URL = "https://site.test/arcgis/rest/services/World/MapServer"
+# One value for every argument of every error, and what of it a person must read in the sentence.
+ARGUMENTS = {
+    "address": (URL, URL),
+    "site_url": ("https://site.test/arcgis/rest/services", ""),
+    "url": (URL, URL),
+    "text": ("abc", "abc"),
+    "status": (404, "404"),
+    "content_type": ("text/html", "text/html"),
+    "code": (400, ""),
+    "message": ("Unable to complete operation.", "Unable to complete operation"),
+    "details": (("The extent is wrong",), "The extent is wrong"),
+    "detail": ("other.test", ""),
+    "service": ("Maps/World", "Maps/World"),
+    "key": ("tileInfo.lods", "tileInfo.lods"),
+    "scale": (5000.0, "1:5,000"),
+    "known": ((4000.0, 8000.0), "1:8,000"),
+    "mode": ("DELETE_TILES", "Delete Tiles"),
+    "instances": (0, "0"),
+    "name": ("parcels", "parcels"),
+    "method": ("OAuth2", "OAuth2"),
+    "job_url": ("https://site.test/arcgis/jobs/j1", "https://site.test/arcgis/jobs/j1"),
+    "seconds": (1200.0, "1,200"),
+    "cause": (errors.SiteUnreachable("https://site.test", errors.Unreachable.TIMEOUT), ""),
+    "scheme_only": (True, ""),
+}
+# Roots that are never raised themselves carry their text to programs, not to people.
+TEXT_OF_ROOTS = {errors.SiteError, errors.JobError}
+WHERE_DETAIL_IS_SAID = {errors.SignInProblem.REFUSED, errors.SignInProblem.OTHER_HOST}
+
+
+@pytest.fixture
+def american() -> Iterator[None]:
+    """Numbers as written in the United States."""
+    before = QLocale()
+    QLocale.setDefault(QLocale(QLocale.Language.English, QLocale.Country.UnitedStates))
+    yield
+    QLocale.setDefault(before)
+
+
+def error_classes() -> list[type[Exception]]:
+    found = [
+        item
+        for item in vars(errors).values()
+        if inspect.isclass(item) and issubclass(item, errors.TileCacheError)
+    ]
+    return [item for item in found if item is not errors.TileCacheError]
+
+
+def errors_of(kind: type[Exception]) -> Iterator[tuple[Exception, list[str]]]:
+    """An error of class `kind` for each member of its enum, and what its sentence must hold."""
+    names = []
+    if "__init__" in vars(kind) or kind.__init__ is not Exception.__init__:
+        names = [name for name in inspect.signature(kind.__init__).parameters if name != "self"]
+    names = [name for name in names if name not in ("args", "kwargs")]
+    enum = next((item for item in vars(errors).values() if _is_enum_of(item, kind)), None)
+    for member in enum or [None]:
+        values = {name: ARGUMENTS[name][0] for name in names if name != "reason"}
+        wanted = [ARGUMENTS[name][1] for name in names if name != "reason"]
+        if kind in TEXT_OF_ROOTS:
+            wanted.remove("abc")
+        if member is not None:
+            values["reason"] = member
+        if member in WHERE_DETAIL_IS_SAID or kind is errors.CachingUnavailable:
+            wanted.append(ARGUMENTS["detail"][0])
+        yield kind(**values), wanted
+
+
+def _is_enum_of(item: object, kind: type) -> bool:
+    if not (inspect.isclass(item) and issubclass(item, Enum)):
+        return False
+    reason = inspect.signature(kind.__init__).parameters.get("reason")
+    return reason is not None and reason.annotation == item.__name__
+
+
+CASES = [
+    pytest.param(error, wanted, id=f"{kind.__name__}-{getattr(error, 'reason', '')}")
+    for kind in error_classes()
+    for error, wanted in errors_of(kind)
+]
+
+
+def assert_is_one_sentence(text: str) -> None:
+    assert text.endswith(".")
+    assert not text.endswith("..")
+    assert "\n" not in text
+    assert "{" not in text
+    assert text.count(": ") <= 1
+    assert not re.search(r"[.!?] [A-Z]", text), "more than one sentence"
+    assert not Qt.mightBeRichText(text)
+
+
+@pytest.mark.parametrize(("error", "wanted"), CASES)
+def test_every_error_has_a_sentence_that_names_its_subject(
+    error: Exception, wanted: list[str]
+) -> None:
+    text = messages.sentence(error)
+    assert_is_one_sentence(text)
+    assert "unexpected" not in text
+    for part in wanted:
+        assert part in text
+
+
+def test_no_two_errors_have_the_same_sentence() -> None:
+    sentences = [messages.sentence(case.values[0]) for case in CASES]
+    assert len(set(sentences)) == len(sentences)
+    # a new member without its sentence would raise KeyError above; and all enums were met
+    enums = {
+        item for item in vars(errors).values() if inspect.isclass(item) and issubclass(item, Enum)
+    }
+    met = {type(case.values[0].reason) for case in CASES if hasattr(case.values[0], "reason")}
+    assert met == enums - {Enum}
+
+
+OTHER_SENTENCES = [
+    (errors.NotCached("World"),
+     "World has no tile cache: choose a cached service, or ask its publisher to create a cache for"
+     " it."),
+    (errors.AddressError("nonsense"),
+     "“nonsense” is not the address of a map or image service: copy it from the service's page, it"
+     " ends in /MapServer or /ImageServer."),
+    (errors.UnknownScale(5000, ()), "1:5,000 is not a scale of the service: choose from its own, it"
+     " has none."),
+    (errors.UnknownScale(5000, tuple(range(1000, 9000, 1000))),
+     "1:5,000 is not a scale of the service: choose from its own, 1:1,000, 1:2,000, 1:3,000,"
+     " 1:4,000, 1:5,000, 1:6,000, and 2 more."),
+    (errors.CachingUnavailable(URL, errors.Unavailable.NO_TOOLS),
+     f"{URL} offers no caching services, so the cache cannot be changed: ask the site's"
+     " administrator to start them."),
+    (errors.SiteRefused(URL, None, ""),
+     f"{URL} answered with an error of its own, “no message”: try again, or ask the site's"
+     " administrator."),
+    (errors.BadArea("", errors.BadAreaReason.NO_LAYERS),
+     "No layer with an extent is there for “the area of interest”: add one to the project, or"
+     " choose another area."),
+    (SignInUnusable("abc1234", ""),
+     "The sign-in details “abc1234” could not be read: choose others, or make them anew in the"
+     " authentication options of QGIS."),
+    (SignInUnusable("work", "OAuth2"),
+     "The sign-in details “work” are of kind OAuth2, which cannot be used here: choose some of kind"
+     " Basic, with user name and password, or Esri token."),
+    (errors.JobLost("https://site.test/jobs/j1", errors.NotAllowed(URL, 403, "no")),
+     "The site does not let this user look at the job any more, which may still be running: sign in"
+     " and find it again at https://site.test/jobs/j1."),
+    (Cancelled(), "The work was cancelled: run it again when you like."),
+    (ValueError("odd value."),
+     "Something unexpected happened (ValueError, odd value): see the log messages, and report it."),
+    (RuntimeError(),
+     "Something unexpected happened (RuntimeError, no message): see the log messages, and report"
+     " it."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "expected"), OTHER_SENTENCES)
+def test_sentences_word_by_word(error: Exception, expected: str) -> None:
+    assert messages.sentence(error) == expected
+    assert_is_one_sentence(expected)
+
+
+SECRET = "hunter2"
+SECRETIVE = [
+    errors.AddressError(f"https://site.test/rest?token={SECRET}"),
+    errors.AddressError(f"https://anna:{SECRET}@site.test/rest"),
+    errors.AddressError(f"site.test/rest?f=json&token={SECRET}"),
+    errors.SiteRefused(URL, 498, f"bad token={SECRET} given"),
+    errors.SiteRefused(URL, 498, "bad", (f'{{"token": "{SECRET}"}}',)),
+    errors.SiteRefused(URL, 498, f"Authorization: Bearer {SECRET}"),
+    RuntimeError(f"GET https://site.test/x?a=1&token={SECRET} failed"),
+    RuntimeError(f"password = '{SECRET}'"),
+]
+
+
+@pytest.mark.parametrize("error", SECRETIVE, ids=str)
+def test_secrets_that_slipped_in_do_not_come_out(error: Exception) -> None:
+    assert SECRET not in messages.sentence(error)
+
+
+FOREIGN = [
+    ("<b>Access</b> <script>x</script>denied", "Access xdenied"),
+    ("<<b>b>nested", "nested"),
+    ("width < 5 and height > 3", "width < 5 and height > 3"),
+    ("two\nlines\tand \x00\x1b[31mcolour", "two lines and [31mcolour"),
+    ("right\u202eto left", "right to left"),
+    ("x" * 1000, "x" * 299 + "…"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), FOREIGN)
+def test_texts_of_a_site_are_shown_plain_and_short(text: str, expected: str) -> None:
+    assert f"“{expected}”" in messages.sentence(errors.JobFailed(URL, text))
+    assert messages.message_text(Message(text)) == expected
+
+
+def test_a_message_about_an_error_is_its_sentence() -> None:
+    error = errors.SiteUnreachable(URL, errors.Unreachable.TIMEOUT)
+    message = Message("", Severity.WARNING, error)
+    assert messages.message_text(message) == messages.sentence(error)
+
+
+# published denominators (ArcGIS Online's scheme), and what people read
+SCALES = [
+    (591657527.591555, "1:591,657,528"),
+    (4622324.434309, "1:4,622,324"),
+    (70.5310735, "1:71"),
+    (2.5, "1:2.5"),
+]
+
+
+@pytest.mark.parametrize(("denominator", "expected"), SCALES)
+def test_scales_as_people_write_them(denominator: float, expected: str) -> None:
+    assert messages.scale_text(denominator) == expected
+
+
+def test_scales_follow_the_user_s_locale() -> None:
+    QLocale.setDefault(QLocale(QLocale.Language.German, QLocale.Country.Germany))
+    assert messages.scale_text(591657527.591555) == "1:591.657.528"
+
+
+def test_the_summary_of_a_service() -> None:
+    lines = messages.summary(web_mercator()).split("\n")
+    assert lines == [
+        "World (map service, ArcGIS Server 10.8.1)",
+        "4 cached scales from 1:591,657,528 to 1:144,448, PNG tiles of 256 x 256 pixels",
+        "WGS 84 / Pseudo-Mercator (EPSG:3857); x from -20,037,508 to 20,037,508,"
+        " y from -20,037,508 to 20,037,508",
+    ]
+
+
+def odd(**changes: object) -> CacheDescription:
+    return replace(degrees(), **changes)
+
+
+ODD_CRS = replace(degrees().scheme, crs=SpatialReference(wkid=999999))
+SUMMARY_LINES = [
+    (odd(version=""), 0, "WorldInDegrees (map service)"),
+    (odd(version="11.1", kind="ImageServer"), 0,
+     "WorldInDegrees (image service, ArcGIS Server 11.1)"),
+    (odd(version="10.91"), 0, "WorldInDegrees (map service, ArcGIS Server 10.9.1)"),
+    (odd(version="10.05"), 0, "WorldInDegrees (map service, ArcGIS Server 10.0.5)"),
+    (odd(version="10.3"), 0, "WorldInDegrees (map service, ArcGIS Server 10.3)"),
+    (odd(cached_levels=degrees().cached_levels[:1], image_format=""), 1,
+     "One cached scale, 1:295,497,599, tiles of 256 x 256 pixels"),
+    (odd(extent=None), 2, "WGS 84 (EPSG:4326)"),
+    (odd(), 2, "WGS 84 (EPSG:4326); x from -180.0000 to 180.0000, y from -90.0000 to 90.0000"),
+    (odd(scheme=ODD_CRS), 2, "Coordinate reference system unknown to QGIS"),
+    (odd(status=(LevelStatus(0, 3, 8), LevelStatus(1, 1000, 2000))), 3,
+     "1,003 of 2,008 tiles exist"),
+    (odd(status=(LevelStatus(0, 3, 8), LevelStatus(1, 1000))), 3, "1,003 tiles exist"),
+    (odd(text="<p>Roads &\nrivers</p>"), 3, "Roads & rivers"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("description", "line", "expected"), SUMMARY_LINES)
+def test_lines_of_the_summary(description: CacheDescription, line: int, expected: str) -> None:
+    assert messages.summary(description).split("\n")[line] == expected
+
+
+def test_every_mode_has_a_name_and_a_line() -> None:
+    names = {messages.mode_text(mode) for mode in UpdateMode}
+    assert names == {"Recreate Empty Tiles", "Recreate All Tiles", "Delete Tiles"}
+    assert len({messages.mode_help(mode) for mode in UpdateMode}) == len(UpdateMode)
+    for mode in UpdateMode:
+        assert_is_one_sentence(messages.mode_help(mode))
+
+
+def test_why_a_mode_cannot_be_chosen() -> None:
+    mode = UpdateMode.RECREATE_EMPTY
+    assert messages.unavailable_reason(swiss(), mode) == ""
+    without = replace(swiss(), modes=(UpdateMode.DELETE,))
+    assert messages.unavailable_reason(without, mode) == (
+        "The site does not offer “Recreate Empty Tiles” for Swiss."
+    )
+    problem = errors.CachingUnavailable(URL, errors.Unavailable.SIGN_IN)
+    barred = replace(swiss(), modes=(), modes_problem=problem)
+    assert messages.unavailable_reason(barred, mode) == messages.sentence(problem)
+
+
+def test_why_a_scale_cannot_be_ticked() -> None:
+    first, second, third, last = WEB_MERCATOR_LEVELS
+    description = replace(web_mercator(), cached_levels=(first, second, third))
+    assert messages.uncached_reason(description, third) == ""
+    assert messages.uncached_reason(description, last) == (
+        "World lists 1:144,448 but does not cache it; it caches 1:591,657,528 to 1:9,244,649."
+    )
+
+
+def report(mode: UpdateMode, outcome: Outcome = Outcome.DONE, **counts: int | None) -> UpdateReport:
+    planned = counts.pop("planned", 1500)
+    level = LevelReport(WEB_MERCATOR_LEVELS[0], planned, **counts)
+    return UpdateReport(outcome, mode, (level,), URL, job_id="j12")
+
+
+EMPTY, ALL, DELETE = UpdateMode.RECREATE_EMPTY, UpdateMode.RECREATE_ALL, UpdateMode.DELETE
+REPORTS = [
+    (report(EMPTY, made=1200, replaced=0, skipped=300, failed=0, deleted=0),
+     "Update done: 1,500 tiles in the area, 1,200 made, 300 left as they were, 0 failed."),
+    (report(ALL, made=1000, replaced=500, failed=2),
+     "Update done: 1,500 tiles in the area, 1,000 made, 500 replaced, 2 failed."),
+    (report(ALL), "Update done: 1,500 tiles in the area, not told by the site: made or replaced or"
+     " failed."),
+    (report(DELETE, deleted=7), "Update done: 1,500 tiles in the area, 7 deleted, not told by the"
+     " site: failed."),
+    (report(DELETE, planned=1, deleted=0, failed=0), "Update done: 1 tile in the area, 0 deleted,"
+     " 0 failed."),
+    (report(EMPTY, planned=None, made=5, skipped=0, failed=0),
+     "Update done: how many tiles the area touches is not known, 5 made, 0 left as they were, 0"
+     " failed."),
+    (report(EMPTY, Outcome.CANCELLED, made=7, skipped=0, failed=0),
+     "Update cancelled, what was done until then is kept: 1,500 tiles in the area, 7 made, 0 left"
+     " as they were, 0 failed."),
+    (report(EMPTY, Outcome.SUBMITTED), "Job j12 submitted, the site goes on by itself: 1,500 tiles"
+     " in the area."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "expected"), REPORTS)
+def test_reports_tell_numbers_and_what_nobody_knows(given: UpdateReport, expected: str) -> None:
+    assert messages.report_sentence(given) == expected
+
+
+def test_the_log_has_its_own_page_and_levels() -> None:
+    lines: list[tuple] = []
+    log = QgsApplication.messageLog()
+    keep = lambda *line: lines.append(line)  # noqa: E731
+    log.messageReceived[str, str, Qgis.MessageLevel].connect(keep)
+    messages.log("hello")
+    messages.log("oh", Severity.ERROR)
+    messages.log_unexpected(errors.NoLevels())
+    try:
+        raise RuntimeError(f"https://site.test/x?token={SECRET}")
+    except RuntimeError as error:
+        messages.log_unexpected(error)
+    log.messageReceived[str, str, Qgis.MessageLevel].disconnect(keep)
+    assert lines[:2] == [
+        ("hello", "Tile Cache Manager", Qgis.MessageLevel.Info),
+        ("oh", "Tile Cache Manager", Qgis.MessageLevel.Critical),
+    ]
+    assert len(lines) == 3
+    assert "test_messages.py" in lines[2][0]
+    assert SECRET not in "".join(line[0] for line in lines)
