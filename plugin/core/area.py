@@ -164,7 +164,7 @@ def _unwrapped(ring: Ring, width: float, pole: float) -> Ring:
     start, end = ring[0], ring[-1]
     steps = np.abs(np.diff(ring[:, 0]))
     mean = np.average((ring[:-1, 1] + ring[1:, 1]) / 2, weights=steps)
-    edge = max(pole, ring[:, 1].max()) if mean >= 0 else min(-pole, ring[:, 1].min())
+    edge = pole if mean >= 0 else -pole
     return np.vstack([ring, [[end[0], edge], [start[0], edge], start]])
 
 

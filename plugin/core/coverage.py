@@ -150,8 +150,7 @@ class _Outline:
         u0, v0, u1, v1 = self.u0[edges], self.v0[edges], self.u1[edges], self.v1[edges]
         rise = np.where(v1 > v0, v1 - v0, 1.0)
         u = u0 + (v - v0) / rise * (u1 - u0)
-        # An end's own number comes out exactly, and rounding never leaves the edge.
-        u = np.clip(u, np.minimum(u0, u1), np.maximum(u0, u1))
+        # An end's own number comes out exactly.
         return np.where(v == v0, u0, np.where(v == v1, u1, u))
 
 

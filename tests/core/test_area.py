@@ -378,11 +378,18 @@ def test_a_crs_that_does_not_repeat_does_not_wrap():
     assert same(fit(box(500, 0, 5000, 10)), box(500, 0, 5000, 10))
 
 
-@pytest.mark.parametrize("beyond", [1e-7, -1e-7])
+@pytest.mark.parametrize("beyond", [1e-7, 0.0, -1e-7])
 def test_rounding_at_the_worlds_edge_adds_no_strip_at_the_other(beyond):
-    found = fit(box(170, 0, 180 + beyond, 10), LONLAT)
-    assert found.bounds == pytest.approx((170, 0, 180, 10), abs=2e-7)
-    assert found.bounds[2] <= 180
+    east = fit(box(170, 0, 180 + beyond, 10), LONLAT)
+    assert east.bounds == pytest.approx((170, 0, 180, 10), abs=2e-7)
+    assert east.bounds[2] <= 180
+    west = fit(box(-180 - beyond, 0, -170, 10), LONLAT)
+    assert west.bounds == pytest.approx((-180, 0, -170, 10), abs=2e-7)
+    assert west.bounds[0] >= -180
+
+
+def test_an_area_as_narrow_as_that_is_not_lost_at_the_worlds_edge():
+    assert fit(box(180 - 1e-7, 0, 180 + 1e-7, 10), LONLAT).area > 0
 
 
 def test_worlds_beyond_all_reason_are_left_out():
@@ -495,6 +502,22 @@ def test_a_ring_across_the_equator_goes_to_the_pole_on_its_side_by_mean_height()
     south = fit(Polygon(np.column_stack([lons, -wave])), LONLAT, densified=True)
     assert holds(south, 0, -80)
     assert not holds(south, 0, 80)
+
+
+def test_the_mean_height_does_not_hang_on_where_vertices_are_dense():
+    """A quarter of the way around in the south, with most of the vertices."""
+    lons = np.concatenate([np.arange(-180, 90, 30.0), np.arange(90, 180, 0.5)])
+    heights = np.where(lons < 90, 20.0, -20.0)
+    area = fit(Polygon(np.column_stack([lons, heights])), LONLAT, densified=True)
+    assert holds(area, 0, 80)
+    assert not holds(area, 0, -80)
+
+
+def test_a_ring_around_the_pole_beyond_the_square_world_has_no_tiles():
+    lons = np.arange(-180, 180, 2.0)
+    ring = Polygon([(lon / 180 * HALF, 1.1 * HALF) for lon in lons])
+    with pytest.raises(AreaOutside):
+        fit(ring, MERCATOR, densified=True)
 
 
 def test_a_hole_goes_along_with_its_polygon_across_the_antimeridian():

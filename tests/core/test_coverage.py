@@ -209,10 +209,14 @@ def test_a_rectangle_on_tile_edges(name, col, row):
 @ALIGNED_SCHEMES
 @AT
 def test_triangles_whose_long_sides_run_through_tile_corners(name, col, row):
-    n = 9
+    n = 49  # 1 / 49 * 49 is less than 1 for a computer
     below = Polygon([(col, row), (col + n, row + n), (col, row + n)])
     assert tiles_of(SCHEMES[name], below) == {
         (row + r, col + c) for r in range(n) for c in range(r + 1)
+    }
+    above = Polygon([(col, row), (col + n, row), (col + n, row + n)])
+    assert tiles_of(SCHEMES[name], above) == {
+        (row + r, col + c) for r in range(n) for c in range(r, n)
     }
     flat = Polygon([(col, row), (col + 2 * n, row + n), (col, row + n)])
     assert tiles_of(SCHEMES[name], flat) == {

@@ -133,6 +133,15 @@ def test_an_edge_within_snap_lies_on_the_tile_edge(beyond, cols):
     assert HAND.tiles_of_extent(HAND.level(7), extent) == TileRange(0, 0, *cols)
 
 
+@pytest.mark.parametrize(("beyond", "last"), [(0.0, 2**27 - 1), (0.003, 2**27 - 1), (0.01, 2**27)])
+def test_however_far_out_no_more_than_a_pixel_is_rounding(beyond, last):
+    """`beyond`: by which part of a tile of 256 pixels the extent reaches into column 2^27."""
+    level = Level(27, 1 / 256, 1.0)
+    extent = Extent(1000.0 + 2**27 - 5, 8999.0, 1000.0 + 2**27 + beyond, 9000.0)
+    tiles = HAND.tiles_of_extent(level, extent)
+    assert (tiles.min_col, tiles.max_col) == (2**27 - 5, last)
+
+
 def test_bounds_and_points_agree():
     for row, col in [(0, 0), (3, 5), (127, 128), (4000, 3)]:
         for level in HAND.levels:
