@@ -92,10 +92,8 @@ class Ends:
 
     def keep(self, name: str, value: Any = None) -> None:
         self.told.append((name, value))
-        self.on_main_thread.append(
-            QThread.currentThread() is QgsApplication.instance().thread()
-            or QThread.currentThread() == QgsApplication.instance().thread()
-        )
+        main_thread = QgsApplication.instance().thread()
+        self.on_main_thread.append(QThread.currentThread() == main_thread)
 
     def only(self) -> tuple[str, Any]:
         assert len(self.told) == 1, self.told
@@ -225,7 +223,7 @@ def test_a_task_cancelled_while_queued(cache: FakeCache, kept: list, wait_until:
         task = update_task()
         ends = Ends(task)
         tasks.start(task, kept)
-        wait_until(lambda: manager.count() >= len(blockers) + 1)
+        assert task.status() == QgsTask.TaskStatus.Queued
         task.cancel()
         wait_until(lambda: ends.told and not kept)
         assert ends.only() == ("cancelled", None)
