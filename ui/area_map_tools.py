@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qgis.core import QgsGeometry, QgsPointXY, QgsRectangle, QgsWkbTypes
 from qgis.gui import QgsMapCanvas, QgsMapMouseEvent, QgsMapTool, QgsRubberBand
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor, QKeyEvent
 
@@ -27,7 +28,8 @@ def area_band(canvas: QgsMapCanvas) -> QgsRubberBand:
 
 def remove_band(canvas: QgsMapCanvas, band: QgsRubberBand) -> None:
     """Take `band` off the canvas; it cannot be used afterwards."""
-    canvas.scene().removeItem(band)
+    if not sip.isdeleted(canvas):  # else it is gone with the canvas
+        canvas.scene().removeItem(band)
 
 
 class AreaMapTool(QgsMapTool):
@@ -90,7 +92,7 @@ class PolygonMapTool(AreaMapTool):
     def canvasReleaseEvent(self, event: QgsMapMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
             self._corners.append(event.mapPoint())
-            self._follow(event.mapPoint())
+            self._follow(None)
         elif event.button() == Qt.MouseButton.RightButton:
             self._finish()
 

@@ -212,7 +212,10 @@ class UpdateDialog(QDialog, FORM):
     # Area, scales and their tiles
 
     def _area_changed(self) -> None:
+        """Show and count the area; a closed dialog does so when it is opened again."""
         self._runs_when_counted = False
+        if not self.isVisible():
+            return
         source = None
         if not self.area_panel.missing():
             try:

@@ -72,9 +72,9 @@ class UpdateRun(QObject):
         self._task = task
         task.progressChanged.connect(self.progressed)
         task.message_received.connect(self.message_received)
-        task.reported.connect(lambda report: self._end(self.reported, report))
-        task.failed.connect(lambda error: self._end(self.failed, error))
-        task.cancelled.connect(lambda: self._end(self.cancelled))
+        task.reported.connect(lambda report: self._end(task, self.reported, report))
+        task.failed.connect(lambda error: self._end(task, self.failed, error))
+        task.cancelled.connect(lambda: self._end(task, self.cancelled))
         tasks.start(task, self._kept)
 
     def cancel(self) -> None:
@@ -86,10 +86,12 @@ class UpdateRun(QObject):
         """Cancel the update, and give it a moment to tell the site; nothing is emitted any more."""
         if self._task is not None:
             task, self._task = self._task, None
-            self.blockSignals(True)
+            task.progressChanged.disconnect(self.progressed)
+            task.message_received.disconnect(self.message_received)
             task.cancel()
             task.waitForFinished(UNLOADING_MS)
 
-    def _end(self, signal: pyqtSignal, *result: object) -> None:
-        self._task = None
-        signal.emit(*result)
+    def _end(self, task: tasks.UpdateTask, signal: pyqtSignal, *result: object) -> None:
+        if task is self._task:
+            self._task = None
+            signal.emit(*result)

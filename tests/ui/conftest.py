@@ -1,0 +1,301 @@
+"""The dialog on a canvas of its own, before a cache that does what a test says."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from tile_cache_manager.plugin.core.arcgis.catalogue import ServiceEntry
+from tile_cache_manager.plugin.core.description import CacheDescription, LevelStatus
+from tile_cache_manager.plugin.core.errors import AddressError
+from tile_cache_manager.plugin.core.request import (
+    Feedback,
+    LevelReport,
+    Message,
+    Outcome,
+    UpdateMode,
+    UpdateReport,
+    UpdateRequest,
+)
+from tile_cache_manager.plugin.core.tiling import Extent, Level, SpatialReference, TilingScheme
+
+HALF = 20037508.342787
+WORLD_URL = "https://site.test/arcgis/rest/services/World/MapServer"
+SITE_URL = "https://site.test/arcgis/rest/services"
+# The ArcGIS Online scheme's published figures: metres per pixel and scale of level 0.
+LEVELS = tuple(
+    Level(number, 156543.03392800014 / 2**number, 591657527.591555 / 2**number)
+    for number in range(10)
+)
+WORLD = CacheDescription(
+    address=WORLD_URL,
+    name="World",
+    kind="MapServer",
+    scheme=TilingScheme(-HALF, HALF, 256, 256, 96, SpatialReference(102100, 3857), LEVELS),
+    cached_levels=LEVELS[1:6],
+    extent=Extent(-HALF, -HALF, HALF, HALF),
+    image_format="PNG",
+    version="10.91",
+    modes=tuple(UpdateMode),
+    status=(LevelStatus(1, 4, 4), LevelStatus(2, 15, 16), LevelStatus(3, 7)),
+)
+
+
+def delete(widget: Any) -> None:
+    """Delete a widget now: what is left over when QGIS is shut down would abort the tests."""
+    from qgis.PyQt.QtCore import QCoreApplication, QEvent
+
+    widget.deleteLater()
+    QCoreApplication.sendPostedEvents(widget, QEvent.Type.DeferredDelete)
+
+
+@dataclass
+class ScriptedCache:
+    """Stands at the cache interface: answers with `answer`, and runs updates as far as told.
+
+    `answer`: a CacheDescription, a tuple of ServiceEntry for a site, or an error to raise.
+    `ending`: what an update ends with, an error to raise or None for a report. An update tells 40 %
+    and a message, then waits for `go_on` or a cancel.
+    """
+
+    answer: Any = WORLD
+    ending: Exception | None = None
+    requests: list[UpdateRequest] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+    def open(self, address: str, *_sign_in_and_transport: object) -> ScriptedCache:
+        self.asked.append(address)
+        if isinstance(self.answer, tuple) and address == SITE_URL:
+            raise AddressError(address, SITE_URL)
+        return self
+
+    def list_services(self, *_address_and_sign_in: object) -> tuple[ServiceEntry, ...]:
+        return self.answer
+
+    def describe(self) -> CacheDescription:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return WORLD if isinstance(self.answer, tuple) else self.answer
+
+    def update(self, request: UpdateRequest, feedback: Feedback) -> UpdateReport:
+        self.requests.append(request)
+        feedback.progress(40)
+        feedback.message(Message("Job started"))
+        while not self.go_on.wait(0.01) and not feedback.cancelled():
+            pass
+        if self.ending is not None:
+            raise self.ending
+        outcome = Outcome.CANCELLED if feedback.cancelled() else Outcome.DONE
+        levels = tuple(LevelReport(level, planned=4, made=3, skipped=1) for level in request.levels)
+        return UpdateReport(outcome, request.mode, levels, WORLD_URL, "j1", f"{WORLD_URL}/jobs/j1")
+
+
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch, qgis_app: Any) -> Iterator[ScriptedCache]:
+    """The cache that the dialog talks to, whatever the address; updates run through at once."""
+    from tile_cache_manager.plugin.host import tasks
+
+    scripted = ScriptedCache()
+    scripted.go_on.set()
+    monkeypatch.setattr(tasks, "open_cache", scripted.open)
+    monkeypatch.setattr(tasks, "list_services", scripted.list_services)
+    yield scripted
+    scripted.go_on.set()
+
+
+@pytest.fixture
+def world() -> CacheDescription:
+    """A map service with levels 0 to 9, of which 1 to 5 are cached."""
+    return WORLD
+
+
+@pytest.fixture
+def without_modes() -> Callable[..., CacheDescription]:
+    """`without_modes(*modes)`: the same service on a site that does not offer those modes."""
+    return lambda *modes: replace(
+        WORLD, modes=tuple(mode for mode in UpdateMode if mode not in modes)
+    )
+
+
+@pytest.fixture
+def services() -> tuple[ServiceEntry, ...]:
+    """What the site at SITE_URL lists."""
+    return (
+        ServiceEntry("Roads/Night", "MapServer", f"{SITE_URL}/Roads/Night/MapServer"),
+        ServiceEntry("World", "MapServer", WORLD_URL),
+    )
+
+
+@pytest.fixture
+def project(qgis_app: Any) -> Iterator[Any]:
+    """QGIS's project, empty, in Web Mercator."""
+    from qgis.core import QgsCoordinateReferenceSystem, QgsProject
+
+    project = QgsProject.instance()
+    project.clear()
+    project.setCrs(QgsCoordinateReferenceSystem("EPSG:3857"))
+    yield project
+    project.clear()
+
+
+@pytest.fixture
+def canvas(project: Any) -> Iterator[Any]:
+    """A canvas of 400 x 300 pixels at 10 km each, its centre at (0, 0) in Web Mercator."""
+    from qgis.core import QgsCoordinateReferenceSystem, QgsRectangle
+    from qgis.gui import QgsMapCanvas
+
+    canvas = QgsMapCanvas()
+    canvas.resize(400, 300)
+    canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:3857"))
+    canvas.setExtent(QgsRectangle(-2_000_000, -1_500_000, 2_000_000, 1_500_000))
+    yield canvas
+    delete(canvas)
+
+
+@pytest.fixture
+def qgis_bar(qgis_app: Any) -> Iterator[Any]:
+    """QGIS's message bar."""
+    from qgis.gui import QgsMessageBar
+
+    bar = QgsMessageBar()
+    yield bar
+    delete(bar)
+
+
+@pytest.fixture
+def forgetful(qgis_app: Any) -> None:
+    """Nothing is remembered from an earlier test."""
+    from qgis.core import QgsSettings
+
+    QgsSettings().remove("tile_cache_manager", QgsSettings.Section.Plugins)
+
+
+@pytest.fixture
+def make_dialog(
+    cache: ScriptedCache, canvas: Any, project: Any, qgis_bar: Any, forgetful: None
+) -> Iterator[Callable[[], Any]]:
+    """Makes and shows a dialog; the one made last is unloaded at the end of the test."""
+    from tile_cache_manager.ui.update_dialog import UpdateDialog
+
+    made: list[Any] = []
+
+    def unload() -> None:
+        while made:
+            dialog = made.pop()
+            dialog.unload()
+            delete(dialog)
+
+    def make() -> Any:
+        unload()
+        dialog = UpdateDialog(canvas, project, qgis_bar, lambda: None, None)
+        made.append(dialog)
+        dialog.show()
+        return dialog
+
+    yield make
+    unload()
+
+
+@pytest.fixture
+def dialog(make_dialog: Callable[[], Any]) -> Any:
+    """The dialog, open and empty."""
+    return make_dialog()
+
+
+@pytest.fixture
+def loaded(dialog: Any, person: Any) -> Any:
+    """The dialog with the World service loaded and its tiles counted."""
+    person.load(WORLD_URL)
+    return dialog
+
+
+@pytest.fixture
+def person(dialog: Any, wait_until: Any) -> Person:
+    """Somebody who uses the dialog."""
+    return Person(dialog, wait_until)
+
+
+class Person:
+    """Finds widgets by their names, as the demo does, and uses them with mouse and keys."""
+
+    def __init__(self, dialog: Any, wait_until: Any) -> None:
+        self.dialog = dialog
+        self.wait_until = wait_until
+
+    def find(self, name: str) -> Any:
+        from qgis.PyQt.QtWidgets import QWidget
+
+        widget = self.dialog.findChild(QWidget, name)
+        assert widget is not None, name
+        return widget
+
+    def click(self, name: str) -> None:
+        from qgis.PyQt.QtCore import Qt
+        from qgis.PyQt.QtTest import QTest
+
+        widget = self.find(name)
+        assert widget.isEnabled(), f"{name} is disabled: {widget.toolTip()}"
+        QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
+
+    def choose(self, name: str, text: str) -> None:
+        combo = self.find(name)
+        assert combo.findText(text) >= 0, f"{text} is not in {name}"
+        combo.setCurrentText(text)
+
+    def load(self, address: str) -> None:
+        self.find("address_combo").setEditText(address)
+        self.click("load_button")
+        self.wait_until(lambda: self.shows("summary_label") != "Loading…", what="the answer")
+        self.wait_for_count()
+
+    def wait_for_count(self) -> None:
+        self.wait_until(lambda: "Counting" not in self.shows("tile_count_label"), what="the count")
+
+    def shows(self, name: str) -> str:
+        return self.find(name).text()
+
+    def error(self) -> str:
+        """The line in the dialog's message bar, "" for none."""
+        item = self.find("message_bar").currentItem()
+        return item.text() if item is not None else ""
+
+    def wait_for_error(self) -> str:
+        self.wait_until(self.error, what="an error in the message bar")
+        return self.error()
+
+    def ticked(self) -> list[int]:
+        """Ids of the ticked levels, as the list shows them."""
+        from qgis.PyQt.QtCore import Qt
+
+        model = self.find("scales_view").model()
+        return [
+            int(model.index(row, 1).data())
+            for row in range(model.rowCount())
+            if Qt.CheckState(model.index(row, 0).data(Qt.ItemDataRole.CheckStateRole))
+            == Qt.CheckState.Checked
+        ]
+
+    def question(self) -> Any:
+        """The question box that is open, None for none."""
+        from qgis.PyQt.QtWidgets import QMessageBox
+
+        return self.dialog.findChild(QMessageBox, "run_question")
+
+    def answer(self, button_name: str) -> None:
+        """Press "Yes" or "No"."""
+        from qgis.PyQt.QtCore import Qt
+        from qgis.PyQt.QtTest import QTest
+        from qgis.PyQt.QtWidgets import QMessageBox
+
+        button = getattr(QMessageBox.StandardButton, button_name)
+        QTest.mouseClick(self.question().button(button), Qt.MouseButton.LeftButton)
+        self.wait_until(lambda: self.question() is None, what="the question to close")
+
+    def wait_for_end(self) -> None:
+        self.wait_until(lambda: not self.find("cancel_button").isEnabled(), what="the end")
+        self.wait_until(lambda: "Cancelling" not in self.shows("progress_label"))
