@@ -24,11 +24,11 @@ SCALE_TOLERANCE = 1e-3
 
 The same standard level is published as 591657527.591555, 591657550.5 and so on."""
 
-SNAP = 1e-6
+SNAP = 1e-9
 """Part of a tile within which a coordinate counts as lying on the tile's edge.
 
-A 256-pixel tile's millionth is far below anything drawn, and well above the rounding error of a
-double at level 30 of a world-wide scheme."""
+4 cm at level 0 of the Web Mercator world: below anything drawn, and well above the rounding error
+of doubles near the origin. Far from it PUBLISHED_ROUNDING is the larger part."""
 
 PUBLISHED_ROUNDING = 4e-10
 """Relative error of the resolutions that services publish, added to SNAP for tiles far out.

@@ -125,7 +125,7 @@ def test_tiles_of_an_extent_by_hand(extent, tiles):
 
 @pytest.mark.parametrize(
     ("beyond", "cols"),
-    [(0.0, (1, 3)), (0.5 * SNAP, (1, 3)), (2 * SNAP, (0, 4)), (-2 * SNAP, (1, 3))],
+    [(0.0, (1, 3)), (0.5 * SNAP, (1, 3)), (20 * SNAP, (0, 4)), (-20 * SNAP, (1, 3))],
 )
 def test_an_edge_within_snap_lies_on_the_tile_edge(beyond, cols):
     """`beyond`: by which part of a tile the extent reaches out of columns 1 to 3."""
