@@ -1,6 +1,7 @@
 # Every verb a newcomer or the continuous integration needs. `make` alone lists them.
 
 NAME := tile_cache_manager
+ZIP := build/$(NAME).zip
 PYTHON := .venv/bin/python
 # PyQGIS belongs to the system's Python, also where another one comes first on PATH.
 export PATH := /usr/bin:/bin:$(PATH)
@@ -43,9 +44,9 @@ bench: setup ## measure (ROW=... picks one row)
 	$(QUIET_SCREEN) PYTHONPATH=tests $(PYTHON) -m benchmarks $(ROW)
 
 package: ## build/tile_cache_manager.zip from the last commit, ready for the plugin repository
-	@mkdir -p build
-	git archive --format=zip --prefix=$(NAME)/ -o build/$(NAME).zip HEAD
-	@echo "package: build/$(NAME).zip"
+	@mkdir -p $(dir $(ZIP))
+	git archive --format=zip --prefix=$(NAME)/ -o $(ZIP) HEAD
+	@echo "package: $(ZIP)"
 
 install: ## link this checkout into QGIS's default profile
 	@tools/install.sh
