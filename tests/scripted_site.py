@@ -8,7 +8,8 @@ from typing import Any, Union
 
 from tile_cache_manager.plugin.core.arcgis.client import Client, Repeats
 from tile_cache_manager.plugin.core.arcgis.transport import HttpRequest, HttpResponse
-from tile_cache_manager.plugin.core.errors import SiteUnreachable, Unreachable
+from tile_cache_manager.plugin.core.errors import SiteUnreachable, TileCacheError, Unreachable
+from tile_cache_manager.plugin.core.request import Feedback, Message
 
 QUICK = Repeats(times=3, first_seconds=0.001, longest_seconds=0.004)
 """Repeats as they are at work, a thousand times as fast."""
@@ -103,3 +104,29 @@ class AnsweringSite:
 def quick_client(site: Any, sign_in: Any = None, site_url: str = SITE) -> Client:
     """A client of the scripted or answering site that repeats without loss of time."""
     return Client(site, site_url, sign_in, repeats=QUICK)
+
+
+class Recorder:
+    """Listens to a running update, and asks to cancel once it has heard so many messages."""
+
+    def __init__(self, cancel_after_messages: int | None = None) -> None:
+        self.percents: list[float] = []
+        self.messages: list[Message] = []
+        self._cancel_after = cancel_after_messages
+
+    @property
+    def texts(self) -> list[str]:
+        """What the site told."""
+        return [message.text for message in self.messages if message.error is None]
+
+    @property
+    def troubles(self) -> list[TileCacheError]:
+        """What went wrong on the way and was tried again."""
+        return [message.error for message in self.messages if message.error is not None]
+
+    @property
+    def feedback(self) -> Feedback:
+        return Feedback(self.percents.append, self._is_cancelled, self.messages.append)
+
+    def _is_cancelled(self) -> bool:
+        return self._cancel_after is not None and len(self.texts) >= self._cancel_after

@@ -25,7 +25,6 @@ from ..errors import (
 )
 from ..request import Feedback, Message, Severity
 from .client import Client, wait
-from .envelope import is_busy
 from .esri_json import JsonObject, items, mapping, number, text
 
 
@@ -53,7 +52,9 @@ _SEVERITIES = {
     "esrijobmessagetypeerror": Severity.ERROR,
     "esrijobmessagetypeabort": Severity.ERROR,
 }
-_SERVER_ERROR = 500
+_UNKNOWN_JOB = frozenset({None, 400, 404})
+"""How sites answer for a job that they do not know, or not any more."""
+
 _PERCENT_TEXT = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*(?:%|percent\b)", re.IGNORECASE)
 
 
@@ -181,6 +182,7 @@ class _Follower:
         self._told = 0
         self._last_answer = time.monotonic()
         self._cancel_asked: float | None = None
+        self._cancel_sent = False
         self._trouble_told = False
 
     def run(self) -> JobState:
@@ -207,13 +209,18 @@ class _Follower:
             self._cancel_asked = time.monotonic()
         elif time.monotonic() - self._cancel_asked > self._pace.cancel_patience:
             raise CancelUnconfirmed(self._job.url, self._pace.cancel_patience)
-        else:
+        if self._cancel_sent:
             return
         try:
             self._job.cancel()
+        except SiteUnreachable as error:
+            # may not have arrived: once more after the next look at the job
+            self._tell_trouble(error)
+            return
         except SiteError as error:
             # the next state tells whether it took effect, or the job had ended before
             self._feedback.message(Message("", Severity.WARNING, error))
+        self._cancel_sent = True
 
     def _state(self) -> JobState | None:
         """The job now; None where the site does not answer just now."""
@@ -225,9 +232,9 @@ class _Follower:
         except (SignInNeeded, SignInFailed, NotAllowed) as error:
             raise JobLost(self._job.url, error) from error
         except SiteRefused as error:
-            if not (is_busy(error) or error.code == _SERVER_ERROR):
-                # the site knows no such job any more
-                raise JobFailed(self._job.url, error.message or str(error.code)) from error
+            if error.code in _UNKNOWN_JOB:
+                told = " ".join((error.message, *error.details)).strip()
+                raise JobFailed(self._job.url, told or str(error.code)) from error
             self._bear(error)
             return None
         self._last_answer, self._trouble_told = time.monotonic(), False
@@ -238,6 +245,9 @@ class _Follower:
         silent = time.monotonic() - self._last_answer
         if silent > self._pace.patience:
             raise JobLost(self._job.url, error, silent) from error
+        self._tell_trouble(error)
+
+    def _tell_trouble(self, error: SiteError) -> None:
         if not self._trouble_told:
             self._feedback.message(Message("", Severity.WARNING, error))
             self._trouble_told = True

@@ -1,0 +1,299 @@
+"""HTTP itself, against a small server on loopback: failures told apart, nothing sent unasked."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tile_cache_manager.plugin.core.arcgis import transport as transport_module
+from tile_cache_manager.plugin.core.arcgis.client import Client
+from tile_cache_manager.plugin.core.arcgis.credentials import FixedToken
+from tile_cache_manager.plugin.core.arcgis.transport import (
+    HttpRequest,
+    HttpResponse,
+    RequestsTransport,
+)
+from tile_cache_manager.plugin.core.errors import SiteUnreachable, Unreachable
+
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+class _Server(ThreadingHTTPServer):
+    """`seen`: method, path, headers and body of what came. `speak` lets silent answers go on."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.seen: list[tuple[str, str, dict[str, str], str]] = []
+        self.speak = threading.Event()
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_GET(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length).decode()
+        self.server.seen.append((self.command, self.path, dict(self.headers), body))
+        page = self.path.split("?")[0].rpartition("/")[2]
+        getattr(self, f"_{page}", self._fine)()
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *args: Any) -> None:
+        """Tests are quiet."""
+
+    def _fine(self) -> None:
+        self._answer(b'{"fine": true}')
+
+    def _zipped(self) -> None:
+        self._answer(gzip.compress(b'{"fine": true}'), ("Content-Encoding", "gzip"))
+
+    def _elsewhere(self) -> None:
+        self._answer(b"", ("Location", "http://other.example/"), status=302)
+
+    def _gone(self) -> None:
+        self._answer(b"<html>", ("Content-Type", "text/html"), status=404)
+
+    def _large(self) -> None:
+        self._answer(b"x" * 300_000)
+
+    def _silent(self) -> None:
+        self.server.speak.wait(10)
+        self.close_connection = True
+
+    def _half(self) -> None:
+        self._start(b'{"fine": ', 4000)
+
+    def _half_chunk(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{")
+        self.close_connection = True
+
+    def _half_then_silent(self) -> None:
+        self._start(b'{"fine": ', 4000)
+        self._silent()
+
+    def _garbage(self) -> None:
+        self.wfile.write(b"who is there?\r\n\r\n")
+        self.close_connection = True
+
+    def _dropped(self) -> None:
+        self.close_connection = True
+
+    def _badly_zipped(self) -> None:
+        self._answer(b"no gzip", ("Content-Encoding", "gzip"))
+
+    def _answer(self, body: bytes, *headers: tuple[str, str], status: int = 200) -> None:
+        self.send_response(status)
+        for name, value in (*headers, ("Content-Length", str(len(body)))):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _start(self, body: bytes, length: int) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+        self.wfile.write(body)
+        self.close_connection = True
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[_Server]:
+    with _Server() as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+        thread.start()
+        yield running
+        running.speak.set()
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def transport() -> Iterator[RequestsTransport]:
+    made = RequestsTransport()
+    yield made
+    made._session.close()
+
+
+def get(transport: RequestsTransport, url: str, **fields: Any) -> HttpResponse:
+    return transport.send(HttpRequest("GET", url, **fields))
+
+
+def reason(transport: RequestsTransport, url: str) -> Unreachable:
+    with pytest.raises(SiteUnreachable) as caught:
+        get(transport, url, params={"token": "t0ps3cret"})
+    told = f"{caught.value} {vars(caught.value)} {caught.value.__cause__}"
+    assert "t0ps3cret" not in told
+    assert caught.value.url == url
+    return caught.value.reason
+
+
+def test_get_and_post(server: _Server, transport: RequestsTransport) -> None:
+    fields = {"params": {"f": "json", "q": "a b&c=ä"}, "headers": {"Referer": "https://x/"}}
+
+    got = get(transport, f"{server.url}/a", **fields)
+    posted = transport.send(HttpRequest("POST", f"{server.url}/a", **fields))
+
+    assert got == HttpResponse(f"{server.url}/a", 200, got.headers, b'{"fine": true}')
+    assert posted.body == got.body
+    assert got.headers["content-length"] == "14"
+    (method, path, headers, body), (method_2, path_2, headers_2, body_2) = server.seen
+    assert (method, path, body) == ("GET", "/a?f=json&q=a+b%26c%3D%C3%A4", "")
+    assert (method_2, path_2, body_2) == ("POST", "/a", "f=json&q=a+b%26c%3D%C3%A4")
+    assert headers_2["Content-Type"] == "application/x-www-form-urlencoded"
+    assert headers["Referer"] == headers_2["Referer"] == "https://x/"
+
+
+def test_a_zipped_answer(server: _Server, transport: RequestsTransport) -> None:
+    assert get(transport, f"{server.url}/zipped").body == b'{"fine": true}'
+    assert "gzip" in server.seen[0][2]["Accept-Encoding"]
+
+
+def test_redirects_are_not_followed(server: _Server, transport: RequestsTransport) -> None:
+    found = get(transport, f"{server.url}/elsewhere")
+
+    assert (found.status, found.headers["location"]) == (302, "http://other.example/")
+    assert len(server.seen) == 1
+
+
+def test_every_status_is_an_answer(server: _Server, transport: RequestsTransport) -> None:
+    found = get(transport, f"{server.url}/gone")
+
+    assert (found.status, found.headers["content-type"], found.body) == (
+        404,
+        "text/html",
+        b"<html>",
+    )
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("silent", Unreachable.TIMEOUT),
+        ("half_then_silent", Unreachable.TIMEOUT),
+        ("half", Unreachable.BROKEN),
+        ("half_chunk", Unreachable.BROKEN),
+        ("garbage", Unreachable.BROKEN),
+        ("dropped", Unreachable.BROKEN),
+        ("badly_zipped", Unreachable.BROKEN),
+        ("large", Unreachable.TOO_LARGE),
+    ],
+)
+def test_no_answer(
+    page: str,
+    expected: Unreachable,
+    server: _Server,
+    transport: RequestsTransport,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transport_module, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(transport_module, "MAX_BODY_BYTES", 200_000)
+
+    assert reason(transport, f"{server.url}/{page}") is expected
+
+
+def test_nobody_listens(transport: RequestsTransport) -> None:
+    with socket.socket() as kept:
+        kept.bind(("127.0.0.1", 0))
+        assert reason(transport, f"http://127.0.0.1:{kept.getsockname()[1]}/") is (
+            Unreachable.REFUSED
+        )
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "h" * 64])
+def test_no_such_host(host: str, transport: RequestsTransport) -> None:
+    assert reason(transport, f"http://{host}/") is Unreachable.NAME
+
+
+def test_http_where_https_is_asked_for(server: _Server, transport: RequestsTransport) -> None:
+    """That is no matter of certificates."""
+    assert reason(transport, server.url.replace("http:", "https:")) is Unreachable.BROKEN
+
+
+def test_a_netrc_file_is_not_read(
+    server: _Server,
+    transport: RequestsTransport,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password t0ps3cret\n", encoding="utf-8")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+
+    get(transport, f"{server.url}/a")
+
+    assert "Authorization" not in server.seen[0][2]
+
+
+def test_proxies_of_the_environment(
+    server: _Server, transport: RequestsTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", server.url)
+
+    get(transport, "http://maps.example/a")
+
+    assert server.seen[0][1] == "http://maps.example/a"
+
+
+def test_given_proxies_win_over_the_environment(
+    server: _Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("all_proxy", "http://127.0.0.1:9")
+
+    through = RequestsTransport({"http": server.url})
+    get(through, "http://maps.example/a")
+    directly = RequestsTransport({})
+    get(directly, f"{server.url}/b")
+
+    assert [path for _, path, _, _ in server.seen] == ["http://maps.example/a", "/b"]
+    through._session.close()
+    directly._session.close()
+
+
+def test_a_proxy_that_is_not_there() -> None:
+    with socket.socket() as kept:
+        kept.bind(("127.0.0.1", 0))
+        proxy = f"http://127.0.0.1:{kept.getsockname()[1]}"
+        transport = RequestsTransport({"http": proxy})
+        assert reason(transport, "http://maps.example/a") is Unreachable.PROXY
+        transport._session.close()
+
+
+def test_a_token_is_never_in_the_request_line(
+    server: _Server, transport: RequestsTransport
+) -> None:
+    signed = Client(transport, server.url, FixedToken("t0ps3cret", server.url))
+
+    assert signed.read(f"{server.url}/rest/services", {"a": "1"}) == {"fine": True}
+
+    (method, path, headers, body) = server.seen[0]
+    assert (method, path) == ("POST", "/rest/services")
+    assert "t0ps3cret" not in json.dumps(headers)
+    assert "token=t0ps3cret" in body
+
+
+def test_names_of_all_scripts_can_be_sent(server: _Server, transport: RequestsTransport) -> None:
+    get(transport, f"{server.url}/rest/services/Łódź/MapServer")
+
+    assert server.seen[0][1] == "/rest/services/%C5%81%C3%B3d%C5%BA/MapServer"
