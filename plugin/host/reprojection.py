@@ -1,10 +1,11 @@
 """Polygons from one CRS into another, without losing the shape of their edges. Any thread.
 
 An edge that is straight in one CRS is a curve in another, so edges get more vertices first: where,
-and how many, is found by transforming. An edge is halved while its transformed middle lies off the
-straight line between its transformed ends by more than the tolerance, or while its ends lie more
-than a sixteenth of the world apart. So a map frame of four corners gets a few thousand vertices, a
-detailed coastline hardly any; and no edge is left whose way around the world is in doubt.
+and how many, is found by transforming. An edge is cut in two while the transformed point of the cut
+lies off the straight line between the transformed ends by more than the tolerance, or while a part
+spans more than a sixteenth of the world. So a map frame of four corners gets a few thousand
+vertices, a detailed coastline hardly any; and no edge is left whose way around the world is in
+doubt.
 """
 
 from __future__ import annotations
@@ -31,11 +32,15 @@ from shapely.geometry.base import BaseGeometry
 from .geometries import simple_polygons, valid_polygons
 
 FIRST_PIECES = 16
-"""An edge as long as the ring's box is cut into so many pieces before any is judged: a curve
-that swings to both sides can pass through the middle of its chord."""
+"""An edge as long as the geometry's box is cut into so many pieces before any is judged, so that
+no piece winds."""
 
-MAX_HALVINGS = 30
-"""A piece is halved at most so often: then it is a billionth of the edge."""
+CUT = 0.35
+"""Where an edge is judged and cut: not in its middle, for a line across the equator bends to one
+side before its middle, to the other after it, and crosses its chord just there."""
+
+MAX_CUTS = 40
+"""An edge is cut at most so often in a row: then its parts are a millionth of it or less."""
 
 MAX_VERTICES = 2_000_000
 """A ring with so many vertices gets no more: its edges are short enough for any tile."""
@@ -95,39 +100,42 @@ class Reprojection:
     def _transformed(self, geometry: BaseGeometry) -> MultiPolygon:
         transform = self._transform()
         polygons = []
+        if geometry.is_empty:
+            return MultiPolygon()
+        xmin, ymin, xmax, ymax = geometry.bounds
+        longest = max(xmax - xmin, ymax - ymin) / FIRST_PIECES
         for polygon in simple_polygons(geometry):
             rings = [
-                self._ring(np.asarray(ring.coords)[:, :2], transform)
+                self._ring(_in_pieces(np.asarray(ring.coords)[:, :2], longest), transform)
                 for ring in (polygon.exterior, *polygon.interiors)
             ]
             polygons.append(Polygon(rings[0], rings[1:]))
         return MultiPolygon(polygons)
 
-    def _ring(self, ring: Coordinates, transform: QgsCoordinateTransform) -> Coordinates:
+    def _ring(self, here: Coordinates, transform: QgsCoordinateTransform) -> Coordinates:
         """The transformed ring, with as many more vertices as it needs."""
-        here = _in_first_pieces(ring)
         there = _points_there(here, transform)
         # 1: the edge that starts here is not judged yet
         open_edges = np.ones(len(here) - 1, dtype=bool)
-        for _ in range(MAX_HALVINGS):
+        for _ in range(MAX_CUTS):
             where = np.flatnonzero(open_edges)
             if not len(where) or len(here) > MAX_VERTICES:
                 break
-            middles = (here[where] + here[where + 1]) / 2
-            middles_there = _points_there(middles, transform)
-            bent = self._is_bent(there[where], middles_there, there[where + 1])
+            cuts = here[where] + CUT * (here[where + 1] - here[where])
+            cuts_there = _points_there(cuts, transform)
+            bent = self._is_bent(there[where], cuts_there, there[where + 1])
             open_edges[where[~bent]] = False
             at = where[bent] + 1
-            here = np.insert(here, at, middles[bent], axis=0)
-            there = np.insert(there, at, middles_there[bent], axis=0)
+            here = np.insert(here, at, cuts[bent], axis=0)
+            there = np.insert(there, at, cuts_there[bent], axis=0)
             open_edges = np.insert(open_edges, at, True)
         return there
 
     def _is_bent(
-        self, starts: Coordinates, middles: Coordinates, ends: Coordinates
+        self, starts: Coordinates, cuts: Coordinates, ends: Coordinates
     ) -> NDArray[np.bool_]:
         """Which edges are not straight enough, or cross too much of the world, to stay whole."""
-        first, second = self._steps(starts, middles), self._steps(middles, ends)
+        first, second = self._steps(starts, cuts), self._steps(cuts, ends)
         chord = first + second
         length = np.hypot(chord[:, 0], chord[:, 1])
         cross = np.abs(chord[:, 0] * first[:, 1] - chord[:, 1] * first[:, 0])
@@ -174,9 +182,8 @@ class Reprojection:
         return QgsCoordinateTransform(self.source, self.target, self.context)
 
 
-def _in_first_pieces(ring: Coordinates) -> Coordinates:
-    """`ring` with long edges cut into equal pieces."""
-    longest = max(np.ptp(ring[:, 0]), np.ptp(ring[:, 1])) / FIRST_PIECES
+def _in_pieces(ring: Coordinates, longest: float) -> Coordinates:
+    """`ring` with edges above length `longest` cut into equal pieces."""
     steps = np.diff(ring, axis=0)
     lengths = np.hypot(steps[:, 0], steps[:, 1])
     pieces = np.maximum(np.ceil(lengths / longest * (1 - 1e-9)), 1).astype(np.int64)

@@ -179,6 +179,20 @@ def test_a_densified_edge_stays_within_a_quarter_of_the_finest_pixel() -> None:
     assert len(area.exterior.coords) < 500
 
 
+def test_an_edge_that_bends_both_ways_is_densified() -> None:
+    # Symmetric about the equator: in Web Mercator its middle lies on its chord, the rest does not.
+    # A far corner keeps the edge short beside the whole.
+    triangle = Polygon([(-10, -10), (10, 10), (10, -10)])
+    layer = layer_of([triangle.wkt, "Polygon((-179 -80,-170 -80,-170 -75,-179 -80))",
+                      "Polygon((179 80,170 80,170 75,179 80))"])  # fmt: skip
+    area = areas.resolve(areas.LayerArea.of(layer, False), web_mercator())
+    degrees_on_edge = np.linspace(-10, 10, 200)
+    points = np.column_stack([degrees_on_edge, degrees_on_edge])
+    expected = gdal_transformation("EPSG:4326", "EPSG:3857")(points)
+    farthest = max(area.boundary.distance(Point(*point)) for point in expected)
+    assert farthest <= 38.21851414258813 / 4 * 1.5
+
+
 def test_an_area_in_the_cache_s_crs_is_not_touched() -> None:
     polygon = Polygon([(1000, 1000), (500000, 2000), (250000, 400000)])
     area = areas.resolve(drawn(polygon, "EPSG:3857"), web_mercator())
