@@ -14,7 +14,7 @@ from enum import Enum
 
 from shapely.geometry import box
 
-from ..errors import CachingUnavailable, ModeNotOffered, Unavailable
+from ..errors import CachingUnavailable, EmptyArea, ModeNotOffered, Unavailable
 from ..request import UpdateMode, UpdateRequest
 from ..tiling import Level, SpatialReference
 from .client import Client
@@ -77,8 +77,11 @@ def update_form(
 
     Parameters that the task does not have are left out.
 
-    Raises ModeNotOffered, CachingUnavailable where the task takes no area and one is asked for.
+    Raises ModeNotOffered, EmptyArea, CachingUnavailable where the task cannot be told the area asked for.
     """
+    if request.area is not None and request.area.is_empty:
+        # a feature set without features means the whole cache
+        raise EmptyArea()
     if request.mode not in task.modes:
         raise ModeNotOffered(caching_name, request.mode.value)
     values: dict[Enum, str] = {
@@ -86,31 +89,23 @@ def update_form(
         Input.LEVELS: ";".join(_scale_text(level) for level in request.levels),
         Input.INSTANCES: str(request.instances),
         Input.MODE: task.modes[request.mode],
-        **_where(request, crs, caching_name, has_area=Input.AREA in task.names),
+        **_where(request, crs, task),
     }
     return {task.names[key]: value for key, value in values.items() if key in task.names}
 
 
-def _where(
-    request: UpdateRequest, crs: SpatialReference, caching_name: str, *, has_area: bool
-) -> dict[Enum, str]:
+def _where(request: UpdateRequest, crs: SpatialReference, task: CachingTask) -> dict[Enum, str]:
     """Area and extent. An extent goes as an area too: servers differ in how they read extents."""
-    area = request.area
-    if area is not None and not has_area:
-        # its bounding box, or the whole cache, would be more than what was asked for
-        raise CachingUnavailable(
-            caching_name, Unavailable.UNKNOWN_TASK, _ROLES[Input.AREA].names[0]
-        )
-    if area is None and request.extent is not None and has_area:
-        area = box(*request.extent.bounds)
-    if area is not None:
-        return {
-            Input.EXTENT: WHOLE_CACHE,
-            Input.AREA: json.dumps(feature_set_json(area, crs)),
-        }
-    if request.extent is not None:
-        return {Input.EXTENT: json.dumps(extent_json(request.extent, crs))}
-    return {Input.EXTENT: WHOLE_CACHE}
+    area, extent = request.area, request.extent
+    if area is None and extent is None:
+        return {Input.EXTENT: WHOLE_CACHE}
+    if Input.AREA in task.names:
+        area = box(*extent.bounds) if area is None and extent is not None else area
+        return {Input.EXTENT: WHOLE_CACHE, Input.AREA: json.dumps(feature_set_json(area, crs))}
+    if area is None and extent is not None and Input.EXTENT in task.names:
+        return {Input.EXTENT: json.dumps(extent_json(extent, crs))}
+    # an area's bounding box, or the whole cache, would be more than what was asked for
+    raise CachingUnavailable(task.url, Unavailable.UNKNOWN_TASK, _ROLES[Input.AREA].names[0])
 
 
 def _modes(parameter: Parameter | None) -> dict[UpdateMode, str]:
