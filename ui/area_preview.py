@@ -10,6 +10,7 @@ from ..plugin.core.description import CacheDescription
 from ..plugin.core.errors import TileCacheError
 from ..plugin.host import area_sources, areas, tasks
 from .area_map_tools import area_band, remove_band
+from .latest_task import LatestTask
 
 
 class AreaPreview(QObject):
@@ -19,8 +20,7 @@ class AreaPreview(QObject):
         super().__init__(parent)
         self._canvas = canvas
         self._band: QgsRubberBand | None = None
-        self._task: tasks.PreviewTask | None = None
-        self._kept: list[tasks.Task] = []
+        self._task = LatestTask()
 
     def show(
         self, source: area_sources.AreaSource | None, description: CacheDescription | None
@@ -29,18 +29,19 @@ class AreaPreview(QObject):
 
         A layer's features are read in the background, the band follows.
         """
-        self._drop_task()
+        self._task.drop()
         crs = self._canvas.mapSettings().destinationCrs()
         if source is None:
             self.clear()
         elif isinstance(source, area_sources.LayerArea):
-            self._start(tasks.PreviewTask(source, description, crs))
+            answers = {"previewed": self._show, "failed": self._show_nothing}
+            self._task.start(tasks.PreviewTask(source, description, crs), answers)
         else:
             self._show(self._worked_out(source, description, crs))
 
     def clear(self) -> None:
         """Show nothing."""
-        self._drop_task()
+        self._task.drop()
         self._show(QgsGeometry())
 
     @staticmethod
@@ -54,6 +55,9 @@ class AreaPreview(QObject):
         except TileCacheError:
             return QgsGeometry()  # the area panel and the number of tiles say what is wrong
 
+    def _show_nothing(self, _error: Exception) -> None:
+        self._show(QgsGeometry())
+
     def _show(self, geometry: QgsGeometry) -> None:
         if self._band is not None:
             remove_band(self._canvas, self._band)
@@ -61,19 +65,3 @@ class AreaPreview(QObject):
         if not geometry.isEmpty():
             self._band = area_band(self._canvas)
             self._band.setToGeometry(geometry, None)
-
-    def _start(self, task: tasks.PreviewTask) -> None:
-        self._task = task
-        task.previewed.connect(lambda geometry: self._previewed(task, geometry))
-        task.failed.connect(lambda _error: self._previewed(task, QgsGeometry()))
-        tasks.start(task, self._kept)
-
-    def _previewed(self, task: tasks.PreviewTask, geometry: QgsGeometry) -> None:
-        if task is self._task:
-            self._task = None
-            self._show(geometry)
-
-    def _drop_task(self) -> None:
-        if self._task is not None:
-            task, self._task = self._task, None
-            task.cancel()

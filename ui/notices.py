@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from qgis.core import Qgis, QgsApplication
-from qgis.gui import QgsMessageBar, QgsMessageBarItem
-from qgis.PyQt import sip
+from qgis.gui import QgsMessageBarItem
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QLabel, QPushButton, QSizePolicy
 
@@ -40,9 +39,3 @@ class Notice(QgsMessageBarItem):
         button.setToolTip(address)
         button.clicked.connect(lambda: QgsApplication.clipboard().setText(address))
         self.layout().addWidget(button)
-
-
-def take_away(bar: QgsMessageBar, item: QgsMessageBarItem | None) -> None:
-    """Remove `item` from `bar`, where the person has not closed it already."""
-    if item is not None and not sip.isdeleted(item):
-        bar.popWidget(item)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..plugin.core.errors import TileCacheError
-from ..plugin.host import network, sign_in, tasks
+from ..plugin.host import areas, network, sign_in, tasks
+from .latest_task import LatestTask
 
 
 class ServiceLoader(QObject):
@@ -20,8 +21,7 @@ class ServiceLoader(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._task: tasks.DescribeTask | None = None
-        self._kept: list[tasks.Task] = []
+        self._task = LatestTask()
 
     def load(self, address: str, auth_config_id: str) -> None:
         """Ask `address`; exactly one of the signals answers, unless another is asked first."""
@@ -31,20 +31,14 @@ class ServiceLoader(QObject):
         except TileCacheError as error:
             self.failed.emit(error)
             return
-        task = tasks.DescribeTask(address, credentials, network.transport())
-        self._task = task
-        task.described.connect(lambda answer: self._tell(task, self.described, answer))
-        task.services_listed.connect(lambda answer: self._tell(task, self.listed, answer))
-        task.failed.connect(lambda error: self._tell(task, self.failed, error))
-        tasks.start(task, self._kept)
+        answers = {
+            "described": self.described.emit,
+            "services_listed": self.listed.emit,
+            "failed": self.failed.emit,
+            "cancelled": lambda: self.failed.emit(areas.Cancelled()),
+        }
+        self._task.start(tasks.DescribeTask(address, credentials, network.transport()), answers)
 
     def stop(self) -> None:
         """Forget what was asked."""
-        if self._task is not None:
-            task, self._task = self._task, None
-            task.cancel()
-
-    def _tell(self, task: tasks.DescribeTask, signal: pyqtSignal, answer: object) -> None:
-        if task is self._task:
-            self._task = None
-            signal.emit(answer)
+        self._task.drop()

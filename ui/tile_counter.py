@@ -6,7 +6,8 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.tiling import Level
-from ..plugin.host import area_sources, tasks
+from ..plugin.host import area_sources, areas, tasks
+from .latest_task import LatestTask
 
 SETTLING_MS = 300
 """How long the form must be left alone before counting: longer than between two key strokes."""
@@ -28,8 +29,7 @@ class TileCounter(QObject):
         self._description: CacheDescription | None = None
         self._source: area_sources.AreaSource | None = None
         self._levels: tuple[Level, ...] = ()
-        self._task: tasks.CountTask | None = None
-        self._kept: list[tasks.Task] = []
+        self._task = LatestTask()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(SETTLING_MS)
@@ -38,7 +38,7 @@ class TileCounter(QObject):
     @property
     def is_counting(self) -> bool:
         """Whether numbers are still to come."""
-        return self._timer.isActive() or self._task is not None
+        return self._timer.isActive() or self._task.is_running
 
     @property
     def source(self) -> area_sources.AreaSource | None:
@@ -69,9 +69,7 @@ class TileCounter(QObject):
     def stop(self) -> None:
         """Count no further."""
         self._timer.stop()
-        if self._task is not None:
-            task, self._task = self._task, None
-            task.cancel()
+        self._task.drop()
 
     def _missing(self) -> tuple[Level, ...]:
         return tuple(level for level in self._levels if level.id not in self.counts)
@@ -83,19 +81,17 @@ class TileCounter(QObject):
         self.changed.emit()
 
     def _start(self) -> None:
-        task = tasks.CountTask(self._source, self._description, self._missing())
-        self._task = task
-        task.counted.connect(lambda counts: self._counted(task, counts))
-        task.failed.connect(lambda error: self._failed(task, error))
-        tasks.start(task, self._kept)
+        answers = {
+            "counted": self._counted,
+            "failed": self._failed,
+            "cancelled": lambda: self._failed(areas.Cancelled()),
+        }
+        self._task.start(tasks.CountTask(self._source, self._description, self._missing()), answers)
 
-    def _counted(self, task: tasks.CountTask, counts: dict[int, int]) -> None:
-        if task is self._task:
-            self._task = None
-            self.counts = {**self.counts, **counts}
-            self.changed.emit()
+    def _counted(self, counts: dict[int, int]) -> None:
+        self.counts = {**self.counts, **counts}
+        self.changed.emit()
 
-    def _failed(self, task: tasks.CountTask, error: Exception) -> None:
-        if task is self._task:
-            self._task, self.error = None, error
-            self.changed.emit()
+    def _failed(self, error: Exception) -> None:
+        self.error = error
+        self.changed.emit()

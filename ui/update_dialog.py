@@ -6,22 +6,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qgis.core import Qgis, QgsMapLayer, QgsProject
-from qgis.gui import QgsGui, QgsMapCanvas, QgsMessageBar, QgsMessageBarItem
+from qgis.gui import QgsGui, QgsMapCanvas, QgsMessageBar
 from qgis.PyQt.QtCore import QEvent, QSize, Qt, QUrl
 from qgis.PyQt.QtGui import QDesktopServices, QHideEvent, QKeyEvent, QShowEvent
 from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QWidget
 
 from ..plugin.core.arcgis.catalogue import ServiceEntry
 from ..plugin.core.description import CacheDescription
-from ..plugin.core.errors import NoLevels, TileCacheError
+from ..plugin.core.errors import ModeNotOffered, NoLevels, TileCacheError
 from ..plugin.core.request import Outcome, UpdateReport
 from ..plugin.host import messages
 from .address_panel import AddressPanel
 from .area_panel import AreaPanel
 from .area_preview import AreaPreview
+from .drawing_room import DrawingRoom
 from .form_memory import FormMemory
 from .forms import load_form
-from .notices import Notice, take_away
+from .notices import Notice
 from .progress_panel import ProgressPanel
 from .run_question import RunQuestion, needs_question
 from .scales_panel import ScalesPanel
@@ -56,12 +57,11 @@ class UpdateDialog(QDialog, FORM):
         self.setupUi(self)
         self._qgis_bar = message_bar
         self._description: CacheDescription | None = None
-        self._is_drawing = False
-        self._drawing_hint: QgsMessageBarItem | None = None
         self._runs_when_counted = False
         self._plan: RunPlan | None = None
         self._add_panels(canvas, project, active_layer)
         self._add_buttons()
+        self._drawing_room = DrawingRoom(self, self.area_panel, message_bar)
         self._preview = AreaPreview(canvas, self)
         self._counter = TileCounter(self)
         self._loader = ServiceLoader(self)
@@ -81,8 +81,7 @@ class UpdateDialog(QDialog, FORM):
     def unload(self) -> None:
         """End everything: the running update, counting, drawing; let go of canvas and project."""
         self._memory.save()
-        self.area_panel.drawing_ended.disconnect(self._drawing_ended)
-        self._forget_drawing()
+        self._drawing_room.unload()
         self._loader.stop()
         self._counter.stop()
         self._preview.clear()
@@ -129,8 +128,6 @@ class UpdateDialog(QDialog, FORM):
         self._loader.failed.connect(self._load_failed)
         self.scales_panel.ticked_changed.connect(self._levels_changed)
         self.area_panel.area_changed.connect(self._area_changed)
-        self.area_panel.drawing_started.connect(self._drawing_started)
-        self.area_panel.drawing_ended.connect(self._drawing_ended)
         self._counter.changed.connect(self._counts_changed)
         self.run_button.clicked.connect(self._run_clicked)
         self.close_button.clicked.connect(self.reject)
@@ -164,7 +161,7 @@ class UpdateDialog(QDialog, FORM):
 
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)
-        if not event.spontaneous() and not self._is_drawing:
+        if not event.spontaneous() and not self._drawing_room.is_drawing:
             self._counter.stop()
             self._preview.clear()
             self._memory.save()
@@ -279,8 +276,7 @@ class UpdateDialog(QDialog, FORM):
             return
         try:
             self.area_panel.source()
-            if not self.scales_panel.ticked_levels():
-                raise NoLevels()
+            self._check_choices()
         except TileCacheError as error:
             self._complain(messages.sentence(error))
             return
@@ -291,6 +287,14 @@ class UpdateDialog(QDialog, FORM):
             self._complain(messages.sentence(self._counter.error))
         else:
             self._ask_and_start(self._filled_plan())
+
+    def _check_choices(self) -> None:
+        """Raises NoLevels, ModeNotOffered."""
+        if not self.scales_panel.ticked_levels():
+            raise NoLevels()
+        mode = self.update_panel.mode()
+        if mode not in self._description.modes:
+            raise ModeNotOffered(self._description.name, mode.value)
 
     def _filled_plan(self) -> RunPlan:
         """What the form asks for, with the very area whose tiles were counted and shown."""
@@ -369,26 +373,6 @@ class UpdateDialog(QDialog, FORM):
     def _complain(self, text: str) -> None:
         self.message_bar.clearWidgets()
         self.message_bar.pushItem(Notice(text, Qgis.MessageLevel.Warning))
-
-    # Drawing on the canvas, for which the dialog makes room
-
-    def _drawing_started(self) -> None:
-        self._is_drawing = True
-        text = self.area_panel.drawing_hint()
-        self._drawing_hint = Notice(text, Qgis.MessageLevel.Info)
-        self._qgis_bar.pushItem(self._drawing_hint)
-        self.hide()
-
-    def _drawing_ended(self) -> None:
-        self._forget_drawing()
-        self.show()
-        self.raise_()
-        self.activateWindow()
-
-    def _forget_drawing(self) -> None:
-        self._is_drawing = False
-        take_away(self._qgis_bar, self._drawing_hint)
-        self._drawing_hint = None
 
     def _open_help(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(HELP_PAGE)))

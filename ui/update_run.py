@@ -10,6 +10,7 @@ from ..plugin.core.description import CacheDescription
 from ..plugin.core.request import UpdateMode
 from ..plugin.core.tiling import Level
 from ..plugin.host import area_sources, network, sign_in, tasks
+from .latest_task import LatestTask
 
 UNLOADING_MS = 3000
 """How long QGIS may be kept waiting at its end while the site is told to stop."""
@@ -47,13 +48,12 @@ class UpdateRun(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._kept: list[tasks.Task] = []
-        self._task: tasks.UpdateTask | None = None
+        self._task = LatestTask()
 
     @property
     def is_running(self) -> bool:
         """Whether an update is under way."""
-        return self._task is not None
+        return self._task.is_running
 
     def start(self, title: str, plan: RunPlan) -> None:
         """Start `plan`. Raises TileCacheError where its sign-in cannot be read."""
@@ -69,29 +69,19 @@ class UpdateRun(QObject):
             instances=plan.instances,
             wait=plan.waits,
         )
-        self._task = task
         task.progressChanged.connect(self.progressed)
         task.message_received.connect(self.message_received)
-        task.reported.connect(lambda report: self._end(task, self.reported, report))
-        task.failed.connect(lambda error: self._end(task, self.failed, error))
-        task.cancelled.connect(lambda: self._end(task, self.cancelled))
-        tasks.start(task, self._kept)
+        answers = {
+            "reported": self.reported.emit,
+            "failed": self.failed.emit,
+            "cancelled": self.cancelled.emit,
+        }
+        self._task.start(task, answers)
 
     def cancel(self) -> None:
         """Ask the update to stop; its end is told as any other."""
-        if self._task is not None:
-            self._task.cancel()
+        self._task.cancel()
 
     def unload(self) -> None:
-        """Cancel the update, and give it a moment to tell the site; nothing is emitted any more."""
-        if self._task is not None:
-            task, self._task = self._task, None
-            task.progressChanged.disconnect(self.progressed)
-            task.message_received.disconnect(self.message_received)
-            task.cancel()
-            task.waitForFinished(UNLOADING_MS)
-
-    def _end(self, task: tasks.UpdateTask, signal: pyqtSignal, *result: object) -> None:
-        if task is self._task:
-            self._task = None
-            signal.emit(*result)
+        """Cancel the update, and give it a moment to tell the site; its end is not told."""
+        self._task.drop(UNLOADING_MS)

@@ -150,7 +150,9 @@ def canvas(project: Any) -> Iterator[Any]:
     from qgis.gui import QgsMapCanvas
 
     canvas = QgsMapCanvas()
+    canvas.setFrameStyle(0)
     canvas.resize(400, 300)
+    canvas.show()
     canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:3857"))
     canvas.setExtent(QgsRectangle(-2_000_000, -1_500_000, 2_000_000, 1_500_000))
     yield canvas
@@ -167,6 +169,17 @@ def qgis_bar(qgis_app: Any) -> Iterator[Any]:
     delete(bar)
 
 
+@pytest.fixture(autouse=True)
+def _english_numbers(qgis_app: Any) -> Iterator[None]:
+    """Numbers as the expected answers have them, whatever the machine's locale."""
+    from qgis.PyQt.QtCore import QLocale
+
+    before = QLocale()
+    QLocale.setDefault(QLocale(QLocale.Language.English, QLocale.Country.UnitedStates))
+    yield
+    QLocale.setDefault(before)
+
+
 @pytest.fixture
 def forgetful(qgis_app: Any) -> None:
     """Nothing is remembered from an earlier test."""
@@ -175,36 +188,42 @@ def forgetful(qgis_app: Any) -> None:
     QgsSettings().remove("tile_cache_manager", QgsSettings.Section.Plugins)
 
 
+class Opener:
+    """Opens a dialog, one at a time, and unloads it as the plugin does."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._dialog: Any = None
+
+    def open(self) -> Any:
+        self.unload()
+        self._dialog = self._make()
+        self._dialog.show()
+        return self._dialog
+
+    def unload(self) -> None:
+        if self._dialog is not None:
+            self._dialog.unload()
+            delete(self._dialog)
+            self._dialog = None
+
+
 @pytest.fixture
-def make_dialog(
+def opener(
     cache: ScriptedCache, canvas: Any, project: Any, qgis_bar: Any, forgetful: None
-) -> Iterator[Callable[[], Any]]:
-    """Makes and shows a dialog; the one made last is unloaded at the end of the test."""
+) -> Iterator[Opener]:
+    """Opens dialogs; the last one is unloaded at the end of the test."""
     from tile_cache_manager.ui.update_dialog import UpdateDialog
 
-    made: list[Any] = []
-
-    def unload() -> None:
-        while made:
-            dialog = made.pop()
-            dialog.unload()
-            delete(dialog)
-
-    def make() -> Any:
-        unload()
-        dialog = UpdateDialog(canvas, project, qgis_bar, lambda: None, None)
-        made.append(dialog)
-        dialog.show()
-        return dialog
-
-    yield make
-    unload()
+    opener = Opener(lambda: UpdateDialog(canvas, project, qgis_bar, lambda: None, None))
+    yield opener
+    opener.unload()
 
 
 @pytest.fixture
-def dialog(make_dialog: Callable[[], Any]) -> Any:
+def dialog(opener: Opener) -> Any:
     """The dialog, open and empty."""
-    return make_dialog()
+    return opener.open()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ KEYS = {
 
 
 class Hand:
-    """Draws with a tool: ("left", x, y), ("right", x, y), ("move", x, y), ("press", x, y), a key."""
+    """Draws with a tool: ("left", x, y), ("right", x, y), ("move", x, y), ("press", x, y), key."""
 
     def __init__(self, canvas: Any, tool: AreaMapTool) -> None:
         self.canvas, self.tool = canvas, tool
