@@ -77,7 +77,7 @@ def update_form(
 
     Parameters that the task does not have are left out.
 
-    Raises ModeNotOffered, EmptyArea, CachingUnavailable where the task cannot be told the area asked for.
+    Raises ModeNotOffered, EmptyArea, CachingUnavailable where the task cannot be told the area.
     """
     if request.area is not None and request.area.is_empty:
         # a feature set without features means the whole cache
