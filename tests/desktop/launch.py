@@ -287,6 +287,11 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, metavar="SECONDS")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, stop)
+    limit = arguments.timeout or VERBS[arguments.verb]
+    if limit is None and (arguments.screen == "virtual" or not os.environ.get("DISPLAY")):
+        # Nobody could see or close the window.
+        print(f"{arguments.verb} needs a screen (DISPLAY is not set); make demo does without one")
+        return 2
     folder = ROOT / "build" / arguments.verb
     site_folder = ROOT / "build" / f"{arguments.verb}_site"
     shutil.rmtree(site_folder, ignore_errors=True)
@@ -297,7 +302,7 @@ def main() -> int:
             folder,
             site=site,
             screen=arguments.screen,
-            timeout_seconds=arguments.timeout or VERBS[arguments.verb],
+            timeout_seconds=limit,
             say=lambda text: print(text, flush=True),
         )
     if outcome.exit_code:
