@@ -10,9 +10,7 @@ doubt.
 
 from __future__ import annotations
 
-import math
 import struct
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -24,9 +22,8 @@ from qgis.core import (
     QgsCoordinateTransformContext,
     QgsCsException,
     QgsGeometry,
-    QgsPointXY,
 )
-from shapely.geometry import MultiPolygon, Point, Polygon, box
+from shapely.geometry import MultiPolygon, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
 from .geometries import simple_polygons, valid_polygons
@@ -44,11 +41,6 @@ MAX_CUTS = 40
 
 MAX_VERTICES = 2_000_000
 """A ring with so many vertices gets no more: its edges are short enough for any tile."""
-
-POLE_GAP = 1e-6
-"""Half the width, as part of the polygon's box, of what is cut away around a pole on an edge.
-
-On the pole itself a longitude means nothing, so an edge through it could run either way."""
 
 LAST_LATITUDE = 89.99
 """Where a geographic CRS is cut when its poles cannot be transformed."""
@@ -89,12 +81,11 @@ class Reprojection:
         Raises NotTransformable.
         """
         if self.source.isGeographic():
+            # A map frame can reach beyond the poles; a change of datum would fold that back.
             geometry = _between_latitudes(geometry, 90.0)
             with suppress(NotTransformable):
                 return self._transformed(geometry)
             geometry = _between_latitudes(geometry, LAST_LATITUDE)
-        elif self.world_width is not None:
-            geometry = self._without_edges_on_poles(geometry)
         return self._transformed(geometry)
 
     def _transformed(self, geometry: BaseGeometry) -> MultiPolygon:
@@ -152,31 +143,6 @@ class Reprojection:
         if self.world_width is not None:
             steps[:, 0] -= self.world_width * np.rint(steps[:, 0] / self.world_width)
         return steps
-
-    def _without_edges_on_poles(self, geometry: BaseGeometry) -> BaseGeometry:
-        for pole in self._poles():
-            parts = []
-            for polygon in simple_polygons(geometry):
-                xmin, ymin, xmax, ymax = polygon.bounds
-                gap = POLE_GAP * max(xmax - xmin, ymax - ymin)
-                if polygon.boundary.distance(pole) < gap:
-                    parts += simple_polygons(polygon.difference(pole.buffer(gap)))
-                else:
-                    parts.append(polygon)
-            geometry = MultiPolygon(parts)
-        return geometry
-
-    def _poles(self) -> Iterator[Point]:
-        """The poles in `source`, where they have finite coordinates there."""
-        geographic = QgsCoordinateReferenceSystem("EPSG:4326")
-        transform = QgsCoordinateTransform(geographic, self.source, self.context)
-        for latitude in (90.0, -90.0):
-            try:
-                pole = transform.transform(QgsPointXY(0.0, latitude))
-            except QgsCsException:
-                continue
-            if math.isfinite(pole.x()) and math.isfinite(pole.y()):
-                yield Point(pole.x(), pole.y())
 
     def _transform(self) -> QgsCoordinateTransform:
         return QgsCoordinateTransform(self.source, self.target, self.context)

@@ -82,6 +82,12 @@ AROUND_THE_WORLD = [
     ("a pole beside the middle, and a hole beside it",
      disc(3e6, 1e6, 5e5).difference(disc(4e5, 1.5e6, 1.5e6)), "EPSG:3995", (-180, 40, 180, 84.9)),
     ("an edge through the pole", box(0, -3e6, 3e6, 3e6), "EPSG:3995", (-180, 40, 180, 84.9)),
+    ("an edge through the pole, the other side", box(-3e6, -3e6, 0, 3e6), "EPSG:3995",
+     (-180, 40, 180, 84.9)),
+    ("a slanting edge through the pole", Polygon([(-2e6, -2e6), (2e6, 2e6), (-2e6, 2e6)]),
+     "EPSG:3995", (-180, 40, 180, 84.9)),
+    ("a slanting edge through the south pole", Polygon([(-2e6, -2e6), (2e6, 2e6), (2e6, -2e6)]),
+     "EPSG:3031", (-180, -84.9, 180, -40)),
     ("a corner on the pole", box(0, 0, 3e6, 3e6), "EPSG:3995", (-180, 40, 180, 84.9)),
     ("near the pole, not around it", disc(5e5, 6e5, 0), "EPSG:3995", (-180, 70, 180, 84.9)),
     ("a box of Europe's equal area grid", box(2.5e6, 1.4e6, 7.4e6, 5.5e6), "EPSG:3035",
@@ -181,12 +187,12 @@ def test_a_densified_edge_stays_within_a_quarter_of_the_finest_pixel() -> None:
 
 def test_an_edge_that_bends_both_ways_is_densified() -> None:
     # Symmetric about the equator: in Web Mercator its middle lies on its chord, the rest does not.
-    # A far corner keeps the edge short beside the whole.
-    triangle = Polygon([(-10, -10), (10, 10), (10, -10)])
+    # Far triangles make the edge short beside the whole, so it is not cut at first.
+    triangle = Polygon([(-7, -7), (7, 7), (7, -7)])
     layer = layer_of([triangle.wkt, "Polygon((-179 -80,-170 -80,-170 -75,-179 -80))",
                       "Polygon((179 80,170 80,170 75,179 80))"])  # fmt: skip
     area = areas.resolve(areas.LayerArea.of(layer, False), web_mercator())
-    degrees_on_edge = np.linspace(-10, 10, 200)
+    degrees_on_edge = np.linspace(-7, 7, 200)
     points = np.column_stack([degrees_on_edge, degrees_on_edge])
     expected = gdal_transformation("EPSG:4326", "EPSG:3857")(points)
     farthest = max(area.boundary.distance(Point(*point)) for point in expected)
@@ -236,6 +242,7 @@ def test_a_canvas_panned_beyond_the_antimeridian_gives_both_sides() -> None:
 # a map frame in a CRS, the cache, the part of the cache's extent that must be covered
 FRAMES = [
     ("degrees beyond the poles", (-300, -120, 300, 120), "EPSG:4326", web_mercator()),
+    ("degrees of another datum", (-300, -120, 300, 120), "EPSG:4258", degrees()),
     ("Mollweide beyond the globe", (-2.5e7, -1.2e7, 2.5e7, 1.2e7), "ESRI:54009", web_mercator()),
     ("the world, for a national grid", (-HALF, -HALF, HALF, HALF), "EPSG:3857", swiss()),
     ("the world in degrees, for a national grid", (-180, -90, 180, 90), "EPSG:4326", swiss()),
@@ -295,6 +302,7 @@ REFUSED = [
      lambda: drawn(box(20, -10, 25, 5), "EPSG:4326"), swiss(), AreaOutside),
     ("drawn beside Switzerland", lambda: drawn(box(11.2, 47, 11.4, 47.2), "EPSG:4326"), swiss(),
      AreaOutside),
+    ("north of the pole", lambda: drawn(box(-20, 95, 20, 120), "EPSG:4230"), degrees(), EmptyArea),
     ("no CRS", lambda: drawn(box(0, 0, 1, 1), ""), web_mercator(), BadAreaReason.NO_CRS),
     ("off the globe", lambda: drawn(box(1.7e7, 8e6, 1.8e7, 9e6), "ESRI:54009"), web_mercator(None),
      BadAreaReason.NOT_TRANSFORMABLE),
