@@ -1,4 +1,4 @@
-"""Caches to resolve areas for, and independent coordinate transformations (GDAL's)."""
+"""Caches and areas to try the host with, and independent coordinate transformations (GDAL's)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 from osgeo import osr
+from qgis.core import QgsCoordinateReferenceSystem, QgsFeature, QgsGeometry, QgsVectorLayer
+from shapely.geometry import Polygon
 
 from tile_cache_manager.plugin.core.description import CacheDescription
 from tile_cache_manager.plugin.core.request import UpdateMode
 from tile_cache_manager.plugin.core.tiling import Extent, Level, SpatialReference, TilingScheme
+from tile_cache_manager.plugin.host import areas
 
 osr.UseExceptions()
 
@@ -75,3 +78,25 @@ def gdal_transformation(source: str, target: str) -> Callable[[np.ndarray], np.n
         return np.array(transformation.TransformPoints(points.tolist()))[:, :2]
 
     return transform
+
+
+def crs(code: str) -> QgsCoordinateReferenceSystem:
+    return QgsCoordinateReferenceSystem(code)
+
+
+def drawn(polygon: Polygon, code: str) -> areas.DrawnArea:
+    return areas.DrawnArea(QgsGeometry.fromWkt(polygon.wkt), crs(code))
+
+
+def layer_of(
+    wkts: list[str], kind: str = "MultiPolygon", code: str = "EPSG:4326"
+) -> QgsVectorLayer:
+    layer = QgsVectorLayer(f"{kind}?crs={code}" if code else kind, "parcels", "memory")
+    features = []
+    for wkt in wkts:
+        feature = QgsFeature()
+        feature.setGeometry(QgsGeometry.fromWkt(wkt))
+        features.append(feature)
+    assert layer.dataProvider().addFeatures(features)[0]
+    layer.updateExtents()
+    return layer

@@ -1,0 +1,215 @@
+"""Areas from layers and projects, and their previews on the canvas."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from host.samples import HALF, crs, degrees, drawn, gdal_transformation, layer_of, web_mercator
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsGeometry,
+    QgsPointXY,
+    QgsProject,
+    QgsRectangle,
+    QgsVectorLayer,
+)
+from shapely.geometry import box
+
+from tile_cache_manager.plugin.core.errors import BadArea, BadAreaReason
+from tile_cache_manager.plugin.host import areas
+
+pytestmark = pytest.mark.usefixtures("qgis_app")
+
+SQUARE = "Polygon((0 0,10 0,10 10,0 10,0 0))"
+BAD_LAYERS = [
+    ("lines", lambda: layer_of(["LineString(0 0,1 1)"], "LineString"), BadAreaReason.NO_POLYGONS),
+    ("a table", lambda: QgsVectorLayer("None", "parcels", "memory"), BadAreaReason.NO_POLYGONS),
+    ("no features", lambda: layer_of([]), BadAreaReason.NO_POLYGONS),
+    ("features without geometry", lambda: layer_of(["", ""]), BadAreaReason.NO_POLYGONS),
+    ("invalid", lambda: QgsVectorLayer("/nowhere.gpkg", "parcels", "ogr"),
+     BadAreaReason.NO_POLYGONS),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"), [case[1:] for case in BAD_LAYERS], ids=[case[0] for case in BAD_LAYERS]
+)
+def test_layers_that_are_refused_are_named(make: object, reason: BadAreaReason) -> None:
+    with pytest.raises(BadArea) as caught:
+        areas.resolve(areas.LayerArea.of(make(), selected_only=False), web_mercator())
+    assert (caught.value.name, caught.value.reason) == ("parcels", reason)
+
+
+def test_a_layer_without_crs_is_refused() -> None:
+    layer = layer_of([SQUARE])
+    layer.setCrs(QgsCoordinateReferenceSystem())
+    with pytest.raises(BadArea) as caught:
+        areas.LayerArea.of(layer, selected_only=False)
+    assert (caught.value.name, caught.value.reason) == ("parcels", BadAreaReason.NO_CRS)
+
+
+def test_nothing_selected_is_refused() -> None:
+    with pytest.raises(BadArea) as caught:
+        areas.LayerArea.of(layer_of([SQUARE]), selected_only=True)
+    assert (caught.value.name, caught.value.reason) == ("parcels", BadAreaReason.NOTHING_SELECTED)
+
+
+def test_no_layer_and_a_layer_that_is_gone_are_refused() -> None:
+    layer = layer_of([SQUARE])
+    QgsProject.instance().addMapLayer(layer)
+    QgsProject.instance().removeMapLayer(layer.id())
+    for gone in (None, layer):
+        with pytest.raises(BadArea) as caught:
+            areas.LayerArea.of(gone, selected_only=False)
+        assert caught.value.reason is BadAreaReason.NO_LAYERS
+
+
+def test_a_layer_area_is_a_snapshot() -> None:
+    layer = layer_of([SQUARE, "Polygon((20 0,30 0,30 10,20 10,20 0))"])
+    layer.selectByIds([1])
+    selected = areas.LayerArea.of(layer, selected_only=True)
+    everything = areas.LayerArea.of(layer, selected_only=False)
+    layer.selectAll()
+    QgsProject.instance().addMapLayer(layer)
+    QgsProject.instance().removeMapLayer(layer.id())
+    results: dict[str, object] = {}
+
+    def resolve() -> None:
+        results["selected"] = areas.resolve(selected, degrees())
+        results["everything"] = areas.resolve(everything, degrees())
+
+    thread = threading.Thread(target=resolve)
+    thread.start()
+    thread.join(30)
+    assert results["selected"].equals(box(0, 0, 10, 10))
+    assert results["everything"].area == pytest.approx(200)
+
+
+def test_unsaved_edits_count() -> None:
+    layer = layer_of([SQUARE])
+    layer.startEditing()
+    layer.changeGeometry(1, QgsGeometry.fromRect(QgsRectangle(0, 0, 20, 10)))
+    area = areas.resolve(areas.LayerArea.of(layer, selected_only=False), degrees())
+    layer.rollBack()
+    assert area.equals(box(0, 0, 20, 10))
+
+
+SHAPES = [
+    ("overlapping features are dissolved",
+     [SQUARE, "Polygon((5 0,15 0,15 10,5 10,5 0))"], "Polygon", 150),
+    ("a hole", ["Polygon((0 0,10 0,10 10,0 10,0 0),(2 2,4 2,4 4,2 4,2 2))"], "Polygon", 96),
+    ("Z and M", ["PolygonZM((0 0 5 1,10 0 5 1,10 10 5 1,0 10 5 1,0 0 5 1))"], "PolygonZM", 100),
+    ("a self-crossing polygon", ["Polygon((0 0,10 10,10 0,0 10,0 0))"], "Polygon", 50),
+    ("a circle of arcs", ["CurvePolygon(CircularString(0 5,5 10,10 5,5 0,0 5))"], "CurvePolygon",
+     np.pi * 25),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wkts", "kind", "surface"), [case[1:] for case in SHAPES], ids=[case[0] for case in SHAPES]
+)
+def test_layers_of_all_shapes(wkts: list[str], kind: str, surface: float) -> None:
+    area = areas.resolve(areas.LayerArea.of(layer_of(wkts, kind), False), degrees())
+    assert area.is_valid
+    assert not area.has_z
+    assert area.area == pytest.approx(surface, rel=1e-3)
+
+
+def test_many_features_are_read_in_chunks_and_can_be_cancelled() -> None:
+    squares = [
+        box(x / 10, y / 10, x / 10 + 0.05, y / 10 + 0.05) for x in range(60) for y in range(60)
+    ]
+    source = areas.LayerArea.of(layer_of([square.wkt for square in squares]), selected_only=False)
+    assert areas.resolve(source, degrees()).area == pytest.approx(3600 * 0.0025)
+    asked = []
+
+    def cancelled() -> bool:
+        asked.append(1)
+        return len(asked) > 100
+
+    with pytest.raises(areas.Cancelled):
+        areas.resolve(source, degrees(), cancelled)
+    assert len(asked) == 101
+
+
+def test_previews_lie_where_the_canvas_shows_the_area() -> None:
+    preview = areas.preview(
+        drawn(box(1e6, 4.7e6, 2.5e6, 6.3e6), "EPSG:2193"), None, crs("EPSG:3857")
+    )
+    inside = gdal_transformation("EPSG:2193", "EPSG:3857")(np.array([[1.2e6, 5e6], [2.4e6, 5e6]]))
+    assert inside[0][0] > 0 > inside[1][0]  # either side of the antimeridian
+    for point in inside:
+        assert preview.contains(QgsPointXY(*point))
+    assert not preview.contains(QgsPointXY(0, inside[0][1]))
+
+
+def test_previews_of_extents_need_the_cache() -> None:
+    canvas = crs("EPSG:3857")
+    assert areas.preview(areas.TypedExtent("1 2 3 4"), None, canvas).isNull()
+    assert areas.preview(areas.TypedExtent("1 2 3"), degrees(), canvas).isNull()
+    assert areas.preview(areas.FullExtent(), web_mercator(None), canvas).isNull()
+    typed = areas.preview(areas.TypedExtent("10 20 30 40"), degrees(), canvas).boundingBox()
+    expected = gdal_transformation("EPSG:4326", "EPSG:3857")(np.array([[10.0, 20], [30, 40]]))
+    assert (typed.xMinimum(), typed.yMinimum()) == pytest.approx(tuple(expected[0]), rel=1e-6)
+    assert (typed.xMaximum(), typed.yMaximum()) == pytest.approx(tuple(expected[1]), rel=1e-6)
+    full = areas.preview(areas.FullExtent(), web_mercator(), canvas).boundingBox()
+    assert full.width() == pytest.approx(2 * HALF)
+
+
+def test_a_layer_with_very_many_features_is_previewed_by_its_rectangle() -> None:
+    wkts = [box(x / 20, 0, x / 20 + 0.01, 1).wkt for x in range(areas.PREVIEW_FEATURES + 1)]
+    layer = layer_of(wkts)
+    few = areas.preview(areas.LayerArea.of(layer_of(wkts[:3]), False), None, crs("EPSG:4326"))
+    many = areas.preview(areas.LayerArea.of(layer, False), None, crs("EPSG:4326"))
+    assert few.constGet().numGeometries() == 3
+    assert many.isGeosEqual(QgsGeometry.fromRect(layer.extent()))
+
+
+@pytest.fixture
+def project() -> QgsProject:
+    project = QgsProject()
+    project.setCrs(crs("EPSG:4326"))
+    return project
+
+
+def test_union_and_intersection_of_the_project_s_layers(project: QgsProject) -> None:
+    layer_in_metres = layer_of(["Polygon((0 0,1113194.9 0,1113194.9 1118889.97,0 1118889.97,0 0))"],
+                               code="EPSG:3857")  # 0 0 10 10 in degrees  # fmt: skip
+    project.addMapLayers([
+        layer_in_metres,
+        layer_of(["Polygon((5 5,20 5,20 30,5 30,5 5))"]),
+        QgsVectorLayer("None", "table", "memory"),
+        layer_of([]),
+    ])  # fmt: skip
+    union = areas.project_extents(project, "union")
+    overlap = areas.project_extents(project, "intersection")
+    assert union.crs == overlap.crs == crs("EPSG:4326")
+    assert _bounds(union.rectangle) == pytest.approx((0, 0, 20, 30), abs=1e-5)
+    assert _bounds(overlap.rectangle) == pytest.approx((5, 5, 10, 10), abs=1e-5)
+    only = areas.project_extents(project, "union", [layer_in_metres])
+    assert _bounds(only.rectangle) == pytest.approx((0, 0, 10, 10), abs=1e-5)
+
+
+def test_projects_without_a_common_extent_are_refused(project: QgsProject) -> None:
+    with pytest.raises(BadArea) as caught:
+        areas.project_extents(project, "union")
+    assert caught.value.reason is BadAreaReason.NO_LAYERS
+    project.addMapLayers([layer_of([SQUARE]), layer_of(["Polygon((50 50,60 50,60 60,50 50))"])])
+    with pytest.raises(BadArea) as caught:
+        areas.project_extents(project, "intersection")
+    assert caught.value.reason is BadAreaReason.NO_OVERLAP
+    project.setCrs(QgsCoordinateReferenceSystem())
+    with pytest.raises(BadArea) as caught:
+        areas.project_extents(project, "union")
+    assert caught.value.reason is BadAreaReason.NO_CRS
+
+
+def _bounds(rectangle: QgsRectangle) -> tuple[float, float, float, float]:
+    return (
+        rectangle.xMinimum(),
+        rectangle.yMinimum(),
+        rectangle.xMaximum(),
+        rectangle.yMaximum(),
+    )
