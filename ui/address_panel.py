@@ -9,6 +9,13 @@ from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QMenu, QWidget
 
 from ..plugin.core.arcgis.catalogue import ServiceEntry
+from ..plugin.core.errors import (
+    CachingUnavailable,
+    NotAllowed,
+    SignInFailed,
+    SignInNeeded,
+    Unavailable,
+)
 from ..plugin.host import connections
 from .forms import load_form
 
@@ -58,6 +65,11 @@ class AddressPanel(QWidget, FORM):
         self.address_combo.setEditText(address)
         self.auth_select.setConfigId(auth_config_id)
         if auth_config_id:
+            self.sign_in_box.setCollapsed(False)
+
+    def help_with(self, error: Exception) -> None:
+        """Where another sign-in is what helps, open the part of the form to choose one in."""
+        if _wants_sign_in(error):
             self.sign_in_box.setCollapsed(False)
 
     def set_recent(self, addresses: Iterable[str]) -> None:
@@ -142,3 +154,10 @@ class AddressPanel(QWidget, FORM):
 def _plain(text: str) -> str:
     """`text` as a menu shows it unchanged: an ampersand would underline the next letter."""
     return text.replace("&", "&&")
+
+
+def _wants_sign_in(error: Exception) -> bool:
+    """Whether choosing a sign-in, or another one, is what helps."""
+    if isinstance(error, CachingUnavailable):
+        return error.reason in (Unavailable.SIGN_IN, Unavailable.NO_RIGHT)
+    return isinstance(error, (NotAllowed, SignInFailed, SignInNeeded))

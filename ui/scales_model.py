@@ -60,6 +60,11 @@ class ScalesModel(QAbstractTableModel):
         self.endResetModel()
         self.ticked_changed.emit()
 
+    def set_status(self, description: CacheDescription) -> None:
+        """Show how full the levels are by now; `description` is the shown one in all else."""
+        self._description = description
+        self._column_changed(Column.CACHED)
+
     def set_counts(self, counts: Mapping[int, int]) -> None:
         """Show how many tiles the area touches, by level id; levels not named show nothing."""
         if counts == self._counts:

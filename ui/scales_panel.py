@@ -49,6 +49,10 @@ class ScalesPanel(QWidget, FORM):
         for button in (self.check_all_button, self.check_none_button, self.invert_button):
             button.setEnabled(description is not None)
 
+    def show_status(self, description: CacheDescription) -> None:
+        """Show how full the levels are by now; `description` is the shown one in all else."""
+        self.model.set_status(description)
+
     def ticked_levels(self) -> tuple[Level, ...]:
         """The ticked levels, coarsest first."""
         return self.model.ticked_levels()

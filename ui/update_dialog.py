@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from qgis.core import Qgis, QgsMapLayer, QgsProject
@@ -176,10 +177,18 @@ class UpdateDialog(QDialog, FORM):
     def _described(self, description: CacheDescription) -> None:
         self.address_panel.show_loaded(description.address)
         self._memory.add_recent(description.address)
+        if self._differs_in_status_only(description):
+            self._description = description
+            self.scales_panel.show_status(description)
+            self._show_summary()
+            return
         try:
             self._show_description(description)
         except TileCacheError as error:
             self._load_failed(error)
+            return
+        if not description.modes and description.modes_problem is not None:
+            self._load_failed(description.modes_problem)
 
     def _listed(self, services: tuple[ServiceEntry, ...]) -> None:
         self.address_panel.show_services(services)
@@ -190,6 +199,7 @@ class UpdateDialog(QDialog, FORM):
 
     def _load_failed(self, error: Exception) -> None:
         self._show_summary()
+        self.address_panel.help_with(error)
         self._complain(messages.sentence(error))
 
     def _show_description(self, description: CacheDescription | None) -> None:
@@ -201,6 +211,12 @@ class UpdateDialog(QDialog, FORM):
         self._show_summary()
         self._area_changed()
         self._update_run_button()
+
+    def _differs_in_status_only(self, description: CacheDescription) -> bool:
+        """Whether the service is the one on show, perhaps fuller: a run goes on as if untouched."""
+        if self._description is None:
+            return False
+        return replace(description, status=self._description.status) == self._description
 
     def _show_summary(self) -> None:
         text = messages.summary(self._description) if self._description else ""

@@ -209,9 +209,7 @@ class Opener:
 
 
 @pytest.fixture
-def opener(
-    cache: ScriptedCache, canvas: Any, project: Any, qgis_bar: Any, forgetful: None
-) -> Iterator[Opener]:
+def opener(canvas: Any, project: Any, qgis_bar: Any, forgetful: None) -> Iterator[Opener]:
     """Opens dialogs; the last one is unloaded at the end of the test."""
     from tile_cache_manager.ui.update_dialog import UpdateDialog
 
@@ -221,8 +219,8 @@ def opener(
 
 
 @pytest.fixture
-def dialog(opener: Opener) -> Any:
-    """The dialog, open and empty."""
+def dialog(cache: ScriptedCache, opener: Opener) -> Any:
+    """The dialog, open and empty, before the scripted cache."""
     return opener.open()
 
 
@@ -237,6 +235,12 @@ def loaded(dialog: Any, person: Any) -> Any:
 def person(dialog: Any, wait_until: Any) -> Person:
     """Somebody who uses the dialog."""
     return Person(dialog, wait_until)
+
+
+@pytest.fixture
+def visitor(opener: Opener, wait_until: Any) -> Person:
+    """Somebody who uses the dialog with nothing scripted behind it."""
+    return Person(opener.open(), wait_until)
 
 
 class Person:
@@ -311,10 +315,14 @@ class Person:
         from qgis.PyQt.QtTest import QTest
         from qgis.PyQt.QtWidgets import QMessageBox
 
+        self.wait_until(self.question, what="the question")
         button = getattr(QMessageBox.StandardButton, button_name)
         QTest.mouseClick(self.question().button(button), Qt.MouseButton.LeftButton)
         self.wait_until(lambda: self.question() is None, what="the question to close")
 
     def wait_for_end(self) -> None:
-        self.wait_until(lambda: not self.find("cancel_button").isEnabled(), what="the end")
-        self.wait_until(lambda: "Cancelling" not in self.shows("progress_label"))
+        def has_ended() -> bool:
+            state = self.shows("progress_label")
+            return not state.startswith(("Running", "Cancelling"))
+
+        self.wait_until(has_ended, 60, "the end")

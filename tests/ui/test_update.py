@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from qgis.core import QgsApplication
-from qgis.gui import QgsCollapsibleGroupBox
+from qgis.gui import QgsCollapsibleGroupBoxBasic
 from qgis.PyQt.QtCore import QObject, Qt, QUrl, pyqtSlot
 from qgis.PyQt.QtGui import QDesktopServices
 from qgis.PyQt.QtTest import QTest
@@ -219,6 +219,20 @@ def test_after_the_end_the_service_is_asked_how_full_it_is(
     cell = person.find("scales_view").model().index(2, 4)
     person.wait_until(lambda: cell.data() == "100 %", what="the new number")
     assert person.ticked() == [1, 2]
+
+
+def test_loading_again_keeps_ticks_and_counts(loaded: Any, person: Any, cache: Any) -> None:
+    person.choose("range_to_combo", "1:147,914,382")
+    person.click("range_button")
+    person.wait_for_count()
+    person.click("load_button")
+    person.wait_until(lambda: person.shows("summary_label") != "Loading…", what="the answer")
+
+    assert person.ticked() == [1, 2]
+    assert person.shows("tile_count_label") == "20 tiles at 2 scales."
+    person.click("run_button")
+    person.wait_until(lambda: cache.requests, what="the update")
+    person.wait_for_end()
 
 
 def test_while_it_runs_only_run_is_disabled(loaded: Any, person: Any, cache: Any) -> None:
@@ -497,7 +511,7 @@ def test_a_fresh_form_is_harmless(dialog: Any, person: Any) -> None:
     assert person.find("instances_spin").value() == -1
     assert person.find("wait_check").isChecked()
     assert person.find("sign_in_box").isCollapsed()
-    assert isinstance(person.find("sign_in_box"), QgsCollapsibleGroupBox)
+    assert isinstance(person.find("sign_in_box"), QgsCollapsibleGroupBoxBasic)
     assert person.find("run_button").toolTip() == "Load a service first."
 
 
