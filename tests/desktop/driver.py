@@ -40,6 +40,7 @@ from qgis.utils import iface
 
 STEP_MS = 20
 BEAT_MS = 5
+PAINTING_SECONDS = 0.4
 AnyWidget = TypeVar("AnyWidget", bound=QObject)
 
 
@@ -168,6 +169,15 @@ class Desktop(QObject):
         """Wait until `condition()` holds; past `seconds` the script fails, naming `what`."""
         return Wait(condition, seconds, what)
 
+    def passed(self, seconds: float) -> Wait:
+        """Wait a while, as a person does between two deeds."""
+        end = time.monotonic() + seconds
+        return Wait(lambda: time.monotonic() > end, seconds + 5, f"{seconds} s to pass")
+
+    def painted(self) -> Wait:
+        """Give what has just changed the time to reach the screen, before a picture of it."""
+        return self.passed(PAINTING_SECONDS)
+
     # Doing
 
     def click(
@@ -235,6 +245,8 @@ class Desktop(QObject):
         yield self.click(combo)
         view = combo.view()
         yield self.until(view.isVisible, 5, f"the list of {combo.objectName()}")
+        # Qt takes a second click that comes sooner for a slip of the first
+        yield self.passed(QApplication.doubleClickInterval() / 1000)
         yield self.click_item(
             view, combo.model().index(row, combo.modelColumn(), combo.rootModelIndex())
         )
@@ -334,6 +346,10 @@ def _steps_of(path: Path, desktop: Desktop) -> Script:
     yield from module.steps(desktop)
 
 
+_running: list[_Performance] = []
+"""Held here, because Python's garbage collector takes what only Qt's parents hold."""
+
+
 def perform(brief: dict[str, Any]) -> None:
     """Start the brief's script in the window; it goes on when the event loop runs."""
     window = iface.mainWindow()
@@ -341,4 +357,4 @@ def perform(brief: dict[str, Any]) -> None:
     if desktop.virtual:
         # No window manager there that could maximise the window.
         window.setGeometry(QApplication.primaryScreen().geometry())
-    _Performance(desktop, _steps_of(Path(brief["script"]), desktop))
+    _running.append(_Performance(desktop, _steps_of(Path(brief["script"]), desktop)))
