@@ -135,11 +135,9 @@ def _handle_events() -> None:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Any]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The stand-in ArcGIS site on loopback; drawn by QGIS's renderer where there is QGIS."""
     pytest.importorskip("flask", reason="the stand-in ArcGIS site needs Flask")
-    if HAS_QGIS:
-        request.getfixturevalue("qgis_app")
     from arcgis_server.handle import running_site
 
     folder = tmp_path_factory.mktemp("arcgis_site")

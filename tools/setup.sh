@@ -42,11 +42,8 @@ install_programs() {
 wanted_state() { { cat tools/requirements.txt; readlink -f /usr/bin/python3; } | sha256sum | cut -d' ' -f1; }
 
 install_python_packages() {
-  if [ ! -x .venv/bin/python ] || [ "$(readlink -f .venv/bin/python)" != "$(readlink -f /usr/bin/python3)" ]; then
-    echo "setup: making .venv from /usr/bin/python3, which can import QGIS"
-    rm -rf .venv
-    /usr/bin/python3 -m venv --system-site-packages .venv
-  fi
+  echo "setup: making .venv from /usr/bin/python3, which can import QGIS"
+  /usr/bin/python3 -m venv --clear --system-site-packages .venv
   echo "setup: installing tools/requirements.txt into .venv"
   PIP_USER=0 .venv/bin/python -m pip install -q --disable-pip-version-check -r tools/requirements.txt
   wanted_state >.venv/.ready
