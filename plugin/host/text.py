@@ -52,8 +52,13 @@ def quoted_message(text: str) -> str:
 
 
 def number_text(value: int) -> str:
-    """`value` with the user's group separators."""
-    return str(QLocale().toString(value))
+    """`value` with the user's group separators.
+
+    QGIS leaves them out unless told otherwise, but nobody reads 591657528 at a glance.
+    """
+    locale = QLocale()
+    locale.setNumberOptions(QLocale.NumberOption.DefaultNumberOptions)
+    return str(locale.toString(value))
 
 
 def scale_text(denominator: float) -> str:

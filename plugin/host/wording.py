@@ -9,17 +9,9 @@ from ..core.errors import DescriptionError
 from ..core.request import Outcome, UpdateMode, UpdateReport
 from ..core.tiling import Level
 from .crs import qgis_crs
-from .text import coordinate_text, listed, number_text, plain, scale_text, tr
+from .text import coordinate_text, listed, number_text, plain, plain_address, scale_text, tr
 
 _SHORT_VERSION = re.compile(r"(9|10)\.(\d)(\d)")
-
-_COUNTED = {
-    UpdateMode.RECREATE_EMPTY: ("made", "skipped", "failed"),
-    UpdateMode.RECREATE_ALL: ("made", "replaced", "failed"),
-    UpdateMode.DELETE: ("deleted", "failed"),
-}
-"""What a report on each update mode is expected to tell."""
-
 
 def mode_text(mode: UpdateMode) -> str:
     """Name of an update mode, for lists and titles."""
@@ -78,16 +70,15 @@ def uncached_reason(description: CacheDescription, level: Level) -> str:
 
 
 def report_sentence(report: UpdateReport) -> str:
-    """What came of an update: one line with the numbers, and which of them nobody knows."""
-    intro = {
-        Outcome.DONE: tr("Update done: {facts}."),
-        Outcome.CANCELLED: tr("Update cancelled, what was done until then is kept: {facts}."),
-        Outcome.SUBMITTED: tr("Job {job} submitted, the site goes on by itself: {facts}."),
-    }[report.outcome]
-    facts = [_planned_text(report.total("planned"))]
-    if report.outcome is not Outcome.SUBMITTED:
-        facts += _count_texts(report)
-    return intro.format(job=plain(report.job_id), facts=listed(facts))
+    """What came of an update: one line with the numbers and the address it is about."""
+    if report.outcome is Outcome.SUBMITTED:
+        text = tr("The site has taken the job and goes on by itself, {facts}; it is at {address}.")
+        facts = _planned_text(report.total("planned"))
+        return text.format(facts=facts, address=plain_address(report.job_url))
+    text = tr("Update of {address} done: {facts}.")
+    if report.outcome is Outcome.CANCELLED:
+        text = tr("Update of {address} cancelled, what was done until then is kept: {facts}.")
+    return text.format(address=plain_address(report.output_url), facts=listed(_facts(report)))
 
 
 def version_text(version: str) -> str:
@@ -165,30 +156,26 @@ def _planned_text(planned: int | None) -> str:
     return tr("{count} tiles in the area").format(count=number_text(planned))
 
 
-def _count_texts(report: UpdateReport) -> list[str]:
-    """What is known, then which of the expected numbers are not."""
-    known = {
+def _facts(report: UpdateReport) -> list[str]:
+    """The numbers that the site told; which of those that matter it did not."""
+    texts = {
         "made": tr("{count} made"),
         "replaced": tr("{count} replaced"),
         "deleted": tr("{count} deleted"),
         "skipped": tr("{count} left as they were"),
         "failed": tr("{count} failed"),
     }
-    unknown = {
-        "made": tr("made"),
-        "replaced": tr("replaced"),
-        "deleted": tr("deleted"),
-        "skipped": tr("left as they were"),
-        "failed": tr("failed"),
-    }
-    counts = {what: report.total(what) for what in known}
-    expected = _COUNTED[report.mode]
-    texts = [
-        known[what].format(count=number_text(count))
+    counts = {what: report.total(what) for what in texts}
+    matters = "deleted" if report.mode is UpdateMode.DELETE else "made"
+    facts = [
+        texts[what].format(count=number_text(count))
         for what, count in counts.items()
-        if count or (count is not None and what in expected)
+        if count or (count is not None and what == matters)
     ]
-    missing = [unknown[what] for what in expected if counts[what] is None]
-    if missing:
-        texts.append(tr("not told by the site: {what}").format(what=tr(" or ").join(missing)))
-    return texts
+    if counts[matters] is None:
+        facts.append(
+            tr("the site does not tell how many it deleted")
+            if report.mode is UpdateMode.DELETE
+            else tr("the site does not tell how many it made")
+        )
+    return [_planned_text(report.total("planned")), *facts]

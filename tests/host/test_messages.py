@@ -319,29 +319,30 @@ def test_why_a_scale_cannot_be_ticked() -> None:
 def report(mode: UpdateMode, outcome: Outcome = Outcome.DONE, **counts: int | None) -> UpdateReport:
     planned = counts.pop("planned", 1500)
     level = LevelReport(WEB_MERCATOR_LEVELS[0], planned, **counts)
-    return UpdateReport(outcome, mode, (level,), URL, job_id="j12")
+    return UpdateReport(outcome, mode, (level,), URL, "j12", JOB_URL)
 
 
 EMPTY, ALL, DELETE = UpdateMode.RECREATE_EMPTY, UpdateMode.RECREATE_ALL, UpdateMode.DELETE
+DONE = f"Update of {URL} done: "
+JOB_URL = "https://site.test/arcgis/rest/services/System/CachingTools/GPServer/Tiles/jobs/j12"
 REPORTS = [
     (report(EMPTY, made=1200, replaced=0, skipped=300, failed=0, deleted=0),
-     "Update done: 1,500 tiles in the area, 1,200 made, 300 left as they were, 0 failed."),
+     DONE + "1,500 tiles in the area, 1,200 made, 300 left as they were."),
     (report(ALL, made=1000, replaced=500, failed=2),
-     "Update done: 1,500 tiles in the area, 1,000 made, 500 replaced, 2 failed."),
-    (report(ALL), "Update done: 1,500 tiles in the area, not told by the site: made or replaced or"
-     " failed."),
-    (report(DELETE, deleted=7), "Update done: 1,500 tiles in the area, 7 deleted, not told by the"
-     " site: failed."),
-    (report(DELETE, planned=1, deleted=0, failed=0), "Update done: 1 tile in the area, 0 deleted,"
-     " 0 failed."),
+     DONE + "1,500 tiles in the area, 1,000 made, 500 replaced, 2 failed."),
+    (report(ALL), DONE + "1,500 tiles in the area, the site does not tell how many it made."),
+    (report(EMPTY, made=0, skipped=1500), DONE + "1,500 tiles in the area, 0 made, 1,500 left as"
+     " they were."),
+    (report(DELETE, deleted=7), DONE + "1,500 tiles in the area, 7 deleted."),
+    (report(DELETE), DONE + "1,500 tiles in the area, the site does not tell how many it deleted."),
+    (report(DELETE, planned=1, deleted=0, failed=0), DONE + "1 tile in the area, 0 deleted."),
     (report(EMPTY, planned=None, made=5, skipped=0, failed=0),
-     "Update done: how many tiles the area touches is not known, 5 made, 0 left as they were, 0"
-     " failed."),
-    (report(EMPTY, Outcome.CANCELLED, made=7, skipped=0, failed=0),
-     "Update cancelled, what was done until then is kept: 1,500 tiles in the area, 7 made, 0 left"
-     " as they were, 0 failed."),
-    (report(EMPTY, Outcome.SUBMITTED), "Job j12 submitted, the site goes on by itself: 1,500 tiles"
-     " in the area."),
+     DONE + "how many tiles the area touches is not known, 5 made."),
+    (report(EMPTY, Outcome.CANCELLED, made=7),
+     f"Update of {URL} cancelled, what was done until then is kept: 1,500 tiles in the area, 7"
+     " made."),
+    (report(EMPTY, Outcome.SUBMITTED), "The site has taken the job and goes on by itself, 1,500"
+     f" tiles in the area; it is at {JOB_URL}."),
 ]  # fmt: skip
 
 

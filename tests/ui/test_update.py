@@ -197,8 +197,7 @@ def test_the_end_is_told_with_numbers_and_the_address(
 
     # Five levels, of each 3 of 4 tiles made.
     assert qgis_bar.currentItem().text() == (
-        "Update done: 20 tiles in the area, 15 made, 5 left as they were,"
-        " not told by the site: failed."
+        f"Update of {WORLD_URL} done: 20 tiles in the area, 15 made, 5 left as they were."
     )
     button = qgis_bar.currentItem().findChild(QPushButton, "copy_address_button")
     button.click()
@@ -408,6 +407,7 @@ def no_layers(person: Any) -> None:
     person.choose("area_kind_combo", "Extents of All Layers (Union)")
 
 
+UNREACHABLE = errors.SiteUnreachable(WORLD_URL, errors.Unreachable.TIMEOUT)
 # what the person does, what the site answers, words of the sentence they read
 BAD_INPUTS = [
     (no_scale, None, "No scale is chosen"),
@@ -418,7 +418,7 @@ BAD_INPUTS = [
     (no_layer, None, "no layer of this kind"),
     (no_layers, None, "layer"),
     (nothing, errors.JobFailed(JOB_URL, "ERROR 001470: no disk space"), "ERROR 001470: no disk"),
-    (nothing, errors.JobLost(JOB_URL, 300), JOB_URL),
+    (nothing, errors.JobLost(JOB_URL, UNREACHABLE, 300), JOB_URL),
     (nothing, errors.NotAllowed(WORLD_URL, 403, "You do not have permissions"), "permissions"),
     (nothing, errors.SignInNeeded(WORLD_URL, 498, "Invalid token"), "sign"),
     (nothing, errors.CancelUnconfirmed(JOB_URL, 30), JOB_URL),
