@@ -245,7 +245,7 @@ class JobError(TileCacheError):
 
 
 class JobFailed(JobError):
-    """The job ended without success; `message`: the site's last error message, or its status."""
+    """The job ended without success; `message`: the site's own reason, or its status."""
 
     def __init__(self, job_url: str, message: str) -> None:
         super().__init__(job_url, f"job failed ({message})")

@@ -428,7 +428,7 @@ def test_a_job(
     assert [(line.text, line.severity) for line in job.messages] == messages
     assert job.results == results
     if phase is JobPhase.FAILED:
-        assert job.last_error == messages[-1][0]
+        assert job.failure == messages[-1][0]
 
 
 @pytest.mark.parametrize(("gp_service", "name", "has_task", "tasks"), GP_ROOTS)

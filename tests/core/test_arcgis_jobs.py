@@ -149,19 +149,20 @@ def test_messages_and_severities() -> None:
         ("Nothing.", Severity.INFO),
         ("Plain.", Severity.INFO),
     ]
-    assert state.last_error == "Stop."
+    assert state.failure == "Broken."
 
 
 @pytest.mark.parametrize(
     ("messages", "told"),
     [
         ([line("A"), line("B", "Error"), line("Failed at noon.")], "B"),
+        ([line("A"), line("ERROR 1: B", "Error"), line("Failed at noon.", "Error")], "ERROR 1: B"),
         ([line("A"), line("B")], "B"),
         ([], "esriJobFailed"),
     ],
 )
 def test_the_message_of_a_failure(messages: list[object], told: str) -> None:
-    assert parse_job({"jobStatus": "esriJobFailed", "messages": messages}).last_error == told
+    assert parse_job({"jobStatus": "esriJobFailed", "messages": messages}).failure == told
 
 
 @pytest.mark.parametrize(

@@ -73,10 +73,13 @@ class JobState:
     results: Mapping[str, str]
 
     @property
-    def last_error(self) -> str:
-        """The last error message, else the last message, else the status."""
+    def failure(self) -> str:
+        """Why it failed: the first error message, else the last message, else the status.
+
+        Tools tell the reason first and then only that, and when, they failed.
+        """
         errors = [item.text for item in self.messages if item.severity is Severity.ERROR]
-        return (errors or [item.text for item in self.messages] or [self.status])[-1]
+        return (errors[:1] or [item.text for item in self.messages] or [self.status])[-1]
 
     @property
     def percent_in_messages(self) -> float | None:
@@ -195,7 +198,7 @@ class _Follower:
                 if state.phase in (JobPhase.SUCCEEDED, JobPhase.CANCELLED):
                     return state
                 if state.phase is JobPhase.FAILED:
-                    raise JobFailed(self._job.url, state.last_error)
+                    raise JobFailed(self._job.url, state.failure)
             wait(interval, self._woken)
             interval = min(interval * 1.5, self._pace.longest)
 
