@@ -80,8 +80,11 @@ class AddressPanel(QWidget, FORM):
         self.address_combo.setEditText(text)
 
     def show_services(self, services: Iterable[ServiceEntry]) -> None:
-        """Offer the services of a site; none hides the choice."""
+        """Offer the services of a site and say so; none hides the choice."""
         listed = list(services)
+        if listed:
+            text = self.tr("The site lists {count} map and image services: choose one.")
+            self.show_summary(text.format(count=len(listed)))
         self.service_combo.blockSignals(True)
         self.service_combo.clear()
         if listed:

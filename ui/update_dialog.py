@@ -191,9 +191,9 @@ class UpdateDialog(QDialog, FORM):
             self._load_failed(description.modes_problem)
 
     def _listed(self, services: tuple[ServiceEntry, ...]) -> None:
-        self.address_panel.show_services(services)
+        self._show_description(None)
         self._memory.add_recent(self.address_panel.address())
-        self._show_summary()
+        self.address_panel.show_services(services)
         if not services:
             self._complain(self.tr("The site lists no map or image service that you may see."))
 

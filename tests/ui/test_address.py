@@ -77,6 +77,7 @@ def test_a_site_lists_its_services_to_choose_from(
         "Roads/Night (MapServer)",
         "World (MapServer)",
     ]
+    assert "lists 2 map and image services" in person.shows("summary_label")
     assert not person.find("run_button").isEnabled()
 
     person.choose("service_combo", "World (MapServer)")
