@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import Union
 
 from qgis.core import (
+    QgsAbstractFeatureSource,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransformContext,
     QgsFeatureRequest,
     QgsGeometry,
+    QgsProcessingFeatureSource,
     QgsProject,
     QgsRectangle,
     QgsVectorLayer,
@@ -81,10 +83,10 @@ class RectangleArea:
 
 @dataclass(frozen=True)
 class LayerArea:
-    """The polygons of a layer, dissolved; make it with `of`."""
+    """The polygons of a layer, dissolved; make it with `of` or `of_source`."""
 
     name: str
-    features: QgsVectorLayerFeatureSource
+    features: QgsAbstractFeatureSource | QgsProcessingFeatureSource
     selected: tuple[int, ...] | None
     count: int
     rectangle: QgsRectangle
@@ -100,14 +102,9 @@ class LayerArea:
         if layer is None or sip.isdeleted(layer):
             raise BadArea("", BadAreaReason.NO_LAYERS)
         name = layer.name()
-        kinds = (
-            QgsWkbTypes.GeometryType.PolygonGeometry,
-            QgsWkbTypes.GeometryType.UnknownGeometry,
-        )
-        if not layer.isValid() or layer.geometryType() not in kinds:
+        if not layer.isValid():
             raise BadArea(name, BadAreaReason.NO_POLYGONS)
-        if not layer.crs().isValid():
-            raise BadArea(name, BadAreaReason.NO_CRS)
+        _check_polygons(name, layer.geometryType(), layer.crs())
         selected = tuple(layer.selectedFeatureIds()) if selected_only else None
         if selected == ():
             raise BadArea(name, BadAreaReason.NOTHING_SELECTED)
@@ -119,6 +116,20 @@ class LayerArea:
             rectangle=layer.extent() if selected is None else layer.boundingBoxOfSelected(),
             crs=layer.crs(),
         )
+
+    @classmethod
+    def of_source(cls, source: QgsProcessingFeatureSource | None) -> LayerArea:
+        """The features that a Processing parameter stands for: selected, filtered, limited.
+
+        Invalid ones are welcome, whatever the person's setting: they are made valid here. Main
+        thread. Raises BadArea: no such layer, no polygons, no CRS.
+        """
+        if source is None:
+            raise BadArea("", BadAreaReason.NO_LAYERS)
+        name, crs = source.sourceName(), source.sourceCrs()
+        _check_polygons(name, QgsWkbTypes.geometryType(source.wkbType()), crs)
+        source.setInvalidGeometryCheck(QgsFeatureRequest.InvalidGeometryCheck.GeometryNoCheck)
+        return cls(name, source, None, source.featureCount(), source.sourceExtent(), crs)
 
     def polygons(self, cancelled: IsCancelled) -> Iterator[BaseGeometry]:
         """The polygons feature by feature, read as they are asked for. Raises Cancelled."""
@@ -137,6 +148,16 @@ class LayerArea:
     def _request(self) -> QgsFeatureRequest:
         request = QgsFeatureRequest().setSubsetOfAttributes([])
         return request if self.selected is None else request.setFilterFids(list(self.selected))
+
+
+def _check_polygons(
+    name: str, kind: QgsWkbTypes.GeometryType, crs: QgsCoordinateReferenceSystem
+) -> None:
+    kinds = (QgsWkbTypes.GeometryType.PolygonGeometry, QgsWkbTypes.GeometryType.UnknownGeometry)
+    if kind not in kinds:
+        raise BadArea(name, BadAreaReason.NO_POLYGONS)
+    if not crs.isValid():
+        raise BadArea(name, BadAreaReason.NO_CRS)
 
 
 AreaSource = Union[FullExtent, TypedExtent, DrawnArea, RectangleArea, LayerArea]

@@ -13,6 +13,7 @@ from .text import coordinate_text, listed, number_text, plain, plain_address, sc
 
 _SHORT_VERSION = re.compile(r"(9|10)\.(\d)(\d)")
 
+
 def mode_text(mode: UpdateMode) -> str:
     """Name of an update mode, for lists and titles."""
     return {

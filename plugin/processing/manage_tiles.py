@@ -12,7 +12,6 @@ from qgis.core import (
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
-    QgsProcessingFeatureSourceDefinition,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
     QgsProcessingOutputString,
@@ -147,14 +146,9 @@ class ManageTiles(QgsProcessingAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext
     ) -> areas.AreaSource:
         """What the area is made from; the polygons win over the extent."""
-        value = parameters.get(self.AREA_OF_INTEREST)
-        if value not in (None, ""):
-            layer = self.parameterAsVectorLayer(parameters, self.AREA_OF_INTEREST, context)
-            selected_only = (
-                isinstance(value, QgsProcessingFeatureSourceDefinition)
-                and value.selectedFeaturesOnly
-            )
-            return areas.LayerArea.of(layer, selected_only)
+        if parameters.get(self.AREA_OF_INTEREST) not in (None, ""):
+            source = self.parameterAsSource(parameters, self.AREA_OF_INTEREST, context)
+            return areas.LayerArea.of_source(source)
         extent = self.parameterAsExtent(parameters, self.UPDATE_EXTENT, context)
         if extent.isNull():
             return areas.FullExtent()

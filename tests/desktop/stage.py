@@ -1,4 +1,4 @@
-"""What a person finds in the QGIS window of `make run` and `make demo`: a map, a sign-in, a site."""
+"""What a person finds in the window of `make run` and `make demo`: a map, a sign-in, a site."""
 
 from __future__ import annotations
 

@@ -1,0 +1,333 @@
+"""`tilecache:managetiles` as people run it: from the toolbox, from scripts, and by qgis_process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from arcgis_server.handle import PUBLISHER, VIEWER, Account
+from qgis.core import (
+    QgsAuthMethodConfig,
+    QgsFeature,
+    QgsGeometry,
+    QgsProcessingException,
+    QgsProcessingFeatureSourceDefinition,
+    QgsProject,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtGui import QIcon
+
+from tile_cache_manager.plugin.processing.manage_tiles import parse_scales
+from tile_cache_manager.plugin.processing.provider import TileCacheProvider
+
+pytestmark = pytest.mark.qgis
+
+ROOT = Path(__file__).resolve().parents[2]
+EUROPE = "POLYGON((-10 36, 30 36, 30 60, -10 60, -10 36))"
+WORLD_TILES = {0: 1, 1: 4, 2: 16, 3: 64}
+"""Tiles of the whole Web Mercator world: four times as many at each level."""
+
+
+@pytest.fixture(scope="module")
+def provider(qgis_app: Any, qgis_processing: Any) -> Iterator[TileCacheProvider]:
+    registry = qgis_app.processingRegistry()
+    provider = TileCacheProvider(QIcon())
+    registry.addProvider(provider)
+    yield provider
+    registry.removeProvider(provider)
+
+
+@pytest.fixture
+def run(provider: Any, qgis_processing: Any, fresh_site: Any, qgis_app: Any) -> Any:
+    """Runs the algorithm on the classic site's World as the publisher, with given parameters."""
+
+    def run_it(account: Account | None = PUBLISHER, **parameters: Any) -> dict[str, Any]:
+        parameters.setdefault("INPUT_SERVICE", fresh_site.service_url("classic", "World"))
+        if account is not None:
+            parameters["AUTH_CONFIG"] = sign_in(qgis_app, account)
+        return dict(qgis_processing.run("tilecache:managetiles", parameters))
+
+    return run_it
+
+
+def sign_in(app: Any, account: Account) -> str:
+    manager = app.authManager()
+    manager.setMasterPassword("test", True)
+    config = QgsAuthMethodConfig("Basic")
+    config.setName(account.name)
+    config.setConfigMap({"username": account.name, "password": account.password})
+    manager.storeAuthenticationConfig(config)
+    return str(config.id())
+
+
+def polygon_layer(*polygons: str, crs: str = "EPSG:4326") -> QgsVectorLayer:
+    layer = QgsVectorLayer(f"Polygon?crs={crs}", "Area", "memory")
+    for polygon in polygons:
+        feature = QgsFeature()
+        feature.setGeometry(QgsGeometry.fromWkt(polygon))
+        layer.dataProvider().addFeature(feature)
+    layer.updateExtents()
+    QgsProject.instance().addMapLayer(layer)
+    return layer
+
+
+def scales_of(site: Any, *levels: int) -> str:
+    """Scales of the Web Mercator levels, as Esri publishes them: level 0 halved."""
+    return ";".join(str(round(591657527.591555 / 2**level, 6)) for level in levels)
+
+
+def counts(site: Any, key: str = "classic", name: str = "World") -> dict[int, int]:
+    tiles = site.read_cache(key, name)
+    return {level: len(found) for level, found in tiles.items() if found}
+
+
+@pytest.mark.parametrize(
+    ("scales", "levels"),
+    [
+        ("591657527.591555", [0]),
+        ("1:147914382;1:73957191", [2, 3]),
+        ("591,657,527", None),
+        (" 295828763.8 ; 591657550.5; ", [0, 1]),
+    ],
+)
+def test_scales_are_matched_to_the_services_own(
+    run: Any, fresh_site: Any, scales: str, levels: list[int] | None
+) -> None:
+    if levels is None:
+        with pytest.raises(QgsProcessingException, match="SCALES holds"):
+            run(SCALES=scales)
+        return
+    results = run(SCALES=scales)
+
+    assert counts(fresh_site) == {level: WORLD_TILES[level] for level in levels}
+    assert results["TILES"] == sum(WORLD_TILES[level] for level in levels)
+
+
+def test_without_scales_all_cached_ones_are_updated(run: Any, fresh_site: Any) -> None:
+    area = polygon_layer("POLYGON((2 48, 3 48, 3 49, 2 49, 2 48))")
+
+    run(AREA_OF_INTEREST=area)
+
+    assert list(counts(fresh_site)) == [0, 1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_scale_the_service_does_not_have(run: Any, fresh_site: Any) -> None:
+    with pytest.raises(QgsProcessingException, match="1:500,000 is not a scale of the service"):
+        run(SCALES="500000")
+
+    assert fresh_site.jobs("classic") == []
+
+
+def test_the_three_modes_one_after_the_other(run: Any, fresh_site: Any) -> None:
+    scales = scales_of(fresh_site, 2)
+    made = run(SCALES=scales, UPDATE_MODE="RECREATE_EMPTY_TILES")
+    first = fresh_site.read_cache("classic", "World")
+    run(SCALES=scales, UPDATE_MODE="RECREATE_EMPTY_TILES")
+    untouched = fresh_site.read_cache("classic", "World")
+    run(SCALES=scales, UPDATE_MODE="RECREATE_ALL_TILES")
+    replaced = fresh_site.read_cache("classic", "World")
+    deleted = run(SCALES=scales, UPDATE_MODE="DELETE_TILES")
+
+    assert made["TILES"] == deleted["TILES"] == 16
+    assert untouched == first
+    assert set(replaced[2]) == set(first[2])
+    assert all(replaced[2][tile].offset != first[2][tile].offset for tile in first[2])
+    assert counts(fresh_site) == {}
+
+
+def test_the_area_wins_over_the_extent(run: Any, fresh_site: Any) -> None:
+    area = polygon_layer("POLYGON((100 -50, 170 -50, 170 -10, 100 -10, 100 -50))")
+
+    results = run(
+        SCALES=scales_of(fresh_site, 1),
+        AREA_OF_INTEREST=area,
+        UPDATE_EXTENT="-170,-10,10,80 [EPSG:4326]",
+    )
+
+    # The south-east quarter of the world, not the north-west one.
+    assert set(fresh_site.read_cache("classic", "World")[1]) == {(1, 1)}
+    assert results["TILES"] == 1
+
+
+def test_selected_features_only(run: Any, fresh_site: Any) -> None:
+    layer = polygon_layer(
+        "POLYGON((100 -50, 170 -50, 170 -10, 100 -10, 100 -50))",
+        "POLYGON((-100 20, -90 20, -90 30, -100 30, -100 20))",
+    )
+    layer.selectByExpression("$id = 2")
+
+    run(
+        SCALES=scales_of(fresh_site, 1),
+        AREA_OF_INTEREST=QgsProcessingFeatureSourceDefinition(layer.id(), True),
+    )
+
+    assert set(fresh_site.read_cache("classic", "World")[1]) == {(0, 0)}
+
+
+def test_a_layer_with_an_invalid_polygon(run: Any, fresh_site: Any) -> None:
+    bow_tie = polygon_layer("POLYGON((100 -50, 170 -10, 170 -50, 100 -10, 100 -50))")
+
+    run(SCALES=scales_of(fresh_site, 1), AREA_OF_INTEREST=bow_tie)
+
+    assert set(fresh_site.read_cache("classic", "World")[1]) == {(1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("extent", "tiles"),
+    [
+        ("-170,-10,10,80 [EPSG:4326]", {(0, 0)}),
+        ("-19000000,-100000,100000,19000000 [EPSG:3857]", {(0, 0)}),
+        ("-10,10,-10,10 [EPSG:4326]", {(0, 0), (0, 1), (1, 0), (1, 1)}),
+    ],
+)
+def test_an_extent(run: Any, fresh_site: Any, extent: str, tiles: set[tuple[int, int]]) -> None:
+    run(SCALES=scales_of(fresh_site, 1), UPDATE_EXTENT=extent)
+
+    assert set(fresh_site.read_cache("classic", "World")[1]) == tiles
+
+
+def test_not_waiting_gives_the_job_at_once(run: Any, fresh_site: Any, wait_until: Any) -> None:
+    fresh_site.pause_after("classic", 3)
+
+    results = run(SCALES=scales_of(fresh_site, 3), WAIT="DO_NOT_WAIT")
+
+    (job,) = fresh_site.jobs("classic")
+    assert results["JOB_ID"] == job["jobId"]
+    assert job["jobStatus"] != "esriJobSucceeded"
+    fresh_site.release("classic")
+    wait_until(
+        lambda: fresh_site.jobs("classic")[0]["jobStatus"] == "esriJobSucceeded",
+        20,
+        "the job that goes on by itself",
+    )
+
+
+def test_instances_go_to_the_site(run: Any, fresh_site: Any) -> None:
+    run(SCALES=scales_of(fresh_site, 0), NUM_OF_INSTANCES=3)
+
+    assert fresh_site.submissions("classic")[0]["form"]["thread_count"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "account", "says"),
+    [
+        ({"NUM_OF_INSTANCES": 0}, PUBLISHER, "NUM_OF_INSTANCES is 0"),
+        ({}, None, "[Ss]ign"),
+        ({}, VIEWER, "right"),
+        ({}, Account("publisher", "wrong"), "password"),
+        ({"INPUT_SERVICE": "http://127.0.0.1:9/arcgis/rest/services/X/MapServer"}, None, "127.0"),
+        ({"INPUT_SERVICE": "World"}, None, "address"),
+        ({"UPDATE_EXTENT": "10,20,30,30 [EPSG:4326]"}, PUBLISHER, "XXX"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(
+    run: Any, parameters: dict[str, Any], account: Account | None, says: str
+) -> None:
+    with pytest.raises(QgsProcessingException, match=says) as caught:
+        run(account, SCALES="591657527.591555", **parameters)
+
+    assert "Traceback" not in str(caught.value)
+    assert "wrong" not in str(caught.value)
+
+
+def test_a_job_that_fails_shows_the_sites_own_message(run: Any, fresh_site: Any) -> None:
+    fresh_site.fail_next("classic", "ERROR 001470: the disk is full.", after=1)
+
+    with pytest.raises(QgsProcessingException, match="ERROR 001470: the disk is full"):
+        run(SCALES=scales_of(fresh_site, 2))
+
+
+@pytest.mark.parametrize(
+    ("text", "scales"),
+    [("", ()), ("5000;2500", (5000.0, 2500.0)), ("1:5000", (5000.0,)), ("5e3;", (5000.0,))],
+)
+def test_lists_of_scales(text: str, scales: tuple[float, ...]) -> None:
+    assert parse_scales(text) == scales
+
+
+@pytest.mark.parametrize("text", ["0", "-5", "nan", "inf", "1:", "5000,2500", "street"])
+def test_no_scales(text: str) -> None:
+    with pytest.raises(ValueError, match="SCALES holds"):
+        parse_scales(text)
+
+
+def test_every_parameter_and_output_is_explained(provider: Any) -> None:
+    algorithm = provider.algorithm("managetiles")
+    help_text = algorithm.shortHelpString()
+    names = [item.name() for item in algorithm.parameterDefinitions()]
+    names += [item.name() for item in algorithm.outputDefinitions()]
+
+    assert len(names) == 12
+    assert [name for name in names if f"({name})" not in help_text] == []
+
+
+class QgisProcess:
+    """qgis_process with the plugin, in a profile of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "plugins").mkdir()
+        (folder / "plugins" / "tile_cache_manager").symlink_to(ROOT)
+        # A person's own environment may set these; qgis_process must not see the test's.
+        hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if name not in hidden},
+            "PATH": "/usr/bin:/bin",
+            "QGIS_PLUGINPATH": str(folder / "plugins"),
+            "QGIS_CUSTOM_CONFIG_PATH": str(folder),
+            "XDG_RUNTIME_DIR": str(folder),
+            "QT_QPA_PLATFORM": "offscreen",
+        }
+        self.ask("plugins", "enable", "tile_cache_manager")
+
+    def ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["/usr/bin/qgis_process.bin", *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def qgis_process(tmp_path_factory: pytest.TempPathFactory) -> QgisProcess:
+    if not Path("/usr/bin/qgis_process.bin").exists():
+        pytest.skip("qgis_process is not installed here")
+    return QgisProcess(tmp_path_factory.mktemp("qgis_process"))
+
+
+def test_qgis_process_takes_keywords_as_arcgis_users_know_them(
+    qgis_process: QgisProcess, fresh_site: Any, tmp_path: Path
+) -> None:
+    area = tmp_path / "area.geojson"
+    geometry = json.loads(QgsGeometry.fromWkt(EUROPE).asJson())
+    area.write_text(json.dumps({"type": "Feature", "properties": {}, "geometry": geometry}))
+    service = fresh_site.service_url("gaps", "World")
+
+    answer = qgis_process.ask(
+        *("--json", "run", "tilecache:managetiles"),
+        *("--", f"INPUT_SERVICE={service}", "UPDATE_MODE=RECREATE_ALL_TILES"),
+        *(f"AREA_OF_INTEREST={area}", "WAIT=WAIT"),
+    )
+
+    assert answer.returncode == 0, answer.stderr
+    results = json.loads(answer.stdout)["results"]
+    made = sum(counts(fresh_site, "gaps").values())
+    assert results["TILES"] == made > 0
+    assert results["JOB_ID"] == fresh_site.jobs("gaps")[0]["jobId"]
+    assert results["OUTPUT_URL"].endswith("/World/MapServer")
+
+
+def test_qgis_process_fails_with_the_sentence(qgis_process: QgisProcess, fresh_site: Any) -> None:
+    service = fresh_site.service_url("classic", "Dynamic")
+
+    answer = qgis_process.ask("run", "tilecache:managetiles", "--", f"INPUT_SERVICE={service}")
+
+    assert answer.returncode != 0
+    assert "Dynamic has no tile cache" in answer.stdout + answer.stderr
