@@ -4,11 +4,37 @@ from __future__ import annotations
 
 from qgis.core import Qgis, QgsApplication
 from qgis.gui import QgsMessageBarItem
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtCore import QSize, Qt
+from qgis.PyQt.QtGui import QResizeEvent
 from qgis.PyQt.QtWidgets import QLabel, QPushButton, QSizePolicy
 
 UNTIL_CLOSED = 0
 """Seconds that a message bar takes for "until the person closes it"."""
+
+
+class WrappedLine(QLabel):
+    """A text that takes as many lines as its width needs; QLabel alone would ask for a square."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.setObjectName("notice_label")
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+
+    # QWidget interface
+
+    def sizeHint(self) -> QSize:
+        # Narrow: a message bar makes its window at least as wide as what it shows wants to be.
+        width = self.minimumSizeHint().width()
+        if not self.isVisible():
+            return QSize(width, self.fontMetrics().lineSpacing())
+        return QSize(width, self.heightForWidth(self.width()))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.updateGeometry()
 
 
 class Notice(QgsMessageBarItem):
@@ -19,13 +45,7 @@ class Notice(QgsMessageBarItem):
     """
 
     def __init__(self, text: str, level: Qgis.MessageLevel) -> None:
-        self._label = QLabel(text)
-        self._label.setObjectName("notice_label")
-        self._label.setTextFormat(Qt.TextFormat.PlainText)
-        self._label.setWordWrap(True)
-        self._label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        policy = QSizePolicy.Policy
-        self._label.setSizePolicy(policy.Expanding, policy.Preferred)
+        self._label = WrappedLine(text)
         super().__init__(self._label, level, UNTIL_CLOSED)
 
     def text(self) -> str:

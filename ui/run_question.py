@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from qgis.PyQt.QtCore import QLocale, Qt
+from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QMessageBox, QWidget
 
 from ..plugin.core.request import UpdateMode
 from ..plugin.core.tiling import Level
 from ..plugin.host import messages
+from ..plugin.host.text import number_text
 
 VERY_MANY_TILES = 100_000
 """From here on a person is asked. It is what ArcGIS itself lets one export of tiles hold
@@ -41,7 +42,7 @@ class RunQuestion(QMessageBox):
         self.setDefaultButton(buttons.No)
         self.setEscapeButton(buttons.No)
         self.setWindowTitle(messages.mode_text(mode))
-        self.setText(self._question(service, mode, QLocale().toString(tiles)))
+        self.setText(self._question(service, mode, number_text(tiles)))
         self.setInformativeText(self._consequence(mode, levels))
 
     def says_yes(self) -> bool:

@@ -12,6 +12,7 @@ from qgis.PyQt.QtCore import QAbstractTableModel, QLocale, QModelIndex, QObject,
 from ..plugin.core.description import CacheDescription, LevelStatus
 from ..plugin.core.tiling import Level
 from ..plugin.host import messages
+from ..plugin.host.text import number_text
 
 RESOLUTION_DIGITS = 6
 """Significant digits of a shown resolution: enough to tell the levels of any scheme apart."""
@@ -179,7 +180,7 @@ class ScalesModel(QAbstractTableModel):
             text = resolution_text(level.resolution)
             return f"{text} {self._unit}/px" if self._unit else text
         if column is Column.TILES:
-            return QLocale().toString(self._counts[level.id]) if level.id in self._counts else ""
+            return number_text(self._counts[level.id]) if level.id in self._counts else ""
         return self._cached_text(level)
 
     def _cached_text(self, level: Level) -> str:
@@ -190,7 +191,7 @@ class ScalesModel(QAbstractTableModel):
         if status is None:
             return self.tr("Yes")
         if not status.expected:
-            return self.tr("{tiles} tiles").format(tiles=QLocale().toString(status.tiles))
+            return self.tr("{tiles} tiles").format(tiles=number_text(status.tiles))
         # Rounded down: 100 % stands for a full level only.
         return self.tr("{percent} %").format(percent=100 * status.tiles // status.expected)
 
@@ -200,9 +201,8 @@ class ScalesModel(QAbstractTableModel):
         status = self._status(level)
         if column is not Column.CACHED or status is None or not status.expected:
             return None
-        locale = QLocale()
         return self.tr("{tiles} of the level's {expected} tiles exist").format(
-            tiles=locale.toString(status.tiles), expected=locale.toString(status.expected)
+            tiles=number_text(status.tiles), expected=number_text(status.expected)
         )
 
     def _status(self, level: Level) -> LevelStatus | None:
@@ -234,10 +234,13 @@ class ScalesModel(QAbstractTableModel):
 
 def resolution_text(resolution: float) -> str:
     """`resolution` in the user's locale, with RESOLUTION_DIGITS digits and no exponent."""
+    locale = QLocale()
+    # QGIS leaves group separators out unless told otherwise; the scales beside have them.
+    locale.setNumberOptions(QLocale.NumberOption.DefaultNumberOptions)
     if resolution <= 0:
-        return QLocale().toString(resolution)
+        return locale.toString(resolution)
     decimals = max(0, RESOLUTION_DIGITS - 1 - math.floor(math.log10(resolution)))
-    return QLocale().toString(resolution, "f", decimals)
+    return locale.toString(resolution, "f", decimals)
 
 
 def _alignment(column: Column) -> int:

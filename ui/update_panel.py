@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from qgis.PyQt.QtCore import QLocale, Qt, pyqtSignal
+from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QWidget
 
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.request import SITE_DECIDES, UpdateMode
 from ..plugin.host import messages
+from ..plugin.host.text import number_text
 from .forms import load_form
 
 FORM = load_form(__file__)
@@ -61,7 +62,7 @@ class UpdatePanel(QWidget, FORM):
 
     def count_text(self, counts: dict[int, int]) -> str:
         """A sentence for the tiles of the ticked scales, from their numbers by level id."""
-        tiles = QLocale().toString(sum(counts.values()))
+        tiles = number_text(sum(counts.values()))
         if len(counts) == 1:
             return self.tr("{tiles} tiles at 1 scale.").format(tiles=tiles)
         return self.tr("{tiles} tiles at {scales} scales.").format(tiles=tiles, scales=len(counts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtCore import QLocale, Qt
 
 from tile_cache_manager.plugin.core.description import CacheDescription
 from tile_cache_manager.ui.scales_model import Column, ScalesModel, resolution_text
@@ -142,3 +142,13 @@ def test_nothing_is_listed_without_a_service(model: ScalesModel) -> None:
 )
 def test_resolutions_have_no_exponent(qgis_app: Any, resolution: float, text: str) -> None:
     assert resolution_text(resolution) == text
+
+
+def test_numbers_are_grouped_though_qgis_leaves_groups_out(model: ScalesModel) -> None:
+    locale = QLocale()
+    locale.setNumberOptions(QLocale.NumberOption.OmitGroupSeparator)
+    QLocale.setDefault(locale)
+    model.set_counts({1: 1234567})
+
+    assert texts(model, Column.TILES)[1] == "1,234,567"
+    assert resolution_text(156543.03) == "156,543"
