@@ -1,4 +1,4 @@
-"""A cache on a site, described and updated: status, progress, and the arithmetic of reports."""
+"""A cache on a site, described and updated: its status, and the arithmetic of reports."""
 
 from __future__ import annotations
 
@@ -20,11 +20,8 @@ from shapely.geometry import box
 
 from tile_cache_manager.plugin.core.arcgis.address import service_of
 from tile_cache_manager.plugin.core.arcgis.cache import ArcGISCache
-from tile_cache_manager.plugin.core.arcgis.catalogue import list_services
-from tile_cache_manager.plugin.core.arcgis.jobs import JobState, Pace, parse_job
-from tile_cache_manager.plugin.core.arcgis.progress import Progress
+from tile_cache_manager.plugin.core.arcgis.jobs import Pace
 from tile_cache_manager.plugin.core.arcgis.status import parse_status, parse_status_value
-from tile_cache_manager.plugin.core.cache import list_services as list_services_of
 from tile_cache_manager.plugin.core.cache import open_cache
 from tile_cache_manager.plugin.core.description import LevelStatus
 from tile_cache_manager.plugin.core.errors import (
@@ -432,142 +429,3 @@ def test_a_status_report_that_fails_does_not_stop_the_update() -> None:
     site = AnsweringSite(pages(answer("<html>"), Unreachable.CERTIFICATE, error(500, "x")))
 
     assert updated(site).outcome is Outcome.DONE
-
-
-# --- progress --------------------------------------------------------------------------------
-
-
-class FakeReporter:
-    """Gives `reports` one after the other; the last one stays. `asked`: how often."""
-
-    def __init__(self, *reports: Any) -> None:
-        self.reports = list(reports)
-        self.asked = 0
-
-    def read(self) -> tuple[LevelStatus, ...]:
-        self.asked += 1
-        report = self.reports.pop(0) if len(self.reports) > 1 else self.reports[0]
-        if isinstance(report, Exception):
-            raise report
-        return tuple(LevelStatus(*row) for row in report)
-
-
-def state(percent: float | None = None, *messages: str) -> JobState:
-    progress = {} if percent is None else {"progress": {"percentage": percent}}
-    return parse_job(job("Executing", *messages, **progress))
-
-
-def progress_of(
-    reporter: FakeReporter | None,
-    mode: UpdateMode = EMPTY,
-    before: tuple[tuple[int, int, int | None], ...] = ((7, 0, 16), (8, 0, 64)),
-) -> Progress:
-    request = UpdateRequest((COARSE, FINE), mode, extent=QUARTER)
-    levels = tuple(LevelStatus(*row) for row in before)
-    return Progress(request, {7: 4, 8: 16}, levels, reporter)  # type: ignore[arg-type]
-
-
-HALF = ((7, 4, 16), (8, 6, 64))
-
-
-def test_the_jobs_own_percentage_is_trusted_most() -> None:
-    reporter = FakeReporter(HALF)
-
-    assert progress_of(reporter).percent(state(12, "Finished 80%.")) == 12
-    assert reporter.asked == 0
-
-
-def test_then_what_the_status_report_counts() -> None:
-    assert progress_of(FakeReporter(HALF)).percent(state(None, "Finished 80%.")) == 50
-
-
-def test_then_what_the_messages_say() -> None:
-    assert progress_of(None).percent(state(None, "Finished 80%.")) == 80
-    refused = SiteRefused(SITE, 500, "x")
-    assert progress_of(FakeReporter(refused)).percent(state(None, "Finished 80%.")) == 80
-    assert progress_of(None).percent(state()) is None
-
-
-def test_the_site_is_not_asked_to_count_all_the_time() -> None:
-    reporter = FakeReporter(HALF, ((7, 4, 16), (8, 16, 64)))
-    progress = progress_of(reporter)
-
-    assert [progress.percent(state()) for _ in range(20)] == [50] * 20
-    assert reporter.asked == 1
-
-
-# mode, status before, status now: percent (tiles of the area: 4 and 16)
-COUNTED = [
-    (EMPTY, ((7, 0, 16), (8, 0, 64)), ((7, 4, 16), (8, 16, 64)), 99),
-    (EMPTY, ((7, 0, 16), (8, 0, 64)), ((7, 0, 16), (8, 0, 64)), 0),
-    (EMPTY, ((7, 14, 16), (8, 64, 64)), ((7, 15, 16), (8, 64, 64)), 50),
-    (EMPTY, ((7, 0, None), (8, 0, None)), ((7, 4, None), (8, 1, None)), 25),
-    (EMPTY, ((7, 16, 16), (8, 64, 64)), ((7, 16, 16), (8, 64, 64)), None),
-    (DELETE, ((7, 16, 16), (8, 2, 64)), ((7, 13, 16), (8, 2, 64)), 50),
-    (DELETE, ((7, 0, 16), (8, 0, 64)), ((7, 0, 16), (8, 0, 64)), None),
-    (ALL, ((7, 0, 16), (8, 0, 64)), ((7, 4, 16), (8, 6, 64)), 50),
-    (ALL, ((7, 16, 16), (8, 0, 64)), ((7, 16, 16), (8, 6, 64)), None),
-    (EMPTY, ((7, 0, 16),), ((7, 4, 16), (8, 6, 64)), None),
-    (EMPTY, (), ((7, 4, 16), (8, 6, 64)), None),
-    (EMPTY, ((7, 0, 16), (8, 0, 64)), ((7, 4, 16),), 20),
-]
-
-
-@pytest.mark.parametrize(("mode", "before", "now", "percent"), COUNTED)
-def test_percent_by_counting(
-    mode: UpdateMode, before: Any, now: Any, percent: float | None
-) -> None:
-    assert progress_of(FakeReporter(now), mode, before).percent(state()) == percent
-
-
-# --- the catalogue ---------------------------------------------------------------------------
-
-
-def test_the_catalogue_leaves_out_what_cannot_be_listed() -> None:
-    site = AnsweringSite(
-        {
-            "/rest/services": {
-                "folders": ["Secret", "Stopped", "System", "Utilities", "Land Use", "", None],
-                "services": [
-                    {"name": "b", "type": "MapServer", "url": "https://elsewhere.example/b"},
-                    {"name": "A", "type": "ImageServer"},
-                    {"name": "A", "type": "FeatureServer"},
-                    {"name": "b", "type": "MapServer"},
-                    {"type": "MapServer"},
-                    None,
-                ],
-            },
-            "/rest/services/Secret": error(499, "Token Required"),
-            "/rest/services/Stopped": error(500, "x"),
-            "/rest/services/Land%20Use": {
-                "services": [{"name": "Land Use/c", "type": "MapServer"}]
-            },
-        }
-    )
-
-    found = list_services_of(f"{SITE}/rest/services/", transport=site)
-
-    root = f"{SITE}/rest/services"
-    assert [entry.url for entry in found] == [
-        f"{root}/A/ImageServer",
-        f"{root}/b/MapServer",
-        f"{root}/Land%20Use/c/MapServer",
-    ]
-    assert not any("/System" in path or "/Utilities" in path for path, _ in site.asked)
-    assert [service_of(entry.url).name for entry in found] == [entry.name for entry in found]
-
-
-def test_the_catalogue_of_a_site_typed_with_a_password() -> None:
-    site = AnsweringSite({"/rest/services/Land": {"services": []}})
-    typed = f"  {SITE}/rest/services/Land?token=t0ps3cret".replace("//", "//me:p4ssw0rd@", 1)
-
-    assert list_services(typed, quick_client(site)) == ()
-    assert site.asked == [("/rest/services/Land", {"f": "json"})]
-
-
-@pytest.mark.parametrize("refusal", [error(403, "off"), error(499, "Token"), html()])
-def test_a_catalogue_that_is_switched_off(refusal: Any) -> None:
-    with pytest.raises(SiteError):
-        list_services(
-            f"{SITE}/rest/services", quick_client(AnsweringSite({"/rest/services": refusal}))
-        )
