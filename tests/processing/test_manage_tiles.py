@@ -222,7 +222,7 @@ def test_instances_go_to_the_site(run: Any, fresh_site: Any) -> None:
         ({}, Account("publisher", "wrong"), "password"),
         ({"INPUT_SERVICE": "http://127.0.0.1:9/arcgis/rest/services/X/MapServer"}, None, "127.0"),
         ({"INPUT_SERVICE": "World"}, None, "address"),
-        ({"UPDATE_EXTENT": "10,20,30,30 [EPSG:4326]"}, PUBLISHER, "XXX"),
+        ({"UPDATE_EXTENT": "10,20,30,30 [EPSG:4326]"}, PUBLISHER, "has no surface"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence(

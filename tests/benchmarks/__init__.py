@@ -1,0 +1,1 @@
+"""What is measured, not tested: speed, memory, how smoothly the window runs. `make bench`."""
