@@ -60,11 +60,11 @@ class TileCounter(QObject):
         self._levels = levels
         self._count_missing()
 
-    def total_by_level(self) -> dict[int, int]:
-        """The numbers of the levels asked for, as far as they are known."""
-        return {
-            level.id: self.counts[level.id] for level in self._levels if level.id in self.counts
-        }
+    @property
+    def total(self) -> int | None:
+        """All tiles of the levels asked for; None while, or where, that is not known."""
+        known = [self.counts.get(level.id) for level in self._levels]
+        return None if None in known else sum(count for count in known if count is not None)
 
     def stop(self) -> None:
         """Count no further."""

@@ -257,11 +257,12 @@ class UpdateDialog(QDialog, FORM):
             return self.tr("Counting the tiles…")
         if self._counter.error is not None:
             return messages.sentence(self._counter.error)
-        if not self.scales_panel.ticked_levels():
+        scales = len(self.scales_panel.ticked_levels())
+        if not scales:
             return self.tr("No scale is ticked.")
         if self._counter.source is None:
             return self.tr("No area yet.")
-        return self.update_panel.count_text(self._counter.total_by_level())
+        return self.update_panel.count_text(self._counter.total, scales)
 
     # Running
 
@@ -322,16 +323,14 @@ class UpdateDialog(QDialog, FORM):
             source=self._counter.source,
             instances=self.update_panel.instances(),
             waits=self.update_panel.waits(),
-            tiles=self._counter.total_by_level(),
+            tiles=self._counter.total,
         )
 
     def _ask_and_start(self, plan: RunPlan) -> None:
-        if not needs_question(plan.mode, plan.total_tiles):
+        if not needs_question(plan.mode, plan.tiles):
             self._start(plan)
             return
-        question = RunQuestion(
-            plan.description.name, plan.mode, plan.total_tiles, plan.levels, self
-        )
+        question = RunQuestion(plan.description.name, plan.mode, plan.tiles, plan.levels, self)
         question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         question.finished.connect(lambda _result: question.says_yes() and self._start(plan))
         question.open()

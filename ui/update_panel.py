@@ -60,12 +60,14 @@ class UpdatePanel(QWidget, FORM):
         """Say how many tiles the update touches."""
         self.tile_count_label.setText(text)
 
-    def count_text(self, counts: dict[int, int]) -> str:
-        """A sentence for the tiles of the ticked scales, from their numbers by level id."""
-        tiles = number_text(sum(counts.values()))
-        if len(counts) == 1:
-            return self.tr("{tiles} tiles at 1 scale.").format(tiles=tiles)
-        return self.tr("{tiles} tiles at {scales} scales.").format(tiles=tiles, scales=len(counts))
+    def count_text(self, tiles: int | None, scales: int) -> str:
+        """A sentence for the number of tiles on so many ticked scales; None: it is not known."""
+        if tiles is None:
+            return self.tr("The number of tiles is not known: the service tells no extent.")
+        if scales == 1:
+            return self.tr("{tiles} tiles at 1 scale.").format(tiles=number_text(tiles))
+        text = self.tr("{tiles} tiles at {scales} scales.")
+        return text.format(tiles=number_text(tiles), scales=scales)
 
     def _leave_disabled_mode(self) -> None:
         """Choose the first mode on offer where the chosen one is not."""

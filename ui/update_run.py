@@ -18,7 +18,10 @@ UNLOADING_MS = 3000
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a filled form asks for. `tiles`: how many tiles the area touches, by level id."""
+    """What a filled form asks for.
+
+    `tiles`: how many tiles the area touches, None where nobody can tell.
+    """
 
     description: CacheDescription
     auth_config_id: str
@@ -27,11 +30,7 @@ class RunPlan:
     source: area_sources.AreaSource
     instances: int
     waits: bool
-    tiles: dict[int, int]
-
-    @property
-    def total_tiles(self) -> int:
-        return sum(self.tiles.values())
+    tiles: int | None
 
 
 class UpdateRun(QObject):

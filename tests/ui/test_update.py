@@ -370,6 +370,22 @@ def test_a_very_large_run_is_asked_for(dialog: Any, person: Any, cache: Any, wor
     assert cache.requests == []
 
 
+def test_a_number_of_tiles_nobody_knows_is_asked_for(
+    dialog: Any, person: Any, cache: Any, world: Any
+) -> None:
+    cache.answer = replace(world, extent=None)
+    person.load(WORLD_URL)
+    assert "not known" in person.shows("tile_count_label")
+
+    person.click("run_button")
+
+    assert "all tiles of World" in person.question().text()
+    assert "not known" in person.question().informativeText()
+    person.answer("Yes")
+    person.wait_until(lambda: cache.requests, what="the update")
+    person.wait_for_end()
+
+
 # Bad input
 
 
