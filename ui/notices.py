@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qgis.core import Qgis, QgsApplication
 from qgis.gui import QgsMessageBarItem
-from qgis.PyQt.QtCore import QSize, Qt
+from qgis.PyQt.QtCore import QSize, Qt, QTimer
 from qgis.PyQt.QtGui import QResizeEvent
 from qgis.PyQt.QtWidgets import QLabel, QPushButton, QSizePolicy
 
@@ -21,9 +21,14 @@ class WrappedLine(QLabel):
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setWordWrap(True)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        # Expanding downwards too: else the line is no higher than the button beside the text.
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
     # QWidget interface
+
+    def hasHeightForWidth(self) -> bool:
+        """No: message bars take the height for their least width, and would be far too high."""
+        return False
 
     def sizeHint(self) -> QSize:
         # Narrow: a message bar makes its window at least as wide as what it shows wants to be.
@@ -34,7 +39,8 @@ class WrappedLine(QLabel):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self.updateGeometry()
+        # Afterwards: the layouts around forget what they are told while they are at work.
+        QTimer.singleShot(0, self.updateGeometry)
 
 
 class Notice(QgsMessageBarItem):

@@ -4,30 +4,47 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from qgis.core import Qgis
-from qgis.PyQt.QtWidgets import QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QGridLayout, QSizePolicy, QWidget
 
 from tile_cache_manager.ui.notices import Notice
 
 SENTENCE = "The site gave no answer: check the address, then try again in a while. "
 
 
-def test_a_long_text_is_seen_whole_and_widens_no_window(qgis_bar: Any, wait_until: Any) -> None:
+@pytest.fixture
+def window(qgis_bar: Any, canvas: Any) -> Any:
+    """A canvas with a message bar above it, laid out as in QGIS's own window."""
     window = QWidget()
-    layout = QVBoxLayout(window)
-    layout.addWidget(qgis_bar)
-    layout.addStretch()
-    window.resize(400, 300)
+    layout = QGridLayout(window)
+    layout.addWidget(canvas, 0, 0, 2, 1)
+    layout.addWidget(qgis_bar, 0, 0, 1, 1)
+    qgis_bar.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
+    window.resize(500, 400)
     window.show()
-    text = SENTENCE * 5
+    yield window
+    qgis_bar.clearWidgets()
+    for widget in (qgis_bar, canvas):
+        widget.setParent(None)
 
-    qgis_bar.pushItem(Notice(text, Qgis.MessageLevel.Warning))
+
+@pytest.mark.parametrize("sentences", [1, 2, 5])
+def test_a_text_is_seen_whole_in_a_bar_no_higher_than_it_needs(
+    window: Any, qgis_bar: Any, wait_until: Any, sentences: int
+) -> None:
+    text = SENTENCE * sentences
+    item = Notice(text, Qgis.MessageLevel.Warning)
+    item.add_address("https://site.test/")
+
+    qgis_bar.pushItem(item)
 
     label = window.findChild(QWidget, "notice_label")
-    one_line = label.fontMetrics().lineSpacing()
-    wait_until(lambda: label.height() > 3 * one_line, what="the text to wrap")
+    line = label.fontMetrics().lineSpacing()
     wait_until(lambda: label.height() >= label.heightForWidth(label.width()), what="all its lines")
-    assert window.width() == 400
-    assert qgis_bar.currentItem().text() == text
-    qgis_bar.clearWidgets()
-    qgis_bar.setParent(None)
+    wait_until(
+        lambda: qgis_bar.height() <= label.heightForWidth(label.width()) + 2 * line,
+        what=f"a lower bar than {qgis_bar.height()}",
+    )
+    assert window.width() == 500
+    assert item.text() == text
