@@ -21,6 +21,10 @@ class WrappedLine(QLabel):
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setWordWrap(True)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        # The layouts around forget what they are told while they are at work.
+        self._afterwards = QTimer(self)
+        self._afterwards.setSingleShot(True)
+        self._afterwards.timeout.connect(self.updateGeometry)
         # Expanding downwards too: else the line is no higher than the button beside the text.
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
@@ -39,8 +43,7 @@ class WrappedLine(QLabel):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        # Afterwards: the layouts around forget what they are told while they are at work.
-        QTimer.singleShot(0, self.updateGeometry)
+        self._afterwards.start()
 
 
 class Notice(QgsMessageBarItem):

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from arcgis_server.handle import PUBLISHER
-from qgis.core import QgsApplication, QgsAuthMethodConfig
 
 # Levels 0, 1 and 2 of the ArcGIS Online scheme, the whole world.
 WORLD_TILES = {0: 1, 1: 4, 2: 16}
 
 
 @pytest.fixture
-def publisher(qgis_app: Any) -> Iterator[str]:
+def publisher(store_sign_in: Callable[..., str]) -> str:
     """Id of the sign-in details of a user who may manage caches."""
-    manager = QgsApplication.authManager()
-    assert manager.masterPasswordIsSet() or manager.setMasterPassword("master", True)
-    config = QgsAuthMethodConfig("Basic")
-    config.setName("publisher")
-    config.setConfig("username", PUBLISHER.name)
-    config.setConfig("password", PUBLISHER.password)
-    manager.storeAuthenticationConfig(config)
-    yield config.id()
-    manager.removeAuthenticationConfig(config.id())
+    return store_sign_in("Basic", username=PUBLISHER.name, password=PUBLISHER.password)
 
 
 def load_world(visitor: Any, site: Any, sign_in: str) -> None:
