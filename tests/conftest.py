@@ -81,6 +81,31 @@ def qgis_app(qgis_folder: Path) -> Iterator[Any]:
     app.exitQgis()
 
 
+@pytest.fixture
+def store_sign_in(qgis_app: Any) -> Iterator[Callable[..., str]]:
+    """`store_sign_in(method, **values)` keeps sign-in details in QGIS and gives their id."""
+    from qgis.core import QgsAuthMethodConfig
+
+    manager = qgis_app.authManager()
+    assert manager.masterPasswordIsSet() or manager.setMasterPassword("master", True)
+    ids: list[str] = []
+
+    def store(method: str, **values: str) -> str:
+        config = QgsAuthMethodConfig(method)
+        config.setName(f"my {method}")
+        for key, value in values.items():
+            config.setConfig(key, value)
+        stored = manager.storeAuthenticationConfig(config)
+        # QGIS 3.22 answers with the success alone, later ones with the configuration as well
+        assert stored if isinstance(stored, bool) else stored[0]
+        ids.append(config.id())
+        return config.id()
+
+    yield store
+    for config_id in ids:
+        manager.removeAuthenticationConfig(config_id)
+
+
 @pytest.fixture(scope="session")
 def qgis_processing(qgis_app: Any) -> Any:
     """QGIS's `processing` module, ready to run algorithms."""

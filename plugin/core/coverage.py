@@ -73,8 +73,8 @@ class Coverage(ABC):
     def tiles(self) -> Iterator[tuple[int, int]]:
         """Row and column of each tile, once each, in the order of rows and columns."""
         for runs in self.runs():
-            ends = zip(runs.rows.tolist(), runs.first_cols.tolist(), runs.last_cols.tolist())
-            for row, first, last in ends:
+            ends = (map(int, numbers) for numbers in (runs.rows, runs.first_cols, runs.last_cols))
+            for row, first, last in zip(*ends):
                 for col in range(first, last + 1):
                     yield row, col
 
@@ -189,7 +189,7 @@ class _OutlineCoverage(Coverage):
         if not outline.u0.size:
             return
         width = max(2, math.ceil(max(outline.u0.max(), outline.u1.max())) + 2)
-        active = np.empty(0, dtype=np.int64)
+        active: Whole = np.empty(0, dtype=np.int64)
         seen = 0
         for start, end in _row_blocks(outline, self._block_pieces, _KEYS // width):
             new = int(np.searchsorted(outline.first_rows, end))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,7 +190,7 @@ def bundle_of(row: int, col: int) -> tuple[int, int]:
     return row - row % BUNDLE_TILES, col - col % BUNDLE_TILES
 
 
-def snapped(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def snapped(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """`values`, in tiles from the origin, made whole where they lie on a tile's edge.
 
     They do within SNAP of it and PUBLISHED_ROUNDING of the way from the origin.
@@ -201,6 +202,6 @@ def snapped(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _span(start: float, end: float) -> tuple[int, int] | None:
     """Numbers of the cells, from 0 up, that [start, end] reaches into once its ends are snapped."""
-    start, end = snapped(np.array([start, end])).tolist()
+    start, end = (float(value) for value in snapped(np.array([start, end])))
     first, last = max(0, math.floor(start)), math.ceil(end) - 1
     return (first, last) if first <= last else None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import threading
+import urllib.request
 from typing import Any
 
 import pytest
@@ -245,12 +247,20 @@ def test_faults_strike_the_matching_requests_and_pass(fresh_site: RunningSite) -
     assert get(fresh_site.services_url("classic")).json()["folders"] == ["Basemaps"]
 
 
-@pytest.mark.parametrize("kind", ["drop", "truncate"])
-def test_a_broken_connection_is_a_fault(fresh_site: RunningSite, kind: str) -> None:
+def test_a_broken_connection_is_a_fault(fresh_site: RunningSite) -> None:
     address = fresh_site.service_url("classic", "World")
-    fresh_site.fault("classic", "World", kind)
-    with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
+    fresh_site.fault("classic", "World", "drop")
+    with pytest.raises(requests.ConnectionError):
         get(address)
+    assert get(address).status_code == 200
+
+
+def test_half_an_answer_is_a_fault(fresh_site: RunningSite) -> None:
+    # not by requests, which does not mind half an answer while urllib3 is older than 2
+    address = fresh_site.service_url("classic", "World")
+    fresh_site.fault("classic", "World", "truncate")
+    with urllib.request.urlopen(address) as response, pytest.raises(http.client.IncompleteRead):
+        response.read()
     assert get(address).status_code == 200
 
 

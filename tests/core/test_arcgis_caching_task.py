@@ -94,7 +94,7 @@ def test_no_caching_task(
     assert caught.value.detail == "Manage Map Cache Tiles"
 
 
-@pytest.mark.parametrize("first", [STOPPED, FORBIDDEN, error(404, "not found")])
+@pytest.mark.parametrize("first", [STOPPED, FORBIDDEN, error(404, "not found"), html()])
 def test_the_next_service_is_tried(first: Any) -> None:
     site = AnsweringSite(
         {**pages(USUAL, "CachingTools"), f"{GP}/CachingControllers/GPServer": first}

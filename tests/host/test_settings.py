@@ -9,8 +9,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from qgis.core import (
     Qgis,
-    QgsApplication,
-    QgsAuthMethodConfig,
     QgsNetworkAccessManager,
     QgsOwsConnection,
     QgsRasterLayer,
@@ -152,41 +150,19 @@ def test_the_service_of_a_layer() -> None:
     assert connections.of_layer(None) is None
 
 
-@pytest.fixture
-def stored(qgis_app: object) -> Iterator[object]:
-    """A function that stores sign-in details and gives their id."""
-    manager = QgsApplication.authManager()
-    assert manager.masterPasswordIsSet() or manager.setMasterPassword("master", True)
-    ids = []
-
-    def store(method: str, **values: str) -> str:
-        config = QgsAuthMethodConfig(method)
-        config.setName(f"my {method}")
-        for key, value in values.items():
-            config.setConfig(key, value)
-        stored = manager.storeAuthenticationConfig(config)
-        assert stored if isinstance(stored, bool) else stored[0]
-        ids.append(config.id())
-        return config.id()
-
-    yield store
-    for config_id in ids:
-        manager.removeAuthenticationConfig(config_id)
-
-
-def test_sign_in_details_that_can_be_used(stored: object) -> None:
+def test_sign_in_details_that_can_be_used(store_sign_in: object) -> None:
     assert sign_in.credentials("") is None
-    basic = stored("Basic", username="anna", password="hunter2", realm="")
+    basic = store_sign_in("Basic", username="anna", password="hunter2", realm="")
     assert sign_in.credentials(basic) == Credentials("anna", "hunter2")
     portal = "https://portal.test/portal"
     assert sign_in.credentials(basic, portal) == Credentials("anna", "hunter2", portal)
     assert "hunter2" not in repr(sign_in.credentials(basic))
-    assert sign_in.credentials(stored("EsriToken", token="hunter3")) == FixedToken("hunter3")
+    assert sign_in.credentials(store_sign_in("EsriToken", token="hunter3")) == FixedToken("hunter3")
 
 
-def test_sign_in_details_that_cannot_be_used(stored: object) -> None:
+def test_sign_in_details_that_cannot_be_used(store_sign_in: object) -> None:
     with pytest.raises(SignInUnusable) as caught:
-        sign_in.credentials(stored("OAuth2", oauth2config="{}"))
+        sign_in.credentials(store_sign_in("OAuth2", oauth2config="{}"))
     assert (caught.value.name, caught.value.method) == ("my OAuth2", "OAuth2")
     with pytest.raises(SignInUnusable) as caught:
         sign_in.credentials("zzzzzzz")

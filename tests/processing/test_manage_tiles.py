@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from arcgis_server.handle import PUBLISHER, VIEWER, Account
 from qgis.core import (
-    QgsAuthMethodConfig,
     QgsFeature,
     QgsGeometry,
     QgsProcessingException,
@@ -43,26 +42,18 @@ def provider(qgis_app: Any, qgis_processing: Any) -> Iterator[TileCacheProvider]
 
 
 @pytest.fixture
-def run(provider: Any, qgis_processing: Any, fresh_site: Any, qgis_app: Any) -> Any:
+def run(provider: Any, qgis_processing: Any, fresh_site: Any, store_sign_in: Any) -> Any:
     """Runs the algorithm on the classic site's World as the publisher, with given parameters."""
 
     def run_it(account: Account | None = PUBLISHER, **parameters: Any) -> dict[str, Any]:
         parameters.setdefault("INPUT_SERVICE", fresh_site.service_url("classic", "World"))
         if account is not None:
-            parameters["AUTH_CONFIG"] = sign_in(qgis_app, account)
+            parameters["AUTH_CONFIG"] = store_sign_in(
+                "Basic", username=account.name, password=account.password
+            )
         return dict(qgis_processing.run("tilecache:managetiles", parameters))
 
     return run_it
-
-
-def sign_in(app: Any, account: Account) -> str:
-    manager = app.authManager()
-    manager.setMasterPassword("test", True)
-    config = QgsAuthMethodConfig("Basic")
-    config.setName(account.name)
-    config.setConfigMap({"username": account.name, "password": account.password})
-    manager.storeAuthenticationConfig(config)
-    return str(config.id())
 
 
 def polygon_layer(*polygons: str, crs: str = "EPSG:4326") -> QgsVectorLayer:

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import quote
 
-from ..errors import CachingUnavailable, NotAllowed, SignInNeeded, SiteRefused, Unavailable
+from ..errors import (
+    CachingUnavailable,
+    NotAllowed,
+    NotArcGIS,
+    SignInNeeded,
+    SiteRefused,
+    Unavailable,
+)
 from .address import services_url
 from .client import Client
 from .esri_json import JsonObject, items, mapping, text
@@ -50,9 +57,11 @@ class Role:
 def find_task(client: Client, site_url: str, services: tuple[str, ...], name: str) -> Task:
     """The task called `name` in the first of the GP `services` that has it and lets us see it.
 
-    Raises CachingUnavailable where none does, SiteUnreachable.
+    Raises CachingUnavailable where none does, NotArcGIS where that may be because something else
+    than ArcGIS answered for one of them, SiteUnreachable.
     """
     reason = Unavailable.NO_TOOLS
+    intruder: NotArcGIS | None = None
     for service in services:
         root_url = f"{services_url(site_url)}/{service}/GPServer"
         try:
@@ -64,9 +73,13 @@ def find_task(client: Client, site_url: str, services: tuple[str, ...], name: st
             reason = Unavailable.SIGN_IN
         except NotAllowed:
             reason = Unavailable.NO_RIGHT
+        except NotArcGIS as error:
+            intruder = error
         except SiteRefused:
             # no such service, or one that is stopped: there may be another
             continue
+    if intruder is not None:
+        raise intruder
     raise CachingUnavailable(site_url, reason, name)
 
 

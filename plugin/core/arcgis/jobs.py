@@ -123,8 +123,12 @@ class Job:
         self.client.submit(f"{self.url}/cancel", {}, repeatable=True)
 
     def result(self, state: JobState, name: str) -> object:
-        """Value of result `name`; None where there is none. Raises SiteError."""
-        path = state.results.get(name)
+        """Value of result `name`, or of the only one where it has another name. Raises SiteError.
+
+        None where there is none.
+        """
+        only = next(iter(state.results.values())) if len(state.results) == 1 else None
+        path = state.results.get(name, only)
         return None if path is None else self.client.read(f"{self.url}/{path}").get("value")
 
 
