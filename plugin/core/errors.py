@@ -18,6 +18,7 @@
     │  └─ EmptyArea · AreaOutside · BadExtent · BadArea
     └─ JobError                     a job on the site
        ├─ JobFailed
+       ├─ JobSilent                 the site gives no answer just now
        ├─ JobLost                   it could not be followed to its end
        └─ CancelUnconfirmed
 
@@ -250,6 +251,18 @@ class JobFailed(JobError):
     def __init__(self, job_url: str, message: str) -> None:
         super().__init__(job_url, f"job failed ({message})")
         self.message = message
+
+
+class JobSilent(JobError):
+    """The site does not answer just now; it is asked again for up to `patience` seconds.
+
+    `cause`: why there is no answer. Told while a job is followed, never raised.
+    """
+
+    def __init__(self, job_url: str, cause: SiteError, patience: float) -> None:
+        super().__init__(job_url, f"no answer just now, asked again for {patience:.0f} s")
+        self.cause = cause
+        self.patience = patience
 
 
 class JobLost(JobError):

@@ -275,6 +275,34 @@ def _job_failed(error: errors.JobFailed) -> str:
     return text.format(job_url=plain(error.job_url), message=quoted_message(error.message))
 
 
+def _silence(cause: errors.SiteError) -> str:
+    """Why a site gives no answer, in a few words."""
+    if isinstance(cause, errors.SiteUnreachable):
+        return {
+            errors.Unreachable.NAME: tr("its name is not found"),
+            errors.Unreachable.REFUSED: tr("it refuses connections"),
+            errors.Unreachable.TIMEOUT: tr("it takes too long"),
+            errors.Unreachable.CERTIFICATE: tr("its certificate is not trusted"),
+            errors.Unreachable.PROXY: tr("the proxy fails"),
+            errors.Unreachable.BROKEN: tr("the connection breaks"),
+            errors.Unreachable.TOO_LARGE: tr("its answers are too large"),
+        }[cause.reason]
+    if isinstance(cause, errors.SiteRefused):
+        return tr("it says “{message}”").format(message=quoted_message(cause.message))
+    return tr("something else answers in its place")
+
+
+def _job_silent(error: errors.JobSilent) -> str:
+    text = tr(
+        "The site gives no answer about the job {job_url} just now ({reason}): it is asked again"
+        " for up to {seconds} seconds."
+    )
+    reason = _silence(error.cause)
+    return text.format(
+        job_url=plain(error.job_url), reason=reason, seconds=number_text(round(error.patience))
+    )
+
+
 def _job_lost(error: errors.JobLost) -> str:
     text = tr(
         "The site gave no answer for {seconds} seconds and the job may still be running: find it"
@@ -341,6 +369,7 @@ _SENTENCES: dict[type, Callable[[Any], str]] = {
     errors.BadArea: _bad_area,
     errors.JobError: _job,
     errors.JobFailed: _job_failed,
+    errors.JobSilent: _job_silent,
     errors.JobLost: _job_lost,
     errors.CancelUnconfirmed: _cancel_unconfirmed,
     SignInUnusable: _sign_in_unusable,

@@ -53,6 +53,7 @@ ARGUMENTS = {
     "method": ("OAuth2", "OAuth2"),
     "job_url": ("https://site.test/arcgis/jobs/j1", "https://site.test/arcgis/jobs/j1"),
     "seconds": (1200.0, "1,200"),
+    "patience": (300.0, "300"),
     "cause": (errors.SiteUnreachable("https://site.test", errors.Unreachable.TIMEOUT), ""),
     "scheme_only": (True, ""),
 }
@@ -120,6 +121,21 @@ def assert_is_one_sentence(text: str) -> None:
     assert text.count(": ") <= 1
     assert not re.search(r"[.!?] [A-Z]", text), "more than one sentence"
     assert not Qt.mightBeRichText(text)
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        *(errors.SiteUnreachable("https://site.test", reason) for reason in errors.Unreachable),
+        errors.SiteRefused("https://site.test", 503, "Restarting."),
+        errors.NotArcGIS("https://site.test", 200, "text/html"),
+    ],
+    ids=str,
+)
+def test_why_a_site_is_silent(cause: errors.SiteError) -> None:
+    text = messages.sentence(errors.JobSilent("https://site.test/jobs/j1", cause, 300))
+    assert_is_one_sentence(text)
+    assert "()" not in text
 
 
 @pytest.mark.parametrize(("error", "wanted"), CASES)

@@ -16,9 +16,9 @@ from tile_cache_manager.plugin.core.errors import (
     CancelUnconfirmed,
     JobFailed,
     JobLost,
+    JobSilent,
     ModeNotOffered,
     NotArcGIS,
-    SiteError,
     SiteRefused,
     SiteUnreachable,
     TileCacheError,
@@ -177,7 +177,7 @@ def test_a_site_gone_for_a_while(fresh_site: Any, kind: str, values: dict[str, A
     assert report.outcome is Outcome.DONE
     assert report.total("made") == TILES
     assert len(recorder.troubles) == 1
-    assert isinstance(recorder.troubles[0], SiteError)
+    assert isinstance(recorder.troubles[0], JobSilent)
     assert len(fresh_site.submissions("classic")) == 1
 
 

@@ -15,6 +15,7 @@ from ..errors import (
     CancelUnconfirmed,
     JobFailed,
     JobLost,
+    JobSilent,
     NotAllowed,
     NotArcGIS,
     SignInFailed,
@@ -256,7 +257,8 @@ class _Follower:
 
     def _tell_trouble(self, error: SiteError) -> None:
         if not self._trouble_told:
-            self._feedback.message(Message("", Severity.WARNING, error))
+            silent = JobSilent(self._job.url, error, self._pace.patience)
+            self._feedback.message(Message("", Severity.WARNING, silent))
             self._trouble_told = True
 
     def _tell(self, state: JobState) -> None:
