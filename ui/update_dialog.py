@@ -361,8 +361,8 @@ class UpdateDialog(QDialog, FORM):
             self.progress_panel.show_progress(100)
         self.progress_panel.end(sentence)
         item = Notice(sentence, level)
-        if report.output_url:
-            item.add_address(report.output_url)
+        if report.address:
+            item.add_address(report.address)
         self._qgis_bar.pushItem(item)
         self._update_run_button()
         self._reload_status()

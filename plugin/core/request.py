@@ -124,6 +124,11 @@ class UpdateReport:
     job_url: str = ""
     messages: tuple[Message, ...] = ()
 
+    @property
+    def address(self) -> str:
+        """Where to look next: at the job while it goes on by itself, else at the service."""
+        return self.job_url if self.outcome is Outcome.SUBMITTED else self.output_url
+
     def total(self, what: str) -> int | None:
         """Sum over the levels of `planned`, `made`, `replaced`, `deleted`, `skipped` or `failed`.
 

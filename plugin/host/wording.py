@@ -72,14 +72,16 @@ def uncached_reason(description: CacheDescription, level: Level) -> str:
 
 def report_sentence(report: UpdateReport) -> str:
     """What came of an update: one line with the numbers and the address it is about."""
-    if report.outcome is Outcome.SUBMITTED:
-        text = tr("The site has taken the job and goes on by itself, {facts}; it is at {address}.")
-        facts = _planned_text(report.total("planned"))
-        return text.format(facts=facts, address=plain_address(report.job_url))
-    text = tr("Update of {address} done: {facts}.")
-    if report.outcome is Outcome.CANCELLED:
-        text = tr("Update of {address} cancelled, what was done until then is kept: {facts}.")
-    return text.format(address=plain_address(report.output_url), facts=listed(_facts(report)))
+    text = {
+        Outcome.DONE: tr("Update of {address} done: {facts}."),
+        Outcome.CANCELLED: tr(
+            "Update of {address} cancelled, what was done until then is kept: {facts}."
+        ),
+        Outcome.SUBMITTED: tr(
+            "The site has taken the job and goes on by itself, {facts}; it is at {address}."
+        ),
+    }[report.outcome]
+    return text.format(address=plain_address(report.address), facts=listed(_facts(report)))
 
 
 def version_text(version: str) -> str:
@@ -167,6 +169,9 @@ def _facts(report: UpdateReport) -> list[str]:
         "failed": tr("{count} failed"),
     }
     counts = {what: report.total(what) for what in texts}
+    planned = _planned_text(report.total("planned"))
+    if report.outcome is Outcome.SUBMITTED:
+        return [planned]
     matters = "deleted" if report.mode is UpdateMode.DELETE else "made"
     facts = [
         texts[what].format(count=number_text(count))
@@ -179,4 +184,4 @@ def _facts(report: UpdateReport) -> list[str]:
             if report.mode is UpdateMode.DELETE
             else tr("the site does not tell how many it made")
         )
-    return [_planned_text(report.total("planned")), *facts]
+    return [planned, *facts]

@@ -92,3 +92,18 @@ def test_a_total_is_unknown_where_a_level_is(what, coarse, fine, total):
 
 def test_what_a_site_does_not_tell_is_unknown_rather_than_nothing():
     assert report(LevelReport(COARSE, 9, made=9)).total("failed") is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "address"),
+    [
+        (Outcome.DONE, "https://example.com/m"),
+        (Outcome.CANCELLED, "https://example.com/m"),
+        (Outcome.SUBMITTED, "https://example.com/jobs/j1"),
+    ],
+)
+def test_a_report_sends_people_to_the_job_only_while_it_goes_on(outcome, address):
+    report = UpdateReport(
+        outcome, UpdateMode.DELETE, (), "https://example.com/m", "j1", "https://example.com/jobs/j1"
+    )
+    assert report.address == address
