@@ -35,7 +35,8 @@ def remove_band(canvas: QgsMapCanvas, band: QgsRubberBand) -> None:
 class AreaMapTool(QgsMapTool):
     """What both drawing tools share: a band, and exactly one end.
 
-    `drawn` carries the area in the canvas's CRS, `cancelled` tells that Escape was pressed,
+    `drawn` carries the area in `crs`, the canvas's at the start. `cancelled` tells that Escape was
+    pressed, or that the canvas got another CRS, in which the corners so far mean nothing;
     `replaced` that another tool is being set. The tool is of use for one drawing.
     """
 
@@ -45,9 +46,11 @@ class AreaMapTool(QgsMapTool):
 
     def __init__(self, canvas: QgsMapCanvas) -> None:
         super().__init__(canvas)
+        self.crs = canvas.mapSettings().destinationCrs()
         self._canvas = canvas
         self._band: QgsRubberBand | None = area_band(canvas)
         self.setCursor(Qt.CursorShape.CrossCursor)
+        canvas.destinationCrsChanged.connect(self._cancel)
 
     # QgsMapTool interface
 
@@ -60,6 +63,9 @@ class AreaMapTool(QgsMapTool):
         if event.key() != Qt.Key.Key_Escape:
             return
         event.ignore()  # as QGIS's own tools do: the canvas has no use of its own for the key
+        self._cancel()
+
+    def _cancel(self) -> None:
         if self._take_band_off():
             self.cancelled.emit()
 
@@ -77,6 +83,8 @@ class AreaMapTool(QgsMapTool):
             return False
         remove_band(self._canvas, self._band)
         self._band = None
+        if not sip.isdeleted(self._canvas):
+            self._canvas.destinationCrsChanged.disconnect(self._cancel)
         return True
 
 

@@ -224,14 +224,15 @@ class AreaPanel(QWidget, FORM):
         self.drawing_started.emit()
 
     def _drawing_done(self, geometry: QgsGeometry) -> None:
-        crs = self._canvas.mapSettings().destinationCrs()
-        self._drawn[self.kind()] = area_sources.DrawnArea(geometry, crs)
+        self._drawn[self.kind()] = area_sources.DrawnArea(geometry, self._tool.crs)
         self._drawing_over(restore=True)
         self._changed()
 
     def _drawing_over(self, *, restore: bool) -> None:
         """Give the canvas its previous tool back, except where another one is being set."""
         tool, previous = self._tool, self._previous_tool
+        if tool is None:  # the previous tool is being given back
+            return
         self._tool = self._previous_tool = None
         self.draw_button.setChecked(False)
         if restore:
@@ -239,4 +240,5 @@ class AreaPanel(QWidget, FORM):
                 self._canvas.setMapTool(previous)
             else:
                 self._canvas.unsetMapTool(tool)
+        tool.deleteLater()  # it belongs to the canvas, which would keep it
         self.drawing_ended.emit()

@@ -18,6 +18,8 @@ from qgis.gui import QgsMapToolPan, QgsRubberBand
 from qgis.PyQt.QtCore import QPoint, Qt
 from qgis.PyQt.QtTest import QTest
 
+from tile_cache_manager.ui.area_map_tools import AreaMapTool
+
 MILLION = 1_000_000
 
 
@@ -229,6 +231,25 @@ def test_escape_ends_the_drawing_and_keeps_what_was_drawn(
 
     assert loaded.isVisible()
     assert previewed(canvas) == before
+
+
+def test_another_crs_of_the_canvas_ends_the_drawing(
+    loaded: Any, person: Any, canvas: Any, qgis_bar: Any, wait_until: Any
+) -> None:
+    pan = QgsMapToolPan(canvas)
+    canvas.setMapTool(pan)
+    person.choose("area_kind_combo", "Draw Polygon")
+    person.click("draw_button")
+    QTest.mouseClick(canvas.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(200, 150))
+
+    canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:4326"))
+
+    assert loaded.isVisible()
+    assert qgis_bar.currentItem() is None
+    assert canvas.mapTool() is pan
+    assert "Nothing is drawn yet" in person.shows("area_note_label")
+    assert previewed(canvas) == []
+    wait_until(lambda: canvas.findChild(AreaMapTool) is None, what="the drawing tool to go")
 
 
 def test_another_tool_chosen_while_drawing_stays(loaded: Any, person: Any, canvas: Any) -> None:

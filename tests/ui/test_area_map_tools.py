@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from qgis.core import QgsGeometry
+from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry
 from qgis.gui import QgsMapMouseEvent, QgsMapToolPan, QgsRubberBand
 from qgis.PyQt.QtCore import QEvent, QPoint, Qt
 from qgis.PyQt.QtTest import QTest
@@ -130,6 +130,24 @@ def test_escape_is_told_once_and_takes_the_band_away(polygon_hand: Hand) -> None
 
     assert polygon_hand.cancelled == 1
     assert polygon_hand.bands() == []
+
+
+@pytest.mark.parametrize("steps", [[A, B, C], [A], []])
+def test_another_crs_of_the_canvas_ends_the_drawing(polygon_hand: Hand, steps: list[Any]) -> None:
+    polygon_hand.do(*steps)
+
+    polygon_hand.canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:4326"))
+    polygon_hand.do(D, "Enter")
+
+    assert polygon_hand.cancelled == 1
+    assert polygon_hand.drawn == []
+    assert polygon_hand.bands() == []
+
+
+def test_a_tool_names_the_crs_it_draws_in(canvas: Any) -> None:
+    canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:32633"))
+
+    assert RectangleMapTool(canvas).crs.authid() == "EPSG:32633"
 
 
 def test_another_tool_ends_the_drawing(polygon_hand: Hand) -> None:
