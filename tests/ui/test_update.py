@@ -555,4 +555,4 @@ def test_help_opens_a_page_that_exists(dialog: Any, person: Any) -> None:
         QDesktopServices.unsetUrlHandler("file")
 
     (page,) = browser.pages
-    assert "Update Tile Cache" in Path(page.toLocalFile()).read_text(encoding="utf-8")
+    assert "Manage Cache Tiles" in Path(page.toLocalFile()).read_text(encoding="utf-8")
