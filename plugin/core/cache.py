@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from .arcgis import catalogue
@@ -28,23 +29,39 @@ class Cache(Protocol):
         """
 
 
+Cancelled = Callable[[], bool]
+
+
 def open_cache(
-    address: str, sign_in: SignIn | None = None, transport: Transport | None = None
+    address: str,
+    sign_in: SignIn | None = None,
+    transport: Transport | None = None,
+    cancelled: Cancelled = lambda: False,
 ) -> Cache:
     """The cache at `address`, the URL of a map or image service. Nothing is sent yet.
 
+    `cancelled`: once true, a request that fails is not repeated any more.
     Raises AddressError.
     """
     service = service_of(address)
-    return ArcGISCache(service, Client(transport or RequestsTransport(), service.site_url, sign_in))
+    return ArcGISCache(service, _client(service.site_url, sign_in, transport, cancelled))
 
 
 def list_services(
-    address: str, sign_in: SignIn | None = None, transport: Transport | None = None
+    address: str,
+    sign_in: SignIn | None = None,
+    transport: Transport | None = None,
+    cancelled: Cancelled = lambda: False,
 ) -> tuple[ServiceEntry, ...]:
     """The map and image services of the site or folder at `address`. Blocks.
 
-    Raises AddressError, SiteError.
+    `cancelled`: as for `open_cache`. Raises AddressError, SiteError.
     """
-    client = Client(transport or RequestsTransport(), site_of(address), sign_in)
+    client = _client(site_of(address), sign_in, transport, cancelled)
     return catalogue.list_services(address, client)
+
+
+def _client(
+    site_url: str, sign_in: SignIn | None, transport: Transport | None, cancelled: Cancelled
+) -> Client:
+    return Client(transport or RequestsTransport(), site_url, sign_in, cancelled=cancelled)

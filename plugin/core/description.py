@@ -52,6 +52,16 @@ class CacheDescription:
     modes_problem: TileCacheError | None = None
     status: tuple[LevelStatus, ...] = ()
 
+    def levels_of(self, scales: tuple[float, ...]) -> tuple[Level, ...]:
+        """The levels of these scale denominators, coarsest first; of none: all cached ones.
+
+        Raises UnknownScale.
+        """
+        if not scales:
+            return self.cached_levels
+        wanted = {self.scheme.level_of_scale(scale) for scale in scales}
+        return tuple(level for level in self.scheme.levels if level in wanted)
+
     def is_cached(self, level: Level) -> bool:
         """Whether `level` may hold tiles."""
         return level in self.cached_levels

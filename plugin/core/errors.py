@@ -14,7 +14,7 @@
     ├─ NotCached                    a service without a tile cache
     ├─ CachingUnavailable           the site offers no way to manage this cache
     ├─ RequestError                 what was asked cannot be done
-    │  ├─ NoLevels · UnknownScale · ModeNotOffered · BadInstances
+    │  ├─ NoLevels · UnknownScale · BadScales · ModeNotOffered · BadInstances · ServiceChanged
     │  └─ EmptyArea · AreaOutside · BadExtent · BadArea
     └─ JobError                     a job on the site
        ├─ JobFailed
@@ -180,6 +180,22 @@ class UnknownScale(RequestError):
         self.known = known
 
 
+class BadScales(RequestError):
+    """`text` is not a list of scale denominators joined by semicolons."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"not a list of scales: {text!r}")
+        self.text = text
+
+
+class ServiceChanged(RequestError):
+    """`service` has another tiling scheme by now than the one the request was made for."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(f"{service} has changed")
+        self.service = service
+
+
 class ModeNotOffered(RequestError):
     """`service` does not offer the update mode with keyword `mode`."""
 
@@ -269,7 +285,7 @@ class JobLost(JobError):
     """The job could not be followed to its end; it may still be running.
 
     `cause`: the site's last error. `seconds`: for how long it had given no answer that counts; 0
-    where it answered, but would not let us look (sign-in, rights).
+    where it answered, but would not let us look (sign-in, rights) or knew no such job any more.
     """
 
     def __init__(self, job_url: str, cause: SiteError, seconds: float = 0.0) -> None:

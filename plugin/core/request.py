@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from shapely.geometry.base import BaseGeometry
 
-from .errors import BadInstances, NoLevels, TileCacheError
-from .tiling import Extent, Level
+from .errors import BadInstances, BadScales, NoLevels, TileCacheError, UnknownScale
+from .tiling import Extent, Level, TilingScheme
+
+if TYPE_CHECKING:
+    from .description import CacheDescription
 
 SITE_DECIDES = -1
 """Number of caching instances that leaves the choice to the site."""
@@ -27,14 +31,16 @@ class UpdateMode(Enum):
 class UpdateRequest:
     """An update of a cache.
 
-    `levels`: which levels, of the cache's own scheme.
+    `scheme`: the cache's tiling scheme as it was when levels and area were chosen; an update of a
+    cache that has another one by now is refused. `levels`: which of its levels.
     `area`: polygon or multipolygon in the scheme's CRS; wins where `extent` is given too.
     `extent`: rectangle in the scheme's CRS. Neither: the whole cache.
     `instances`: caching instances on the site, SITE_DECIDES or at least 1.
     `wait`: whether `update` follows the job to its end or returns once it is submitted.
-    Raises NoLevels, BadInstances.
+    Raises NoLevels, BadInstances, UnknownScale.
     """
 
+    scheme: TilingScheme
     levels: tuple[Level, ...]
     mode: UpdateMode
     area: BaseGeometry | None = None
@@ -47,6 +53,56 @@ class UpdateRequest:
             raise NoLevels()
         if self.instances != SITE_DECIDES and self.instances < 1:
             raise BadInstances(self.instances)
+        known = self.scheme.levels
+        for level in self.levels:
+            if level not in known:
+                raise UnknownScale(level.scale, tuple(item.scale for item in known))
+
+    @classmethod
+    def of(
+        cls,
+        description: CacheDescription,
+        levels: tuple[Level, ...],
+        mode: UpdateMode,
+        area: BaseGeometry | Extent | None,
+        instances: int = SITE_DECIDES,
+        wait: bool = True,
+    ) -> UpdateRequest:
+        """A request to the cache of `description`; `area` as a polygon or a rectangle."""
+        is_extent = isinstance(area, Extent)
+        return cls(
+            scheme=description.scheme,
+            levels=levels,
+            mode=mode,
+            area=None if is_extent else area,
+            extent=area if is_extent else None,
+            instances=instances,
+            wait=wait,
+        )
+
+
+def parse_scales(text: str) -> tuple[float, ...]:
+    """The scale denominators in `text`, joined by `;`, each also written `1:N`. None: ().
+
+    Raises BadScales, also for separators without a number: they are no way to say "all".
+    """
+    if not text.strip():
+        return ()
+    parts = [part.strip() for part in text.split(";")]
+    scales = tuple(_scale(part, text) for part in parts if part)
+    if not scales:
+        raise BadScales(text)
+    return scales
+
+
+def _scale(part: str, text: str) -> float:
+    try:
+        scale = float(part[2:] if part.startswith("1:") else part)
+    except ValueError:
+        raise BadScales(text) from None
+    if not 0 < scale < float("inf"):
+        raise BadScales(text)
+    return scale
 
 
 class Severity(Enum):
@@ -74,6 +130,7 @@ class Message:
 class Feedback:
     """How a running update speaks and listens: percent 0-100, "cancelled?", messages.
 
+    `cancelled`: stop the work. `abandoned`: stop following it; what runs elsewhere may go on.
     So one `update` runs unchanged in a test, a QgsTask and a Processing algorithm. Called from the
     thread that runs the update.
     """
@@ -81,6 +138,7 @@ class Feedback:
     progress: Callable[[float], None] = lambda percent: None
     cancelled: Callable[[], bool] = lambda: False
     message: Callable[[Message], None] = lambda message: None
+    abandoned: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True)
@@ -101,9 +159,13 @@ class LevelReport:
 
 
 class Outcome(Enum):
-    """How an update ended; what failed raises instead."""
+    """How an update ended; what failed raises instead.
+
+    PARTIAL: to its end, but with tiles that could not be made or deleted.
+    """
 
     DONE = "done"
+    PARTIAL = "done with failures"
     SUBMITTED = "submitted"
     CANCELLED = "cancelled"
 
@@ -113,7 +175,8 @@ class UpdateReport:
     """What came of an update.
 
     `output_url`: address of the updated service as the site gives it, else the service's own.
-    `job_id`, `job_url`: the job on the site, by which it can be found again.
+    `job_id`, `job_url`: the job on the site, by which it can be found again; "" where it was
+    cancelled before there was one.
     """
 
     outcome: Outcome
@@ -122,7 +185,6 @@ class UpdateReport:
     output_url: str
     job_id: str = ""
     job_url: str = ""
-    messages: tuple[Message, ...] = ()
 
     @property
     def address(self) -> str:

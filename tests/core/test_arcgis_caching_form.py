@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,25 +21,25 @@ from tile_cache_manager.plugin.core.errors import (
     Unavailable,
 )
 from tile_cache_manager.plugin.core.request import UpdateMode, UpdateRequest
-from tile_cache_manager.plugin.core.tiling import Extent, Level, SpatialReference
+from tile_cache_manager.plugin.core.tiling import Extent, Level, SpatialReference, TilingScheme
 
 EMPTY, DELETE = UpdateMode.RECREATE_EMPTY, UpdateMode.DELETE
 MERCATOR = SpatialReference(102100, 3857)
 LEVELS = (Level(3, 19567.88, 73957190.948944), Level(5, 4891.97, 18489297.737236))
+SCHEME = TilingScheme(-2.0e7, 2.0e7, 256, 256, 96, MERCATOR, LEVELS)
 
 
 def form(
     parameters: list[dict[str, Any]] | None = None,
-    crs: SpatialReference = MERCATOR,
+    scheme: TilingScheme = SCHEME,
     **request: Any,
 ) -> dict[str, str]:
     site = AnsweringSite(pages(USUAL if parameters is None else parameters))
-    asked = {"levels": LEVELS, "mode": EMPTY, **request}
+    asked = {"scheme": scheme, "levels": LEVELS, "mode": EMPTY, **request}
     return update_form(
         find_caching_task(quick_client(site), SITE),
         "F/World:MapServer",
         UpdateRequest(**asked),
-        crs,
     )
 
 
@@ -88,7 +89,8 @@ def test_renamed_parameters_and_choices() -> None:
     ],
 )
 def test_scales_as_text(scale: float, text: str) -> None:
-    sent = form(levels=(Level(0, 1.0, scale),))["levels"]
+    level = Level(0, 1.0, scale)
+    sent = form(levels=(level,), scheme=replace(SCHEME, levels=(level,)))["levels"]
 
     assert float(sent) == pytest.approx(scale, rel=1e-8)
     assert "e" not in sent.lower()
@@ -242,7 +244,7 @@ def test_rings(shape: Any) -> None:
     ],
 )
 def test_spatial_references_sent(crs: SpatialReference, sent: dict[str, Any]) -> None:
-    assert area_of(form(area=SQUARE, crs=crs))["spatialReference"] == sent
+    assert area_of(form(area=SQUARE, scheme=replace(SCHEME, crs=crs)))["spatialReference"] == sent
 
 
 def test_nothing_is_sent_in_a_parameter_that_is_not_there() -> None:

@@ -56,7 +56,7 @@ def job_on(site: AnsweringSite) -> Job:
     return Job(f"{SITE}{JOB}", "j1", quick_client(site))
 
 
-def followed(site: AnsweringSite, recorder: Recorder, pace: Pace = PACE) -> JobState:
+def followed(site: AnsweringSite, recorder: Recorder, pace: Pace = PACE) -> JobState | None:
     return follow(job_on(site), recorder.feedback, pace, lambda state: state.percent)
 
 
@@ -290,23 +290,58 @@ def test_every_answer_starts_patience_anew() -> None:
     assert time.monotonic() - started > slow.patience
 
 
-@pytest.mark.parametrize(
-    ("reply", "told"),
-    [
-        (error(404, "Job not found"), "Job not found"),
-        (
-            error(400, "Unable to complete operation.", details=["Job j1 does not exist."]),
-            "Unable to complete operation. Job j1 does not exist.",
-        ),
-        (error(404), "404"),
-        (html(404), "404"),
-    ],
-)
-def test_a_job_that_the_site_has_forgotten(reply: Any, told: str) -> None:
-    with pytest.raises(JobFailed) as caught:
-        followed(AnsweringSite({JOB: [running(), reply]}), Recorder())
+UNKNOWN = [
+    error(404, "Job not found"),
+    error(400, "Unable to complete operation.", details=["Job j1 does not exist."]),
+    {"error": {"message": "Unknown job."}},
+]
 
-    assert caught.value.message == told
+
+@pytest.mark.parametrize("reply", UNKNOWN, ids=str)
+def test_a_job_that_the_site_has_forgotten(reply: Any) -> None:
+    site = AnsweringSite({JOB: [running(), reply]})
+
+    with pytest.raises(JobLost) as caught:
+        followed(site, Recorder())
+
+    assert caught.value.seconds == 0
+    assert isinstance(caught.value.cause, SiteRefused)
+    # not believed at once
+    assert site.times(JOB) > 3
+
+
+@pytest.mark.parametrize("reply", [*UNKNOWN, error(404), html(404)], ids=str)
+def test_a_site_that_starts_again_is_not_one_that_has_forgotten(reply: Any) -> None:
+    site = AnsweringSite(
+        {JOB: [running("a"), reply, reply, running("a"), reply, ended("Succeeded")]}
+    )
+
+    state = followed(site, Recorder())
+
+    assert state is not None
+    assert state.phase is JobPhase.SUCCEEDED
+
+
+@pytest.mark.parametrize("reply", [error(404), html(404)], ids=str)
+def test_an_answer_without_words_is_borne_as_long_as_silence(reply: Any) -> None:
+    with pytest.raises(JobLost) as caught:
+        followed(AnsweringSite({JOB: [running(), reply]}), Recorder(), IMPATIENT)
+
+    assert caught.value.seconds > IMPATIENT.patience
+
+
+def test_a_job_that_is_deleted_by_our_cancel_is_cancelled() -> None:
+    site = AnsweringSite({JOB: [running("a"), ended("Deleting"), ended("Deleted")], CANCEL: {}})
+
+    state = followed(site, Recorder(cancel_after_messages=1))
+
+    assert state is not None
+    assert state.phase is JobPhase.DELETED
+
+
+def test_a_job_that_somebody_deletes_has_failed() -> None:
+    with pytest.raises(JobFailed):
+        followed(AnsweringSite({JOB: [running(), ended("Deleted")]}), Recorder())
 
 
 @pytest.mark.parametrize(

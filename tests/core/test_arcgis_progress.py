@@ -12,10 +12,11 @@ from tile_cache_manager.plugin.core.arcgis.progress import Progress
 from tile_cache_manager.plugin.core.description import LevelStatus
 from tile_cache_manager.plugin.core.errors import SiteRefused
 from tile_cache_manager.plugin.core.request import UpdateMode, UpdateRequest
-from tile_cache_manager.plugin.core.tiling import Level
+from tile_cache_manager.plugin.core.tiling import Level, SpatialReference, TilingScheme
 
 EMPTY, ALL, DELETE = UpdateMode.RECREATE_EMPTY, UpdateMode.RECREATE_ALL, UpdateMode.DELETE
 COARSE, FINE = Level(7, 10.0, 40000.0), Level(8, 5.0, 20000.0)
+SCHEME = TilingScheme(0, 4000, 100, 100, 96, SpatialReference(25832), (COARSE, FINE))
 PLANNED = {7: 4, 8: 16}
 
 
@@ -45,7 +46,7 @@ def progress_of(
     mode: UpdateMode = EMPTY,
     before: tuple[tuple[int, int, int | None], ...] = ((7, 0, 16), (8, 0, 64)),
 ) -> Progress:
-    request = UpdateRequest((COARSE, FINE), mode)
+    request = UpdateRequest(SCHEME, (COARSE, FINE), mode)
     levels = tuple(LevelStatus(*row) for row in before)
     return Progress(request, PLANNED, levels, reporter)  # type: ignore[arg-type]
 

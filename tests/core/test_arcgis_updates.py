@@ -31,13 +31,20 @@ from tile_cache_manager.plugin.core.errors import (
     ModeNotOffered,
     NotArcGIS,
     NotCached,
+    ServiceChanged,
     SiteError,
     SiteRefused,
     Unavailable,
     UnknownScale,
 )
-from tile_cache_manager.plugin.core.request import Outcome, UpdateMode, UpdateReport, UpdateRequest
-from tile_cache_manager.plugin.core.tiling import Extent, Level
+from tile_cache_manager.plugin.core.request import (
+    Feedback,
+    Outcome,
+    UpdateMode,
+    UpdateReport,
+    UpdateRequest,
+)
+from tile_cache_manager.plugin.core.tiling import Extent, Level, SpatialReference, TilingScheme
 
 PACE = Pace(first=0.001, longest=0.004, patience=30, cancel_patience=30)
 EMPTY, ALL, DELETE = UpdateMode.RECREATE_EMPTY, UpdateMode.RECREATE_ALL, UpdateMode.DELETE
@@ -69,6 +76,7 @@ SERVICE = {
     },
 }
 COARSE, FINE = Level(7, 10.0, 40000.0), Level(8, 5.0, 20000.0)
+SCHEME = TilingScheme(0, 4000, 100, 100, 96, SpatialReference(25832), (COARSE, FINE))
 NAMES = (
     "service_url",
     "levels",
@@ -112,7 +120,13 @@ def cache_on(site: AnsweringSite) -> ArcGISCache:
 
 
 def updated(site: AnsweringSite, recorder: Recorder | None = None, **request: Any) -> UpdateReport:
-    asked = {"levels": (COARSE, FINE), "mode": EMPTY, "extent": QUARTER, **request}
+    asked = {
+        "scheme": SCHEME,
+        "levels": (COARSE, FINE),
+        "mode": EMPTY,
+        "extent": QUARTER,
+        **request,
+    }
     return cache_on(site).update(UpdateRequest(**asked), (recorder or Recorder()).feedback)
 
 
@@ -288,7 +302,30 @@ ARITHMETIC = [
         [(None, None, 0, None), (None, None, 0, None)],
     ),
     (EMPTY, [], [], "Succeeded", [(None,) * 4, (None,) * 4]),
+    # somebody else's tiles are among them: more than the area has
+    (EMPTY, [(7, 0), (8, 0)], [(7, 5), (8, 16)], "Succeeded", [(None,) * 4, (16, None, None, 0)]),
+    (DELETE, [(7, 9), (8, 0)], [(7, 0), (8, 0)], "Succeeded", [(None,) * 4, (None, None, 0, None)]),
+    # nobody knows whether the rest was there before or failed
+    (
+        EMPTY,
+        [(7, 1), (8, 0)],
+        [(7, 3), (8, 9)],
+        "PartialSucceeded",
+        [(2, None, None, None), (9, None, None, None)],
+    ),
+    (
+        ALL,
+        [(7, 1), (8, 0)],
+        [(7, 3), (8, 9)],
+        "PartialSucceeded",
+        [(2, None, None, None), (9, None, None, None)],
+    ),
 ]
+OUTCOMES = {
+    "Succeeded": Outcome.DONE,
+    "PartialSucceeded": Outcome.PARTIAL,
+    "Cancelled": Outcome.CANCELLED,
+}
 
 
 @pytest.mark.parametrize(("mode", "before", "after", "word", "expected"), ARITHMETIC)
@@ -300,8 +337,8 @@ def test_the_arithmetic_of_reports(
     expected: list[tuple[int | None, ...]],
 ) -> None:
     first, last = (status(*((key, tiles, None) for key, tiles in rows)) for rows in (before, after))
-    # once for the description, once before the job, once after it; the job itself tells percent
-    site = AnsweringSite(pages(first, first, last, **{JOB: job(word, progress={"percentage": 5})}))
+    # once before the job, once after it; the job itself tells percent
+    site = AnsweringSite(pages(first, last, **{JOB: job(word, progress={"percentage": 5})}))
 
     report = updated(site, mode=mode)
 
@@ -309,13 +346,13 @@ def test_the_arithmetic_of_reports(
     assert told == expected
     assert [level.planned for level in report.levels] == [4, 16]
     assert [level.level for level in report.levels] == [COARSE, FINE]
-    assert report.outcome is (Outcome.DONE if word == "Succeeded" else Outcome.CANCELLED)
+    assert report.outcome is OUTCOMES[word]
     assert (report.mode, report.job_id, report.job_url) == (mode, "j1", f"{SITE}{JOB}")
 
 
 def test_totals() -> None:
     before, after = status((7, 1, 16), (8, 0, 64)), status((7, 4, 16), (8, 16, 64))
-    report = updated(AnsweringSite(pages(before, before, after)))
+    report = updated(AnsweringSite(pages(before, after)))
 
     assert (report.total("planned"), report.total("made"), report.total("skipped")) == (20, 19, 1)
     assert report.total("replaced") is None
@@ -350,6 +387,10 @@ def test_nothing_is_planned_where_nobody_knows_the_extent() -> None:
 OUTPUTS = [
     (
         {RESULT: {"value": "https://maps.example/new/MapServer"}},
+        "https://maps.example/new/MapServer",
+    ),
+    (
+        {RESULT: {"value": "https://jane:s3c@ret@maps.example/new/MapServer?token=abc#x"}},
         "https://maps.example/new/MapServer",
     ),
     ({RESULT: {"value": ""}}, f"{SITE}{ROOT}"),
@@ -429,3 +470,62 @@ def test_a_status_report_that_fails_does_not_stop_the_update() -> None:
     site = AnsweringSite(pages(answer("<html>"), Unreachable.CERTIFICATE, error(500, "x")))
 
     assert updated(site).outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize(
+    "feedback", [Feedback(cancelled=lambda: True), Feedback(abandoned=lambda: True)]
+)
+@pytest.mark.parametrize("wait", [True, False])
+def test_cancelled_before_there_is_a_job_nothing_is_submitted(
+    feedback: Feedback, wait: bool
+) -> None:
+    site = AnsweringSite(pages())
+    request = UpdateRequest(SCHEME, (COARSE, FINE), DELETE, wait=wait)
+
+    report = cache_on(site).update(request, feedback)
+
+    assert site.times(SUBMIT) == 0
+    assert (report.outcome, report.job_id, report.job_url) == (Outcome.CANCELLED, "", "")
+    assert (report.total("planned"), report.total("deleted")) == (80, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"spatialReference": {"wkid": 2056}},
+        {"origin": {"x": 10, "y": 4000}},
+        {"rows": 200},
+        {"lods": [*SERVICE["tileInfo"]["lods"], {"level": 9, "resolution": 2, "scale": 8000}]},
+    ],
+    ids=str,
+)
+def test_a_service_that_was_published_anew_is_not_touched(change: dict[str, Any]) -> None:
+    """Levels and area were chosen on another scheme: they would mean something else now."""
+    anew = {**SERVICE, "tileInfo": {**SERVICE["tileInfo"], **change}}
+    site = AnsweringSite({**pages(), ROOT: anew})
+
+    with pytest.raises(ServiceChanged) as caught:
+        updated(site, mode=DELETE)
+
+    assert caught.value.service == "Town"
+    assert site.times(SUBMIT) == 0
+
+
+def test_an_abandoned_job_goes_on_by_itself() -> None:
+    site = AnsweringSite({**pages(), JOB: job("Executing")})
+    request = UpdateRequest(SCHEME, (COARSE,), EMPTY, extent=QUARTER)
+
+    report = cache_on(site).update(request, Feedback(abandoned=lambda: site.times(JOB) > 2))
+
+    assert (report.outcome, report.job_url) == (Outcome.SUBMITTED, f"{SITE}{JOB}")
+    assert site.times(CANCEL) == 0
+    assert report.total("made") is None
+
+
+def test_a_status_report_that_hangs_is_asked_no_more_while_the_job_runs() -> None:
+    running = [job("Executing")] * 5
+    site = AnsweringSite({**pages(Unreachable.TIMEOUT), JOB: [*running, job()]})
+
+    assert updated(site).outcome is Outcome.DONE
+    # before the job, once while it runs, after it
+    assert site.times(EXECUTE) <= 3

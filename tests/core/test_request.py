@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from tile_cache_manager.plugin.core.errors import BadInstances, NoLevels
+from tile_cache_manager.plugin.core.errors import BadInstances, BadScales, NoLevels, UnknownScale
 from tile_cache_manager.plugin.core.request import (
     SITE_DECIDES,
     Feedback,
@@ -17,10 +17,12 @@ from tile_cache_manager.plugin.core.request import (
     UpdateMode,
     UpdateReport,
     UpdateRequest,
+    parse_scales,
 )
-from tile_cache_manager.plugin.core.tiling import Level
+from tile_cache_manager.plugin.core.tiling import Level, SpatialReference, TilingScheme
 
 COARSE, FINE = Level(0, 100.0, 400000.0), Level(1, 50.0, 200000.0)
+SCHEME = TilingScheme(0, 0, 256, 256, 96, SpatialReference(25832), (COARSE, FINE))
 
 
 def test_modes_are_called_as_arcgis_calls_them():
@@ -33,7 +35,7 @@ def test_modes_are_called_as_arcgis_calls_them():
 
 
 def test_a_request_asks_for_the_whole_cache_unless_told_otherwise():
-    request = UpdateRequest((COARSE, FINE), UpdateMode.RECREATE_ALL)
+    request = UpdateRequest(SCHEME, (COARSE, FINE), UpdateMode.RECREATE_ALL)
     assert (request.area, request.extent) == (None, None)
     assert request.instances == SITE_DECIDES == -1
     assert request.wait
@@ -41,24 +43,24 @@ def test_a_request_asks_for_the_whole_cache_unless_told_otherwise():
 
 def test_a_request_needs_a_level():
     with pytest.raises(NoLevels):
-        UpdateRequest((), UpdateMode.DELETE)
+        UpdateRequest(SCHEME, (), UpdateMode.DELETE)
 
 
 @pytest.mark.parametrize("instances", [-1, 1, 2, 64])
 def test_numbers_of_instances_that_can_be_asked_for(instances):
-    request = UpdateRequest((COARSE,), UpdateMode.RECREATE_ALL, instances=instances)
+    request = UpdateRequest(SCHEME, (COARSE,), UpdateMode.RECREATE_ALL, instances=instances)
     assert request.instances == instances
 
 
 @pytest.mark.parametrize("instances", [0, -2, -100])
 def test_numbers_of_instances_that_cannot_be_asked_for(instances):
     with pytest.raises(BadInstances) as caught:
-        UpdateRequest((COARSE,), UpdateMode.RECREATE_ALL, instances=instances)
+        UpdateRequest(SCHEME, (COARSE,), UpdateMode.RECREATE_ALL, instances=instances)
     assert caught.value.instances == instances
 
 
 def test_a_request_does_not_change():
-    request = UpdateRequest((COARSE,), UpdateMode.DELETE)
+    request = UpdateRequest(SCHEME, (COARSE,), UpdateMode.DELETE)
     with pytest.raises(FrozenInstanceError):
         request.wait = False
 
@@ -107,3 +109,34 @@ def test_a_report_sends_people_to_the_job_only_while_it_goes_on(outcome, address
         outcome, UpdateMode.DELETE, (), "https://example.com/m", "j1", "https://example.com/jobs/j1"
     )
     assert report.address == address
+
+
+@pytest.mark.parametrize(
+    ("text", "scales"),
+    [
+        ("", ()),
+        ("  ", ()),
+        ("5000;2500", (5000.0, 2500.0)),
+        ("1:5000", (5000.0,)),
+        (" 5e3 ;", (5000.0,)),
+        ("591657527.591555", (591657527.591555,)),
+    ],
+)
+def test_lists_of_scales(text, scales):
+    assert parse_scales(text) == scales
+
+
+@pytest.mark.parametrize(
+    "text", [";", " ; ; ", "0", "-5", "nan", "inf", "1:", "5000,2500", "5000;street"]
+)
+def test_what_is_no_list_of_scales(text):
+    """Least of all a way to say "all of them"."""
+    with pytest.raises(BadScales) as caught:
+        parse_scales(text)
+    assert caught.value.text == text
+
+
+@pytest.mark.parametrize("level", [Level(2, 25.0, 100000.0), Level(0, 100.0, 399999.0)])
+def test_levels_of_another_scheme_are_refused(level):
+    with pytest.raises(UnknownScale):
+        UpdateRequest(SCHEME, (COARSE, level), UpdateMode.DELETE)

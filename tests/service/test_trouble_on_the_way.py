@@ -36,7 +36,8 @@ TILES = 16 + 64
 
 
 def whole(cache: Any, mode: UpdateMode = EMPTY) -> UpdateRequest:
-    return UpdateRequest(levels_of(cache.describe(), *WHOLE_LEVELS), mode)
+    description = cache.describe()
+    return UpdateRequest.of(description, levels_of(description, *WHOLE_LEVELS), mode, None)
 
 
 def number_of_tiles(site: Any, key: str = "classic") -> int:
@@ -145,10 +146,12 @@ def test_a_job_that_the_site_forgets(fresh_site: Any) -> None:
     with running_update(cache, request) as (result, _, _recorder):
         fresh_site.wait_until_paused("classic")
         fresh_site.fault("classic", JOBS, "error", FOREVER, code=404, message="No such job.")
-        with pytest.raises(JobFailed) as caught:
+        with pytest.raises(JobLost) as caught:
             result()
 
-    assert caught.value.message == "No such job."
+    assert caught.value.seconds == 0
+    assert isinstance(caught.value.cause, NotFound)
+    assert caught.value.cause.message == "No such job."
 
 
 # kind of fault, further values, number of bad answers in mid-job

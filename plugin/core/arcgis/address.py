@@ -51,7 +51,7 @@ def service_of(address: str) -> ServiceAddress:
             url = "/".join([site_url + services, *parts[:index], kind])
             name = "/".join(unquote(part) for part in parts[:index])
             return ServiceAddress(url, site_url, name, kind)
-    raise AddressError(_shown(address), "/".join([site_url + _SERVICES, *_folder(parts)]))
+    raise AddressError(public_address(address), "/".join([site_url + _SERVICES, *_folder(parts)]))
 
 
 def site_of(address: str) -> str:
@@ -81,12 +81,17 @@ def origin_of(url: str) -> tuple[str, str, int]:
     return parts.scheme, (parts.hostname or "").lower(), port
 
 
+def public_address(address: str) -> str:
+    """`address` without what can be secret in it: user name and password, query, fragment."""
+    return _USER_INFO.sub(r"\1", re.split(r"[?#]", address.strip(), maxsplit=1)[0])
+
+
 def _taken_apart(address: str) -> tuple[str, str, list[str]]:
     """The site's URL, `/rest/services` as the address spells it, and the parts behind it."""
     origin, path = _origin_and_path(address)
     found = _SERVICES_PART.search(path)
     if found is None:
-        raise AddressError(_shown(address), _site_services(origin, path))
+        raise AddressError(public_address(address), _site_services(origin, path))
     parts = [part for part in path[found.end() :].split("/") if part]
     return origin + path[: found.start()], found.group(), parts
 
@@ -105,7 +110,7 @@ def _origin_and_path(address: str) -> tuple[str, str]:
         port = parts.port
         host = (parts.hostname or "").encode("idna").decode("ascii")
     except ValueError:
-        raise AddressError(_shown(address)) from None
+        raise AddressError(public_address(address)) from None
     names = [unquote(part) for part in parts.path.split("/")]
     if (
         parts.scheme not in ("http", "https")
@@ -115,16 +120,11 @@ def _origin_and_path(address: str) -> tuple[str, str]:
         or not (text + "".join(names)).replace(" ", "").isprintable()
         or " " in host
     ):
-        raise AddressError(_shown(address))
+        raise AddressError(public_address(address))
     host = f"[{host}]" if ":" in host else host
     # rebuilt, so that a user name and password in front of the host go no further
     origin = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
     return origin, quote(parts.path.rstrip("/"), safe=_SAFE_IN_PATH)
-
-
-def _shown(address: str) -> str:
-    """`address` without what can be secret in it: user name and password, query, fragment."""
-    return _USER_INFO.sub(r"\1", re.split(r"[?#]", address.strip(), maxsplit=1)[0])
 
 
 def _site_services(origin: str, path: str) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ..coverage import count_tiles
 from ..description import CacheDescription, LevelStatus
-from ..errors import SiteError, TileCacheError, UnknownScale
+from ..errors import ServiceChanged, SiteError, TileCacheError
 from ..request import (
     Feedback,
     LevelReport,
@@ -15,7 +15,7 @@ from ..request import (
     UpdateReport,
     UpdateRequest,
 )
-from .address import ServiceAddress
+from .address import ServiceAddress, public_address
 from .caching import find_caching_task, update_form
 from .client import Client
 from .jobs import Job, JobPhase, JobState, Pace, follow, submit_job
@@ -27,53 +27,63 @@ OUTPUT = "out_service_url"
 """The caching task's result: address of the updated service."""
 
 
+_OUTCOMES = {
+    JobPhase.SUCCEEDED: Outcome.DONE,
+    JobPhase.PARTIAL: Outcome.PARTIAL,
+    JobPhase.CANCELLED: Outcome.CANCELLED,
+    JobPhase.DELETED: Outcome.CANCELLED,
+}
+
+
 class ArcGISCache:
     """The tile cache of a map or image service. Blocks: for use off the main thread."""
 
     def __init__(self, service: ServiceAddress, client: Client, pace: Pace | None = None) -> None:
         self._service, self._client, self._pace = service, client, pace or Pace()
-        self._description: CacheDescription | None = None
 
     def describe(self) -> CacheDescription:
         """What the service is, which update modes its site offers, how full it is.
 
         Raises SiteError, NotCached, DescriptionError.
         """
-        body = self._client.read(self._service.url)
-        description = parse_service(body, self._service)
+        description = self._read_service()
         try:
             modes = tuple(find_caching_task(self._client, self._service.site_url).modes)
             description = replace(description, modes=modes)
         except TileCacheError as error:
             description = replace(description, modes_problem=error)
-        reporter = self._reporter()
-        status = () if reporter is None else _read(reporter)
-        self._description = replace(description, status=status)
-        return self._description
+        return replace(description, status=_read(self._reporter()))
 
     def update(self, request: UpdateRequest, feedback: Feedback) -> UpdateReport:
         """Have the site carry out `request`; see `Cache.update`.
 
         Raises SiteError, CachingUnavailable, RequestError, JobError.
         """
-        description = self._description or self.describe()
-        _check_levels(request, description)
+        description = self._read_service()
+        if description.scheme != request.scheme:
+            raise ServiceChanged(self._service.name)
         task = find_caching_task(self._client, self._service.site_url)
-        form = update_form(task, self._service.caching_name, request, description.scheme.crs)
-        planned = _planned(request, description)
+        form = update_form(task, self._service.caching_name, request)
+        report = _planned_report(request, description)
         reporter = self._reporter()
-        before = () if reporter is None else _read(reporter)
+        before = _read(reporter)
+        if feedback.cancelled() or feedback.abandoned():
+            unchanged = {level.id: 0 for level in request.levels}
+            return _with_change(replace(report, outcome=Outcome.CANCELLED), unchanged)
         job = submit_job(self._client, task.url, form)
+        report = replace(report, job_id=job.job_id, job_url=job.url)
         if not request.wait:
-            return _report(request, planned, {}, Outcome.SUBMITTED, job, self._service.url)
-        progress = Progress(request, planned, before, reporter)
+            return report
+        progress = Progress(request, _planned(report), before, reporter)
         state = follow(job, feedback, self._pace, progress.percent)
-        after = () if reporter is None else _read(reporter)
-        cancelled = state.phase is JobPhase.CANCELLED
-        outcome = Outcome.CANCELLED if cancelled else Outcome.DONE
-        change = _change(counts_of(before), counts_of(after))
-        report = _report(request, planned, change, outcome, job, self._output(job, state))
-        return replace(report, messages=state.messages)
+        if state is None:
+            return report
+        outcome = _OUTCOMES[state.phase]
+        report = replace(report, outcome=outcome, output_url=self._output(job, state))
+        return _with_change(report, _change(counts_of(before), counts_of(_read(reporter))))
+
+    def _read_service(self) -> CacheDescription:
+        return parse_service(self._client.read(self._service.url), self._service)
 
     def _reporter(self) -> StatusReporter | None:
         try:
@@ -87,28 +97,31 @@ class ArcGISCache:
         except SiteError:
             # the update itself went well; the service's own address is as good
             value = None
-        return value if isinstance(value, str) and value.startswith("http") else self._service.url
+        is_address = isinstance(value, str) and value.startswith("http")
+        return public_address(str(value)) if is_address else self._service.url
 
 
-def _check_levels(request: UpdateRequest, description: CacheDescription) -> None:
-    """The service may have changed since its levels were chosen."""
-    scheme = description.scheme
-    for level in request.levels:
-        if scheme.level_of_scale(level.scale).id != level.id:
-            raise UnknownScale(level.scale, tuple(known.scale for known in scheme.levels))
-
-
-def _planned(request: UpdateRequest, description: CacheDescription) -> TileCounts:
-    """Tiles that the area touches, by level id; empty where no area is known."""
+def _planned_report(request: UpdateRequest, description: CacheDescription) -> UpdateReport:
+    """The report of an update that is only just submitted: how many tiles the area touches."""
     area = request.area or request.extent or description.extent
-    return {} if area is None else count_tiles(description.scheme, request.levels, area)
+    planned = {} if area is None else count_tiles(request.scheme, request.levels, area)
+    levels = tuple(LevelReport(level, planned.get(level.id)) for level in request.levels)
+    return UpdateReport(Outcome.SUBMITTED, request.mode, levels, description.address)
 
 
-def _read(reporter: StatusReporter) -> tuple[LevelStatus, ...]:
+def _planned(report: UpdateReport) -> TileCounts:
+    """Tiles that the area touches, by level id, where known."""
+    return {level.level.id: level.planned for level in report.levels if level.planned is not None}
+
+
+def _read(reporter: StatusReporter | None) -> tuple[LevelStatus, ...]:
+    """How full the levels are; nothing where the site does not tell."""
+    if reporter is None:
+        return ()
     try:
         return reporter.read()
     except SiteError:
-        # how full the cache is is good to know, and never a reason to stop
+        # good to know, and never a reason to stop
         return ()
 
 
@@ -117,21 +130,13 @@ def _change(before: TileCounts, after: TileCounts) -> TileCounts:
     return {key: after[key] - before[key] for key in before if key in after}
 
 
-def _report(
-    request: UpdateRequest,
-    planned: TileCounts,
-    change: TileCounts,
-    outcome: Outcome,
-    job: Job,
-    output_url: str,
-) -> UpdateReport:
+def _with_change(report: UpdateReport, change: TileCounts) -> UpdateReport:
+    """`report` with what the `change` of the tile counts tells of each level."""
     levels = tuple(
-        _level_report(
-            LevelReport(level, planned.get(level.id)), request.mode, change.get(level.id), outcome
-        )
-        for level in request.levels
+        _level_report(level, report.mode, change.get(level.level.id), report.outcome)
+        for level in report.levels
     )
-    return UpdateReport(outcome, request.mode, levels, output_url, job.job_id, job.url)
+    return replace(report, levels=levels)
 
 
 def _level_report(
@@ -139,10 +144,11 @@ def _level_report(
 ) -> LevelReport:
     """`report` with what the `change` of the level's tile count tells; nothing where it is unknown.
 
+    It is unknown, too, where it is more than was planned: then somebody else worked on the cache.
     Only a job that ended well has dealt with all planned tiles, so only then is the rest known to
     have been replaced or skipped.
     """
-    if change is None:
+    if change is None or (report.planned is not None and abs(change) > report.planned):
         return report
     if mode is UpdateMode.DELETE:
         return replace(report, deleted=max(-change, 0))
@@ -150,7 +156,7 @@ def _level_report(
     report = replace(report, made=made)
     if outcome is not Outcome.DONE or report.planned is None:
         return report
-    rest = max(report.planned - made, 0)
+    rest = report.planned - made
     if mode is UpdateMode.RECREATE_ALL:
         return replace(report, replaced=rest)
     return replace(report, skipped=rest)

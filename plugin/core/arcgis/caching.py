@@ -16,7 +16,7 @@ from shapely.geometry import box
 
 from ..errors import CachingUnavailable, EmptyArea, ModeNotOffered, Unavailable
 from ..request import UpdateMode, UpdateRequest
-from ..tiling import Level, SpatialReference
+from ..tiling import Level
 from .client import Client
 from .esri_json import extent_json, feature_set_json
 from .gp_task import Parameter, Role, choice_of, find_task, names_of, parameter_of
@@ -70,9 +70,7 @@ def find_caching_task(client: Client, site_url: str) -> CachingTask:
     return CachingTask(task.url, names, _modes(parameter_of(task, _ROLES[Input.MODE])))
 
 
-def update_form(
-    task: CachingTask, caching_name: str, request: UpdateRequest, crs: SpatialReference
-) -> dict[str, str]:
+def update_form(task: CachingTask, caching_name: str, request: UpdateRequest) -> dict[str, str]:
     """The form that asks `task` for `request` on the service called `caching_name`.
 
     Parameters that the task does not have are left out.
@@ -89,14 +87,14 @@ def update_form(
         Input.LEVELS: ";".join(_scale_text(level) for level in request.levels),
         Input.INSTANCES: str(request.instances),
         Input.MODE: task.modes[request.mode],
-        **_where(request, crs, task),
+        **_where(request, task),
     }
     return {task.names[key]: value for key, value in values.items() if key in task.names}
 
 
-def _where(request: UpdateRequest, crs: SpatialReference, task: CachingTask) -> dict[Enum, str]:
+def _where(request: UpdateRequest, task: CachingTask) -> dict[Enum, str]:
     """Area and extent. An extent goes as an area too: servers differ in how they read extents."""
-    area, extent = request.area, request.extent
+    area, extent, crs = request.area, request.extent, request.scheme.crs
     if area is None and extent is None:
         return {Input.EXTENT: WHOLE_CACHE}
     if Input.AREA in task.names:

@@ -84,25 +84,41 @@ class Client:
         return self._signed("GET", url, params or {}, repeatable=True)
 
     def submit(
-        self, url: str, form: Mapping[str, str], *, repeatable: bool = False
+        self,
+        url: str,
+        form: Mapping[str, str],
+        *,
+        repeatable: bool = False,
+        read_seconds: float | None = None,
     ) -> dict[str, Any]:
         """POST `form` and give the JSON object that comes back. Raises as `read` does.
 
         Not repeated once it may have arrived, unless `repeatable` says that this does no harm.
+        `read_seconds`: for an answer that is not worth waiting for as long as for others.
         """
-        return self._signed("POST", url, form, repeatable=repeatable)
+        return self._signed("POST", url, form, repeatable=repeatable, read_seconds=read_seconds)
 
     def _signed(
-        self, method: str, url: str, params: Mapping[str, str], *, repeatable: bool
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, str],
+        *,
+        repeatable: bool,
+        read_seconds: float | None = None,
     ) -> dict[str, Any]:
+        def send() -> dict[str, Any]:
+            request = replace(self._request(method, url, params), read_seconds=read_seconds)
+            return self._repeated(request, repeatable)
+
         try:
-            return self._repeated(self._request(method, url, params), repeatable)
+            return send()
         except SignInNeeded:
             if not isinstance(self._token, Token):
                 raise
             self._token = None
         # once more with a new token; refused for its token, the first one did nothing
-        return self._repeated(self._request(method, url, params), repeatable)
+        return send()
 
     def _request(self, method: str, url: str, params: Mapping[str, str]) -> HttpRequest:
         fields = {"f": "json", **params}
@@ -130,22 +146,24 @@ class Client:
         return self._repeated(HttpRequest(method, url, {"f": "json", **params}), True)
 
     def _repeated(self, request: HttpRequest, repeatable: bool) -> dict[str, Any]:
-        for attempt in range(self._repeats.times):
+        attempt = 0
+        while True:
+            is_last = attempt == self._repeats.times or self._cancelled()
             retry_after = None
             try:
                 response = self._followed(request)
                 retry_after = _retry_after(response)
-                return self._judged(response, request)
+                return self._judged(response)
             except SiteUnreachable as error:
-                if error.reason not in (_PASSING if repeatable else _NEVER_ARRIVED):
+                if is_last or error.reason not in (_PASSING if repeatable else _NEVER_ARRIVED):
                     raise
             except SiteRefused as error:
-                if not (repeatable and is_busy(error)):
+                if is_last or not (repeatable and is_busy(error)):
                     raise
             wait(self._repeats.pause_after(attempt, retry_after), self._cancelled)
-        return self._judged(self._followed(request), request)
+            attempt += 1
 
-    def _judged(self, response: HttpResponse, request: HttpRequest) -> dict[str, Any]:
+    def _judged(self, response: HttpResponse) -> dict[str, Any]:
         try:
             return body_of(response)
         except NotAllowed as error:

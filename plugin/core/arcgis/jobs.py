@@ -34,17 +34,20 @@ class JobPhase(Enum):
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
+    PARTIAL = "ended with failures"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    DELETED = "deleted"
 
 
+_ENDS_WELL = frozenset({JobPhase.SUCCEEDED, JobPhase.PARTIAL, JobPhase.CANCELLED})
 _PHASES = {
     "esrijobsucceeded": JobPhase.SUCCEEDED,
-    "esrijobpartialsucceeded": JobPhase.SUCCEEDED,
+    "esrijobpartialsucceeded": JobPhase.PARTIAL,
     "esrijobfailed": JobPhase.FAILED,
     "esrijobtimedout": JobPhase.FAILED,
-    "esrijobdeleting": JobPhase.FAILED,
-    "esrijobdeleted": JobPhase.FAILED,
+    "esrijobdeleting": JobPhase.DELETED,
+    "esrijobdeleted": JobPhase.DELETED,
     "error": JobPhase.FAILED,
     "esrijobcancelled": JobPhase.CANCELLED,
 }
@@ -55,6 +58,8 @@ _SEVERITIES = {
 }
 _UNKNOWN_JOB = frozenset({None, 400, 404})
 """How sites answer for a job that they do not know, or not any more."""
+_POLLS_UNTIL_FORGOTTEN = 4
+"""Some of these answers come from a site that is just starting, so one is not believed."""
 
 _PERCENT_TEXT = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*(?:%|percent\b)", re.IGNORECASE)
 
@@ -166,8 +171,8 @@ def follow(
     feedback: Feedback,
     pace: Pace,
     percent_of: Callable[[JobState], float | None],
-) -> JobState:
-    """Follow `job` to its end, succeeded or cancelled, telling `feedback`.
+) -> JobState | None:
+    """Follow `job` to its end, succeeded or cancelled, telling `feedback`; None where abandoned.
 
     A cancellation that `feedback` asks for is passed on to the site, and waited for. A site that
     does not answer is asked again for `pace.patience` seconds.
@@ -192,23 +197,29 @@ class _Follower:
         self._cancel_asked: float | None = None
         self._cancel_sent = False
         self._trouble_told = False
+        self._unknown = 0
 
-    def run(self) -> JobState:
+    def run(self) -> JobState | None:
         interval = self._pace.first
-        while True:
+        while not self._feedback.abandoned():
             self._pass_on_cancel()
             state = self._state()
-            if state is not None:
-                self._tell(state)
-                if state.phase in (JobPhase.SUCCEEDED, JobPhase.CANCELLED):
-                    return state
-                if state.phase is JobPhase.FAILED:
-                    raise JobFailed(self._job.url, state.failure)
+            if state is not None and self._has_ended(state):
+                return state
             wait(interval, self._woken)
             interval = min(interval * 1.5, self._pace.longest)
+        return None
+
+    def _has_ended(self, state: JobState) -> bool:
+        self._tell(state)
+        cancelled_by_us = state.phase is JobPhase.DELETED and self._cancel_sent
+        if state.phase in (JobPhase.FAILED, JobPhase.DELETED) and not cancelled_by_us:
+            raise JobFailed(self._job.url, state.failure)
+        return state.phase in _ENDS_WELL or cancelled_by_us
 
     def _woken(self) -> bool:
-        return self._cancel_asked is None and self._feedback.cancelled()
+        cancelled = self._cancel_asked is None and self._feedback.cancelled()
+        return cancelled or self._feedback.abandoned()
 
     def _pass_on_cancel(self) -> None:
         if self._cancel_asked is None:
@@ -240,13 +251,21 @@ class _Follower:
         except (SignInNeeded, SignInFailed, NotAllowed) as error:
             raise JobLost(self._job.url, error) from error
         except SiteRefused as error:
-            if error.code in _UNKNOWN_JOB:
-                told = " ".join((error.message, *error.details)).strip()
-                raise JobFailed(self._job.url, told or str(error.code)) from error
-            self._bear(error)
+            self._bear_refusal(error)
             return None
-        self._last_answer, self._trouble_told = time.monotonic(), False
+        self._last_answer, self._trouble_told, self._unknown = time.monotonic(), False, 0
         return state
+
+    def _bear_refusal(self, error: SiteRefused) -> None:
+        """Believe a site that it does not know the job only when it says so time and again.
+
+        An answer without words is none of ArcGIS, but of what stands in front of it.
+        """
+        if error.code in _UNKNOWN_JOB and error.message:
+            self._unknown += 1
+            if self._unknown >= _POLLS_UNTIL_FORGOTTEN:
+                raise JobLost(self._job.url, error) from error
+        self._bear(error)
 
     def _bear(self, error: SiteError) -> None:
         """Wait on while patience lasts; told once for each silence."""
@@ -265,7 +284,8 @@ class _Follower:
         for message in state.messages[self._told :]:
             self._feedback.message(message)
         self._told = max(self._told, len(state.messages))
-        percent = 100.0 if state.phase is JobPhase.SUCCEEDED else self._percent_of(state)
+        is_done = state.phase in (JobPhase.SUCCEEDED, JobPhase.PARTIAL)
+        percent = 100.0 if is_done else self._percent_of(state)
         if percent is not None:
             self._feedback.progress(percent)
 

@@ -60,6 +60,8 @@ class Progress:
         try:
             counts = counts_of(self._reporter.read())
         except SiteError:
+            # not to hold up cancelling and messages time and again
+            self._reporter = None
             return self._counted
         levels = [level.id for level in self._request.levels]
         change = sum(abs(counts.get(key, self._before[key]) - self._before[key]) for key in levels)

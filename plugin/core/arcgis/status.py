@@ -18,6 +18,8 @@ from .gp_task import find_task, parameter_of
 
 _TASK_SERVICES = ("System/ReportingTools",)
 _TASK_NAME = "ReportCacheStatus"
+READ_SECONDS = 15.0
+"""The status is good to know, and not worth holding up an update for."""
 
 
 class StatusReporter:
@@ -33,7 +35,7 @@ class StatusReporter:
     def read(self) -> tuple[LevelStatus, ...]:
         """The levels' status now. Raises SiteError."""
         form = {self._service_parameter: self._caching_name}
-        return parse_status(self._client.submit(self._url, form, repeatable=True))
+        return parse_status(self._client.submit(self._url, form, read_seconds=READ_SECONDS))
 
 
 def parse_status(body: dict[str, Any]) -> tuple[LevelStatus, ...]:

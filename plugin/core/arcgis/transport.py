@@ -22,13 +22,15 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 class HttpRequest:
     """A request. `params` go into the query of a GET and into the form of a POST.
 
-    `params` and `headers` can hold secrets, so they are not part of the repr.
+    `params` and `headers` can hold secrets, so they are not part of the repr. `read_seconds`: how
+    long each part of the answer may take; None: READ_SECONDS.
     """
 
     method: str
     url: str
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    read_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,15 @@ class RequestsTransport:
     """Transport over one `requests` session: connections are kept and time-outs always set.
 
     `proxies`: as `requests` takes them, e.g. {"https": "http://proxy:3128"}; None: those of the
-    environment.
+    environment. `authorities`: path of a PEM file with the certificate authorities to trust; None:
+    those of `requests` or of the environment.
     """
 
-    def __init__(self, proxies: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, proxies: Mapping[str, str] | None = None, authorities: str | None = None
+    ) -> None:
         self._session = requests.Session()
+        self._authorities = authorities
         # keeps requests from sending what a .netrc file holds for the host
         self._session.auth = lambda prepared: prepared
         # given with each request, because what a session holds gives way to the environment; None
@@ -87,7 +93,8 @@ class RequestsTransport:
             data=None if is_get else dict(request.params),
             headers=dict(request.headers),
             proxies=self._proxies,
-            timeout=(CONNECT_SECONDS, READ_SECONDS),
+            timeout=(CONNECT_SECONDS, request.read_seconds or READ_SECONDS),
+            verify=self._authorities,
             allow_redirects=False,
             stream=True,
         )
