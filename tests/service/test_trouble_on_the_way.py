@@ -19,6 +19,7 @@ from tile_cache_manager.plugin.core.errors import (
     JobSilent,
     ModeNotOffered,
     NotArcGIS,
+    NotFound,
     SiteRefused,
     SiteUnreachable,
     TileCacheError,
