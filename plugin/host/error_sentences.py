@@ -202,6 +202,21 @@ def _unknown_scale(error: errors.UnknownScale) -> str:
     return text.format(scale=scale_text(error.scale), known=listed(known) or tr("it has none"))
 
 
+def _bad_scales(error: errors.BadScales) -> str:
+    text = tr(
+        "“{text}” is not a list of scales: give denominators joined by “;”, such as 500000;250000."
+    )
+    return text.format(text=plain(error.text))
+
+
+def _service_changed(error: errors.ServiceChanged) -> str:
+    text = tr(
+        "{service} has got another tiling scheme since it was loaded, so nothing was done: load it"
+        " again and choose the scales anew."
+    )
+    return text.format(service=_service(error.service))
+
+
 def _mode_not_offered(error: errors.ModeNotOffered) -> str:
     text = tr("{service} does not offer “{mode}”: choose another update mode.")
     modes = {mode.value: mode_text(mode) for mode in UpdateMode}
@@ -310,6 +325,11 @@ def _job_lost(error: errors.JobLost) -> str:
     )
     if not error.seconds:
         text = tr(
+            "The site does not know the job {job_url} any more: load the service again to see how"
+            " full its levels are, and make the rest with Recreate Empty Tiles."
+        )
+    if isinstance(error.cause, (errors.SignInNeeded, errors.SignInFailed, errors.NotAllowed)):
+        text = tr(
             "The site does not let this user look at the job any more, which may still be running:"
             " sign in and find it again at {job_url}."
         )
@@ -361,6 +381,8 @@ _SENTENCES: dict[type, Callable[[Any], str]] = {
     errors.RequestError: _request,
     errors.NoLevels: _no_levels,
     errors.UnknownScale: _unknown_scale,
+    errors.BadScales: _bad_scales,
+    errors.ServiceChanged: _service_changed,
     errors.ModeNotOffered: _mode_not_offered,
     errors.BadInstances: _bad_instances,
     errors.EmptyArea: _empty_area,

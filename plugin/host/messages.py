@@ -1,4 +1,8 @@
-"""All that is said to people: errors, services, update modes and reports in words, and the log."""
+"""All that is said to people: errors, services, update modes and reports in words, and the log.
+
+The one door to words and numbers for people: what stands in `text`, `wording` and
+`error_sentences` is read by host alone.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from ..core.description import CacheDescription
 from ..core.errors import TileCacheError
 from ..core.request import Message, Severity, UpdateMode
 from .error_sentences import sentence
-from .text import plain, scale_text, tr
+from .text import number_text, plain, scale_text, tr
 from .wording import (
     mode_help,
     mode_text,
@@ -26,6 +30,7 @@ __all__ = [
     "message_text",
     "mode_help",
     "mode_text",
+    "number_text",
     "report_sentence",
     "scale_text",
     "sentence",

@@ -74,6 +74,10 @@ def report_sentence(report: UpdateReport) -> str:
     """What came of an update: one line with the numbers and the address it is about."""
     text = {
         Outcome.DONE: tr("Update of {address} done: {facts}."),
+        Outcome.PARTIAL: tr(
+            "Update of {address} done, but some tiles failed, {facts}: look for the reason in the"
+            " site's messages, and run it again."
+        ),
         Outcome.CANCELLED: tr(
             "Update of {address} cancelled, what was done until then is kept: {facts}."
         ),

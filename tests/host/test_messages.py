@@ -190,6 +190,14 @@ OTHER_SENTENCES = [
     (errors.JobLost("https://site.test/jobs/j1", errors.NotAllowed(URL, 403, "no")),
      "The site does not let this user look at the job any more, which may still be running: sign in"
      " and find it again at https://site.test/jobs/j1."),
+    (errors.JobLost("https://site.test/jobs/j1", errors.NotFound(URL, 404, "Job not found.")),
+     "The site does not know the job https://site.test/jobs/j1 any more: load the service again to"
+     " see how full its levels are, and make the rest with Recreate Empty Tiles."),
+    (errors.BadScales(";;"), "“;;” is not a list of scales: give denominators joined by “;”, such"
+     " as 500000;250000."),
+    (errors.ServiceChanged("World"),
+     "World has got another tiling scheme since it was loaded, so nothing was done: load it again"
+     " and choose the scales anew."),
     (Cancelled(), "The work was cancelled: run it again when you like."),
     (ValueError("odd value."),
      "Something unexpected happened (ValueError, odd value): see the log messages, and report it."),
@@ -357,6 +365,9 @@ REPORTS = [
     (report(EMPTY, Outcome.CANCELLED, made=7),
      f"Update of {URL} cancelled, what was done until then is kept: 1,500 tiles in the area, 7"
      " made."),
+    (report(EMPTY, Outcome.PARTIAL, made=1490),
+     f"Update of {URL} done, but some tiles failed, 1,500 tiles in the area, 1,490 made: look for"
+     " the reason in the site's messages, and run it again."),
     (report(EMPTY, Outcome.SUBMITTED), "The site has taken the job and goes on by itself, 1,500"
      f" tiles in the area; it is at {JOB_URL}."),
 ]  # fmt: skip
