@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Union
+from typing import ClassVar, Union
 
 from qgis.core import (
     QgsAbstractFeatureSource,
@@ -36,15 +36,18 @@ class Cancelled(Exception):
     """The work was cancelled before its result was there."""
 
 
-def _project_context() -> QgsCoordinateTransformContext:
-    return QgsCoordinateTransformContext(QgsProject.instance().transformContext())
+def project_context(project: QgsProject) -> QgsCoordinateTransformContext:
+    """How `project` wants coordinates transformed, as it is now. Main thread."""
+    return QgsCoordinateTransformContext(project.transformContext())
+
+
+def _current_context() -> QgsCoordinateTransformContext:
+    return project_context(QgsProject.instance())
 
 
 @dataclass(frozen=True)
 class FullExtent:
     """The whole cache."""
-
-    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,6 @@ class TypedExtent:
     """Four numbers `xmin ymin xmax ymax` in the CRS of the cache, as typed."""
 
     text: str
-    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ class DrawnArea:
 
     geometry: QgsGeometry
     crs: QgsCoordinateReferenceSystem
-    name: str = ""
-    context: QgsCoordinateTransformContext = field(default_factory=_project_context, repr=False)
+    context: QgsCoordinateTransformContext = field(default_factory=_current_context, repr=False)
+    name: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "geometry", QgsGeometry(self.geometry))
@@ -70,12 +72,12 @@ class DrawnArea:
 
 @dataclass(frozen=True)
 class RectangleArea:
-    """A rectangle: the canvas's, a layer's, the project's."""
+    """A rectangle: the canvas's, a layer's, the project's. `crs` None: that of the cache."""
 
     name: str
     rectangle: QgsRectangle
-    crs: QgsCoordinateReferenceSystem
-    context: QgsCoordinateTransformContext = field(default_factory=_project_context, repr=False)
+    crs: QgsCoordinateReferenceSystem | None
+    context: QgsCoordinateTransformContext = field(default_factory=_current_context, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rectangle", QgsRectangle(self.rectangle))
@@ -83,18 +85,25 @@ class RectangleArea:
 
 @dataclass(frozen=True)
 class LayerArea:
-    """The polygons of a layer, dissolved; make it with `of` or `of_source`."""
+    """The polygons of a layer, dissolved; make it with `of` or `of_source`.
+
+    How many and how large they are is only known once they are read: asking a layer's provider
+    can take seconds, and these are made on the main thread.
+    """
 
     name: str
     features: QgsAbstractFeatureSource | QgsProcessingFeatureSource
     selected: tuple[int, ...] | None
-    count: int
-    rectangle: QgsRectangle
     crs: QgsCoordinateReferenceSystem
-    context: QgsCoordinateTransformContext = field(default_factory=_project_context, repr=False)
+    context: QgsCoordinateTransformContext = field(repr=False)
 
     @classmethod
-    def of(cls, layer: QgsVectorLayer | None, selected_only: bool) -> LayerArea:
+    def of(
+        cls,
+        layer: QgsVectorLayer | None,
+        selected_only: bool,
+        context: QgsCoordinateTransformContext | None = None,
+    ) -> LayerArea:
         """A snapshot of `layer`, edits that are not saved yet among them. Main thread.
 
         Raises BadArea: no layer, no polygons, no CRS, nothing selected though `selected_only`.
@@ -108,17 +117,13 @@ class LayerArea:
         selected = tuple(layer.selectedFeatureIds()) if selected_only else None
         if selected == ():
             raise BadArea(name, BadAreaReason.NOTHING_SELECTED)
-        return cls(
-            name=name,
-            features=QgsVectorLayerFeatureSource(layer),
-            selected=selected,
-            count=layer.featureCount() if selected is None else len(selected),
-            rectangle=layer.extent() if selected is None else layer.boundingBoxOfSelected(),
-            crs=layer.crs(),
-        )
+        features = QgsVectorLayerFeatureSource(layer)
+        return cls(name, features, selected, layer.crs(), context or _current_context())
 
     @classmethod
-    def of_source(cls, source: QgsProcessingFeatureSource | None) -> LayerArea:
+    def of_source(
+        cls, source: QgsProcessingFeatureSource | None, context: QgsCoordinateTransformContext
+    ) -> LayerArea:
         """The features that a Processing parameter stands for: selected, filtered, limited.
 
         Invalid ones are welcome, whatever the person's setting: they are made valid here. Main
@@ -129,25 +134,24 @@ class LayerArea:
         name, crs = source.sourceName(), source.sourceCrs()
         _check_polygons(name, QgsWkbTypes.geometryType(source.wkbType()), crs)
         source.setInvalidGeometryCheck(QgsFeatureRequest.InvalidGeometryCheck.GeometryNoCheck)
-        return cls(name, source, None, source.featureCount(), source.sourceExtent(), crs)
+        return cls(name, source, None, crs, context)
 
-    def polygons(self, cancelled: IsCancelled) -> Iterator[BaseGeometry]:
-        """The polygons feature by feature, read as they are asked for. Raises Cancelled."""
-        for feature in self.features.getFeatures(self._request()):
+    def geometries(self, cancelled: IsCancelled) -> Iterator[QgsGeometry]:
+        """The geometries feature by feature, read as they are asked for. Raises Cancelled."""
+        request = QgsFeatureRequest().setSubsetOfAttributes([])
+        if self.selected is not None:
+            request.setFilterFids(list(self.selected))
+        for feature in self.features.getFeatures(request):
             if cancelled():
                 raise Cancelled()
-            polygons = polygons_of(feature.geometry())
+            yield feature.geometry()
+
+    def polygons(self, cancelled: IsCancelled) -> Iterator[BaseGeometry]:
+        """The polygons feature by feature. Raises Cancelled."""
+        for geometry in self.geometries(cancelled):
+            polygons = polygons_of(geometry)
             if not polygons.is_empty:
                 yield polygons
-
-    def outlines(self, detail: float) -> Iterator[BaseGeometry]:
-        """The same, without what is smaller than `detail` in units of `crs`: for drawing."""
-        for feature in self.features.getFeatures(self._request()):
-            yield polygons_of(feature.geometry().simplify(detail))
-
-    def _request(self) -> QgsFeatureRequest:
-        request = QgsFeatureRequest().setSubsetOfAttributes([])
-        return request if self.selected is None else request.setFilterFids(list(self.selected))
 
 
 def _check_polygons(

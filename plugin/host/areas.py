@@ -1,12 +1,11 @@
 """How an area that a person chose becomes an area of a cache, and what to show of it.
 
-Its sources stand in `area_sources`; they are imported here so that a caller needs one name only.
+The one door to areas: its sources stand in `area_sources`, which only host reads.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import replace
 
 from qgis.core import (
@@ -19,7 +18,6 @@ from qgis.core import (
     QgsProject,
     QgsRectangle,
 )
-from qgis.PyQt import sip
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
@@ -36,6 +34,7 @@ from .area_sources import (
     LayerArea,
     RectangleArea,
     TypedExtent,
+    project_context,
 )
 from .crs import qgis_crs
 from .geometries import (
@@ -58,6 +57,7 @@ __all__ = [
     "RectangleArea",
     "TypedExtent",
     "preview",
+    "project_context",
     "project_extents",
     "resolve",
 ]
@@ -97,6 +97,7 @@ def resolve(
     if isinstance(source, TypedExtent):
         typed = parse_extent(source.text, description.scheme.crs.world_width)
         return _as_extent(_fitted(box(*typed.bounds), description, densified=False))
+    source = _placed(source, description)
     geometry = _dissolved(source, cancelled)
     way = _way_to_the_cache(source, description)
     if not way.is_needed:
@@ -113,14 +114,16 @@ def preview(
     source: AreaSource,
     description: CacheDescription | None,
     canvas_crs: QgsCoordinateReferenceSystem,
+    cancelled: IsCancelled = _never,
 ) -> QgsGeometry:
     """What to show of `source` on a canvas in `canvas_crs`, null where there is nothing.
 
-    Any thread. Not clipped to the cache, and coarser than the area that `resolve` gives.
+    Any thread; reads all features of a layer. Not clipped to the cache, and coarser than the area
+    that `resolve` gives. Raises Cancelled.
     """
     context = getattr(source, "context", None) or QgsCoordinateTransformContext()
     try:
-        outline, crs = _outline(source, description)
+        outline, crs = _outline(source, description, cancelled)
         if outline.is_empty or not canvas_crs.isValid():
             return QgsGeometry()
         way = _way_to_a_plane(crs, canvas_crs, context)
@@ -131,12 +134,10 @@ def preview(
         return QgsGeometry()
 
 
-def project_extents(
-    project: QgsProject, how: str, layers: Iterable[QgsMapLayer] | None = None
-) -> RectangleArea:
-    """Union or intersection (`how`) of the extents of `layers`, in the project's CRS. Main thread.
+def project_extents(project: QgsProject, how: str) -> RectangleArea:
+    """Union or intersection (`how`) of the extents of the layers of `project`, in its CRS.
 
-    `layers` None: all of the project. Layers without extent or CRS do not count.
+    Layers without extent or CRS do not count. Main thread.
     Raises BadArea: no layer counts, one cannot be transformed, no overlap.
     """
     if how not in ("union", "intersection"):
@@ -146,8 +147,8 @@ def project_extents(
     crs = project.crs()
     if not crs.isValid():
         raise BadArea(name, BadAreaReason.NO_CRS)
-    candidates = project.mapLayers().values() if layers is None else layers
-    rectangles = [_extent_in_project(layer, project) for layer in candidates if _counts(layer)]
+    layers = [layer for layer in project.mapLayers().values() if _counts(layer)]
+    rectangles = [_extent_in_project(layer, project) for layer in layers]
     if not rectangles:
         raise BadArea(name, BadAreaReason.NO_LAYERS)
     result = QgsRectangle(rectangles[0])
@@ -158,12 +159,10 @@ def project_extents(
             result = result.intersect(rectangle)
     if result.isEmpty():
         raise BadArea(name, BadAreaReason.NO_OVERLAP)
-    return RectangleArea(name, result, crs)
+    return RectangleArea(name, result, crs, project_context(project))
 
 
 def _counts(layer: QgsMapLayer) -> bool:
-    if layer is None or sip.isdeleted(layer):
-        return False
     extent = layer.extent()
     return layer.isValid() and layer.crs().isValid() and not extent.isEmpty() and extent.isFinite()
 
@@ -177,6 +176,18 @@ def _extent_in_project(layer: QgsMapLayer, project: QgsProject) -> QgsRectangle:
     if rectangle.isEmpty() or not rectangle.isFinite():
         raise BadArea(layer.name(), BadAreaReason.NOT_TRANSFORMABLE)
     return rectangle
+
+
+def _placed(
+    source: DrawnArea | RectangleArea | LayerArea, description: CacheDescription
+) -> DrawnArea | RectangleArea | LayerArea:
+    """`source` with a CRS, that of the cache where it has none of its own.
+
+    Raises DescriptionError.
+    """
+    if source.crs is not None:
+        return source
+    return replace(source, crs=qgis_crs(description.scheme.crs, description.name))
 
 
 def _dissolved(
@@ -266,24 +277,38 @@ def _as_extent(geometry: BaseGeometry) -> BaseGeometry | Extent:
 
 
 def _outline(
-    source: AreaSource, description: CacheDescription | None
+    source: AreaSource, description: CacheDescription | None, cancelled: IsCancelled
 ) -> tuple[BaseGeometry, QgsCoordinateReferenceSystem]:
-    """The geometry to preview and its CRS. Raises TileCacheError."""
-    if isinstance(source, (FullExtent, TypedExtent)):
-        extent = None
-        if description is not None and isinstance(source, FullExtent):
-            extent = description.extent
-        elif description is not None:
-            extent = parse_extent(source.text, description.scheme.crs.world_width)
-        if description is None or extent is None:
-            return collected([]), QgsCoordinateReferenceSystem()
-        return box(*extent.bounds), qgis_crs(description.scheme.crs, description.name)
+    """The geometry to preview and its CRS. Raises TileCacheError, Cancelled."""
     if isinstance(source, DrawnArea):
         return polygons_of(source.geometry), source.crs
-    if isinstance(source, LayerArea) and 0 <= source.count <= PREVIEW_FEATURES:
-        size = max(source.rectangle.width(), source.rectangle.height())
-        return collected(source.outlines(size / PREVIEW_DETAIL)), source.crs
-    return rectangle_polygon(source.rectangle), source.crs
+    if isinstance(source, LayerArea):
+        return _layer_outline(source, cancelled), source.crs
+    if isinstance(source, RectangleArea) and source.crs is not None:
+        return rectangle_polygon(source.rectangle), source.crs
+    if description is None:
+        return collected([]), QgsCoordinateReferenceSystem()
+    crs = qgis_crs(description.scheme.crs, description.name)
+    if isinstance(source, RectangleArea):
+        return rectangle_polygon(source.rectangle), crs
+    extent = description.extent
+    if isinstance(source, TypedExtent):
+        extent = parse_extent(source.text, description.scheme.crs.world_width)
+    return (collected([]) if extent is None else box(*extent.bounds)), crs
+
+
+def _layer_outline(source: LayerArea, cancelled: IsCancelled) -> BaseGeometry:
+    """The layer's polygons without small detail, or their rectangle where they are very many."""
+    first: list[QgsGeometry] = []
+    bounds = QgsRectangle()
+    for geometry in source.geometries(cancelled):
+        bounds.combineExtentWith(geometry.boundingBox())
+        if len(first) <= PREVIEW_FEATURES:
+            first.append(geometry)
+    if len(first) > PREVIEW_FEATURES:
+        return rectangle_polygon(bounds)
+    detail = max(bounds.width(), bounds.height()) / PREVIEW_DETAIL
+    return collected(polygons_of(geometry.simplify(detail)) for geometry in first)
 
 
 def _way_to_a_plane(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import shapely.wkb
+from osgeo import ogr
 from qgis.core import QgsGeometry, QgsRectangle
+from shapely.errors import ShapelyError
 from shapely.geometry import MultiPolygon, Polygon, box
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
@@ -22,7 +24,19 @@ def polygons_of(geometry: QgsGeometry) -> BaseGeometry:
     flat = geometry.constGet().segmentize()
     flat.dropZValue()
     flat.dropMValue()
-    return valid_polygons(shapely.wkb.loads(bytes(flat.asWkb())))
+    return valid_polygons(_read(bytes(flat.asWkb())))
+
+
+def _read(wkb: bytes) -> BaseGeometry:
+    """The geometry in `wkb`; of surfaces that shapely does not know (TIN, polyhedral) their faces.
+
+    QGIS reads such surfaces from version 3.40 on, and then counts them among the polygons.
+    """
+    try:
+        return shapely.wkb.loads(wkb)
+    except ShapelyError:
+        faces = ogr.ForceToMultiPolygon(ogr.CreateGeometryFromWkb(wkb))
+        return shapely.wkb.loads(bytes(faces.ExportToWkb()))
 
 
 def valid_polygons(geometry: BaseGeometry) -> BaseGeometry:

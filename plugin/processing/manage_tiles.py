@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from qgis.core import (
+    QgsCoordinateReferenceSystem,
     QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
@@ -27,9 +28,17 @@ from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core.cache import open_cache
 from ..core.description import CacheDescription
-from ..core.errors import TileCacheError
-from ..core.request import SITE_DECIDES, Feedback, Message, Severity, UpdateMode, UpdateRequest
-from ..core.tiling import Extent, Level
+from ..core.errors import BadInstances, BadScales, RequestError, TileCacheError
+from ..core.request import (
+    SITE_DECIDES,
+    Feedback,
+    Message,
+    Outcome,
+    Severity,
+    UpdateMode,
+    UpdateRequest,
+    parse_scales,
+)
 from ..host import areas, messages, network, sign_in
 from .texts import MANAGE_TILES_HELP
 
@@ -91,13 +100,10 @@ class ManageTiles(QgsProcessingAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext
     ) -> tuple[bool, str]:
         try:
-            parse_scales(self.parameterAsString(parameters, self.SCALES, context))
-        except ValueError as error:
-            return False, str(error)
-        if self.parameterAsInt(parameters, self.NUM_OF_INSTANCES, context) == 0:
-            return False, _tr(
-                "NUM_OF_INSTANCES is 0: give -1 to let the site decide, or 1 or more."
-            )
+            self._scales(parameters, context)
+            self._instances(parameters, context)
+        except RequestError as error:
+            return False, messages.sentence(error)
         return super().checkParameterValues(parameters, context)
 
     def prepareAlgorithm(
@@ -126,14 +132,17 @@ class ManageTiles(QgsProcessingAlgorithm):
     ) -> dict[str, Any]:
         address = self.parameterAsString(parameters, self.INPUT_SERVICE, context)
         try:
-            cache = open_cache(address, self._sign_in, self._transport)
+            cache = open_cache(address, self._sign_in, self._transport, feedback.isCanceled)
             description = cache.describe()
             feedback.pushInfo(messages.summary(description))
-            request = self._request(parameters, context, description)
+            request = self._request(parameters, context, description, feedback)
             report = cache.update(request, core_feedback(feedback))
+        except areas.Cancelled:
+            return {}
         except TileCacheError as error:
             raise QgsProcessingException(messages.sentence(error)) from error
-        feedback.pushInfo(messages.report_sentence(report))
+        tell = feedback.pushWarning if report.outcome is Outcome.PARTIAL else feedback.pushInfo
+        tell(messages.report_sentence(report))
         return {
             self.OUTPUT_URL: report.output_url,
             self.JOB_ID: report.job_id,
@@ -145,71 +154,67 @@ class ManageTiles(QgsProcessingAlgorithm):
     def _source_of(
         self, parameters: dict[str, Any], context: QgsProcessingContext
     ) -> areas.AreaSource:
-        """What the area is made from; the polygons win over the extent."""
-        if parameters.get(self.AREA_OF_INTEREST) not in (None, ""):
+        """What the area is made from; the polygons win over the extent.
+
+        The whole cache only where neither is given. An empty layer, a NULL or an expression without
+        result is given, and no word for "everywhere", where tiles may be deleted.
+        """
+        transforms = context.transformContext()
+        if _is_given(parameters, self.AREA_OF_INTEREST):
             source = self.parameterAsSource(parameters, self.AREA_OF_INTEREST, context)
-            return areas.LayerArea.of_source(source)
-        extent = self.parameterAsExtent(parameters, self.UPDATE_EXTENT, context)
-        if extent.isNull():
+            return areas.LayerArea.of_source(source, transforms)
+        if not _is_given(parameters, self.UPDATE_EXTENT):
             return areas.FullExtent()
+        extent = self.parameterAsExtent(parameters, self.UPDATE_EXTENT, context)
+        crs = self._extent_crs(parameters, context)
+        return areas.RectangleArea(self.UPDATE_EXTENT, extent, crs, transforms)
+
+    def _extent_crs(
+        self, parameters: dict[str, Any], context: QgsProcessingContext
+    ) -> QgsCoordinateReferenceSystem | None:
+        """CRS of UPDATE_EXTENT; None, that of the cache, for numbers that nothing gives a CRS."""
         crs = self.parameterAsExtentCrs(parameters, self.UPDATE_EXTENT, context)
-        return areas.RectangleArea(self.UPDATE_EXTENT, extent, crs)
+        is_layer = self.parameterAsLayer(parameters, self.UPDATE_EXTENT, context) is not None
+        return crs if is_layer or crs.isValid() else None
+
+    def _scales(
+        self, parameters: dict[str, Any], context: QgsProcessingContext
+    ) -> tuple[float, ...]:
+        """The scales asked for; () for all, only where none were given. Raises BadScales."""
+        text = self.parameterAsString(parameters, self.SCALES, context)
+        if not text.strip() and _is_given(parameters, self.SCALES):
+            raise BadScales(text)
+        return parse_scales(text)
+
+    def _instances(self, parameters: dict[str, Any], context: QgsProcessingContext) -> int:
+        """Raises BadInstances."""
+        instances = self.parameterAsInt(parameters, self.NUM_OF_INSTANCES, context)
+        if instances != SITE_DECIDES and instances < 1:
+            raise BadInstances(instances)
+        return instances
 
     def _request(
         self,
         parameters: dict[str, Any],
         context: QgsProcessingContext,
         description: CacheDescription,
+        feedback: QgsProcessingFeedback,
     ) -> UpdateRequest:
-        area = areas.resolve(self._area_source, description)
-        scales = parse_scales(self.parameterAsString(parameters, self.SCALES, context))
-        return UpdateRequest(
-            levels=levels_of(scales, description),
+        return UpdateRequest.of(
+            description,
+            levels=description.levels_of(self._scales(parameters, context)),
             mode=UpdateMode(self.parameterAsEnumString(parameters, self.UPDATE_MODE, context)),
-            area=None if isinstance(area, Extent) else area,
-            extent=area if isinstance(area, Extent) else None,
-            instances=self.parameterAsInt(parameters, self.NUM_OF_INSTANCES, context),
+            area=areas.resolve(self._area_source, description, feedback.isCanceled),
+            instances=self._instances(parameters, context),
             wait=self.parameterAsEnumString(parameters, self.WAIT, context) == WAIT,
         )
-
-
-def parse_scales(text: str) -> tuple[float, ...]:
-    """Scale denominators of `text`, joined by `;`, each also as `1:N`. Raises ValueError."""
-    scales = []
-    for part in (part.strip() for part in text.split(";")):
-        if not part:
-            continue
-        try:
-            scale = float(part[2:] if part.startswith("1:") else part)
-        except ValueError:
-            scale = 0.0
-        if not 0 < scale < float("inf"):
-            raise ValueError(
-                _tr(
-                    "SCALES holds “{part}”, which is no scale: "
-                    "give denominators joined by “;”, such as 500000;250000."
-                ).format(part=part)
-            )
-        scales.append(scale)
-    return tuple(scales)
-
-
-def levels_of(scales: tuple[float, ...], description: CacheDescription) -> tuple[Level, ...]:
-    """The service's own levels of `scales`, coarsest first; none given: all cached ones.
-
-    Raises UnknownScale.
-    """
-    if not scales:
-        return description.cached_levels
-    wanted = {description.scheme.level_of_scale(scale) for scale in scales}
-    return tuple(level for level in description.scheme.levels if level in wanted)
 
 
 def core_feedback(feedback: QgsProcessingFeedback) -> Feedback:
     """`feedback` of Processing as the core speaks to it."""
 
     def tell(message: Message) -> None:
-        text = message.text if message.error is None else messages.sentence(message.error)
+        text = messages.message_text(message)
         if message.severity is Severity.INFO:
             feedback.pushInfo(text)
         elif message.severity is Severity.WARNING:
@@ -218,6 +223,12 @@ def core_feedback(feedback: QgsProcessingFeedback) -> Feedback:
             feedback.reportError(text)
 
     return Feedback(feedback.setProgress, feedback.isCanceled, tell)
+
+
+def _is_given(parameters: dict[str, Any], name: str) -> bool:
+    """Whether a value was given, whatever it comes to; QGIS leaves None or "" for none."""
+    value = parameters.get(name)
+    return not (value is None or (isinstance(value, str) and value == ""))
 
 
 def _what() -> list[QgsProcessingParameterDefinition]:

@@ -20,7 +20,8 @@ RECREATE_ALL_TILES makes all tiles, those that exist are replaced.<br/>
 DELETE_TILES deletes the tiles.</p>
 <h4>Area of interest (AREA_OF_INTEREST)</h4>
 <p>A layer of polygons in any CRS. Every tile that the polygons touch is updated. Wins where an
-extent is given too. Neither: the full extent of the cache.</p>
+extent is given too. Neither: the full extent of the cache. A layer or selection that turns out to
+be empty is refused, and never taken for the full extent.</p>
 <h4>Update extent (UPDATE_EXTENT)</h4>
 <p>A rectangle, as QGIS writes extents: xmin,xmax,ymin,ymax [EPSG:code]. Without a code, the
 numbers are in the CRS of the project, and without a project in the CRS of the service.</p>

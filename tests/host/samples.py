@@ -6,7 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 from osgeo import osr
-from qgis.core import QgsCoordinateReferenceSystem, QgsFeature, QgsGeometry, QgsVectorLayer
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransformContext,
+    QgsFeature,
+    QgsGeometry,
+    QgsRectangle,
+    QgsVectorLayer,
+)
 from shapely.geometry import Polygon
 
 from tile_cache_manager.plugin.core.description import CacheDescription
@@ -85,7 +92,21 @@ def crs(code: str) -> QgsCoordinateReferenceSystem:
 
 
 def drawn(polygon: Polygon, code: str) -> areas.DrawnArea:
-    return areas.DrawnArea(QgsGeometry.fromWkt(polygon.wkt), crs(code))
+    return drawn_wkt(polygon.wkt, code)
+
+
+def drawn_wkt(wkt: str, code: str) -> areas.DrawnArea:
+    return areas.DrawnArea(QgsGeometry.fromWkt(wkt), crs(code), QgsCoordinateTransformContext())
+
+
+def rectangle_area(name: str, bounds: QgsRectangle, code: str | None) -> areas.RectangleArea:
+    """A rectangle in a CRS; None: in that of the cache."""
+    system = None if code is None else crs(code)
+    return areas.RectangleArea(name, bounds, system, QgsCoordinateTransformContext())
+
+
+def of_layer(layer: QgsVectorLayer | None, selected_only: bool = False) -> areas.LayerArea:
+    return areas.LayerArea.of(layer, selected_only, QgsCoordinateTransformContext())
 
 
 def layer_of(

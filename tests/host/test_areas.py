@@ -14,14 +14,19 @@ from host.samples import (
     crs,
     degrees,
     drawn,
+    drawn_wkt,
     gdal_transformation,
     layer_of,
+    of_layer,
+    rectangle_area,
     swiss,
     web_mercator,
 )
 from osgeo import gdal, ogr, osr
 from qgis.core import (
+    QgsCoordinateTransformContext,
     QgsGeometry,
+    QgsProject,
     QgsRectangle,
     QgsVectorLayer,
 )
@@ -132,7 +137,7 @@ def test_countries_of_the_world_map_come_out_as_gdal_projects_them(
     assert layer.isValid()
     layer.selectByExpression(f"\"NAME\" = '{country}'")
     assert layer.selectedFeatureCount() == 1
-    area = areas.resolve(areas.LayerArea.of(layer, selected_only=True), web_mercator())
+    area = areas.resolve(of_layer(layer, selected_only=True), web_mercator())
     expected = _projected_by_ogr(path, country)
     # a quarter of the finest pixel all along the outline is what densifying may cost
     assert area.symmetric_difference(expected).area < expected.length * 38.21851414258813 / 4
@@ -172,7 +177,7 @@ def test_an_edge_that_bends_both_ways_is_densified() -> None:
     triangle = Polygon([(-7, -7), (7, 7), (7, -7)])
     layer = layer_of([triangle.wkt, "Polygon((-179 -80,-170 -80,-170 -75,-179 -80))",
                       "Polygon((179 80,170 80,170 75,179 80))"])  # fmt: skip
-    area = areas.resolve(areas.LayerArea.of(layer, False), web_mercator())
+    area = areas.resolve(of_layer(layer, False), web_mercator())
     degrees_on_edge = np.linspace(-7, 7, 200)
     points = np.column_stack([degrees_on_edge, degrees_on_edge])
     expected = gdal_transformation("EPSG:4326", "EPSG:3857")(points)
@@ -192,6 +197,8 @@ RECTANGLES = [
     ("inside", (0, 0, 5e6, 4e6), "EPSG:3857", web_mercator(), (0, 0, 5e6, 4e6)),
     ("larger than the world", (-4e7, -3e7, 4e7, 3e7), "EPSG:3857", web_mercator(),
      (-HALF, -HALF, HALF, HALF)),
+    ("numbers without a CRS", (2500000, 1100000, 2600000, 1200000), None, swiss(),
+     (2500000, 1100000, 2600000, 1200000)),
     ("overlapping a national cache", (2400000, 1000000, 2600000, 1200000), "EPSG:2056", swiss(),
      (2485000, 1075000, 2600000, 1200000)),
 ]  # fmt: skip
@@ -203,18 +210,16 @@ RECTANGLES = [
     ids=[case[0] for case in RECTANGLES],
 )
 def test_rectangles_in_the_cache_s_crs_stay_rectangles(
-    rectangle: tuple, code: str, description: object, expected: tuple
+    rectangle: tuple, code: str | None, description: object, expected: tuple
 ) -> None:
-    source = areas.RectangleArea("canvas", QgsRectangle(*rectangle), crs(code))
+    source = rectangle_area("canvas", QgsRectangle(*rectangle), code)
     extent = areas.resolve(source, description)
     assert isinstance(extent, Extent)
     assert extent.bounds == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_canvas_panned_beyond_the_antimeridian_gives_both_sides() -> None:
-    source = areas.RectangleArea(
-        "canvas", QgsRectangle(HALF - 1e6, 0, HALF + 2e6, 1e6), crs("EPSG:3857")
-    )
+    source = rectangle_area("canvas", QgsRectangle(HALF - 1e6, 0, HALF + 2e6, 1e6), "EPSG:3857")
     area = areas.resolve(source, web_mercator())
     expected = box(HALF - 1e6, 0, HALF, 1e6).union(box(-HALF, 0, -HALF + 2e6, 1e6))
     assert area.symmetric_difference(expected).area < 1e-9 * expected.area
@@ -239,7 +244,7 @@ FRAMES = [
 def test_frames_larger_than_the_world_cover_the_whole_cache(
     rectangle: tuple, code: str, description: object
 ) -> None:
-    source = areas.RectangleArea("canvas", QgsRectangle(*rectangle), crs(code))
+    source = rectangle_area("canvas", QgsRectangle(*rectangle), code)
     area = areas.resolve(source, description)
     assert area.area == pytest.approx(box(*description.extent.bounds).area, rel=1e-6)
 
@@ -271,13 +276,13 @@ REFUSED = [
     ("malformed extent", lambda: areas.TypedExtent("10 20 30"), degrees(), BadExtent),
     ("extent outside", lambda: areas.TypedExtent("0 0 5 5"), swiss(), AreaOutside),
     ("rectangle without surface",
-     lambda: areas.RectangleArea("x", NO_SURFACE, crs("EPSG:4326")), web_mercator(), EmptyArea),
+     lambda: rectangle_area("x", NO_SURFACE, "EPSG:4326"), web_mercator(), EmptyArea),
     ("null rectangle",
-     lambda: areas.RectangleArea("x", QgsRectangle(), crs("EPSG:3857")), web_mercator(), EmptyArea),
+     lambda: rectangle_area("x", QgsRectangle(), "EPSG:3857"), web_mercator(), EmptyArea),
     ("nothing drawn",
-     lambda: areas.DrawnArea(QgsGeometry(), crs("EPSG:4326")), degrees(), EmptyArea),
+     lambda: drawn_wkt("", "EPSG:4326"), degrees(), EmptyArea),
     ("a line drawn",
-     lambda: areas.DrawnArea(QgsGeometry.fromWkt("LineString(0 0,1 1)"), crs("EPSG:4326")),
+     lambda: drawn_wkt("LineString(0 0,1 1)", "EPSG:4326"),
      web_mercator(), EmptyArea),
     ("drawn in Africa, for a cache of Switzerland",
      lambda: drawn(box(20, -10, 25, 5), "EPSG:4326"), swiss(), AreaOutside),
@@ -301,3 +306,19 @@ def test_areas_that_are_refused(make: object, description: object, expected: obj
         areas.resolve(make(), description)
     if isinstance(expected, BadAreaReason):
         assert caught.value.reason is expected
+
+
+def test_the_projects_own_transformations_are_used_as_they_were_when_asked_for() -> None:
+    # From ED50 to WGS 84 there are many ways; by this one, every point stays where it is.
+    unmoved, project = QgsCoordinateTransformContext(), QgsProject()
+    assert unmoved.addCoordinateOperation(crs("EPSG:4230"), crs("EPSG:4326"), "+proj=noop", False)
+    project.setTransformContext(unmoved)
+    context = areas.project_context(project)
+    project.setTransformContext(QgsCoordinateTransformContext())
+    square = QgsGeometry.fromWkt("Polygon((5 40,6 40,6 41,5 41,5 40))")
+    here = areas.resolve(areas.DrawnArea(square, crs("EPSG:4230"), context), degrees())
+    moved = areas.resolve(drawn_wkt(square.asWkt(), "EPSG:4230"), degrees())
+    assert here.bounds == pytest.approx((5, 40, 6, 41), abs=1e-9)
+    assert moved.bounds[0] < 4.9995  # some 80 m to the west, as GDAL says too
+    west = gdal_transformation("EPSG:4230", "EPSG:4326")(np.array([[5.0, 40.0]]))[0][0]
+    assert moved.bounds[0] == pytest.approx(west, abs=2e-4)

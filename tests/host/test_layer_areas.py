@@ -6,7 +6,18 @@ import threading
 
 import numpy as np
 import pytest
-from host.samples import HALF, crs, degrees, drawn, gdal_transformation, layer_of, web_mercator
+from host.samples import (
+    HALF,
+    crs,
+    degrees,
+    drawn,
+    drawn_wkt,
+    gdal_transformation,
+    layer_of,
+    of_layer,
+    rectangle_area,
+    web_mercator,
+)
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsGeometry,
@@ -38,7 +49,7 @@ BAD_LAYERS = [
 )
 def test_layers_that_are_refused_are_named(make: object, reason: BadAreaReason) -> None:
     with pytest.raises(BadArea) as caught:
-        areas.resolve(areas.LayerArea.of(make(), selected_only=False), web_mercator())
+        areas.resolve(of_layer(make()), web_mercator())
     assert (caught.value.name, caught.value.reason) == ("parcels", reason)
 
 
@@ -46,13 +57,13 @@ def test_a_layer_without_crs_is_refused() -> None:
     layer = layer_of([SQUARE])
     layer.setCrs(QgsCoordinateReferenceSystem())
     with pytest.raises(BadArea) as caught:
-        areas.LayerArea.of(layer, selected_only=False)
+        of_layer(layer)
     assert (caught.value.name, caught.value.reason) == ("parcels", BadAreaReason.NO_CRS)
 
 
 def test_nothing_selected_is_refused() -> None:
     with pytest.raises(BadArea) as caught:
-        areas.LayerArea.of(layer_of([SQUARE]), selected_only=True)
+        of_layer(layer_of([SQUARE]), selected_only=True)
     assert (caught.value.name, caught.value.reason) == ("parcels", BadAreaReason.NOTHING_SELECTED)
 
 
@@ -62,15 +73,15 @@ def test_no_layer_and_a_layer_that_is_gone_are_refused() -> None:
     QgsProject.instance().removeMapLayer(layer.id())
     for gone in (None, layer):
         with pytest.raises(BadArea) as caught:
-            areas.LayerArea.of(gone, selected_only=False)
+            of_layer(gone)
         assert caught.value.reason is BadAreaReason.NO_LAYERS
 
 
 def test_a_layer_area_is_a_snapshot() -> None:
     layer = layer_of([SQUARE, "Polygon((20 0,30 0,30 10,20 10,20 0))"])
     layer.selectByIds([1])
-    selected = areas.LayerArea.of(layer, selected_only=True)
-    everything = areas.LayerArea.of(layer, selected_only=False)
+    selected = of_layer(layer, selected_only=True)
+    everything = of_layer(layer)
     layer.selectAll()
     QgsProject.instance().addMapLayer(layer)
     QgsProject.instance().removeMapLayer(layer.id())
@@ -91,7 +102,7 @@ def test_unsaved_edits_count() -> None:
     layer = layer_of([SQUARE])
     layer.startEditing()
     layer.changeGeometry(1, QgsGeometry.fromRect(QgsRectangle(0, 0, 20, 10)))
-    area = areas.resolve(areas.LayerArea.of(layer, selected_only=False), degrees())
+    area = areas.resolve(of_layer(layer), degrees())
     layer.rollBack()
     assert area.equals(box(0, 0, 20, 10))
 
@@ -111,17 +122,55 @@ SHAPES = [
     ("wkts", "kind", "surface"), [case[1:] for case in SHAPES], ids=[case[0] for case in SHAPES]
 )
 def test_layers_of_all_shapes(wkts: list[str], kind: str, surface: float) -> None:
-    area = areas.resolve(areas.LayerArea.of(layer_of(wkts, kind), False), degrees())
+    area = areas.resolve(of_layer(layer_of(wkts, kind)), degrees())
     assert area.is_valid
     assert not area.has_z
     assert area.area == pytest.approx(surface, rel=1e-3)
+
+
+SURFACES = [
+    "PolyhedralSurface Z(((0 0 5,4 0 5,4 4 5,0 0 5)),((0 0 5,4 4 5,0 4 5,0 0 5)))",
+    "TIN Z(((0 0 5,4 0 5,4 4 5,0 0 5)),((0 0 5,4 4 5,0 4 5,0 0 5)))",
+]
+
+
+@pytest.mark.parametrize("wkt", SURFACES, ids=["polyhedral surface", "TIN"])
+def test_surfaces_of_faces_are_polygons(wkt: str) -> None:
+    source = drawn_wkt(wkt, "EPSG:4326")
+    if source.geometry.isNull():
+        pytest.skip("this QGIS knows no such geometries")
+    assert areas.resolve(source, degrees()).equals(box(0, 0, 4, 4))
+
+
+class NoQuestions(QgsVectorLayer):
+    """A layer that must not be asked what only its provider knows."""
+
+    def extent(self) -> QgsRectangle:
+        raise AssertionError("asked for its extent")
+
+    def featureCount(self) -> int:
+        raise AssertionError("asked for its number of features")
+
+    def boundingBoxOfSelected(self) -> QgsRectangle:
+        raise AssertionError("asked for the extent of what is selected")
+
+
+@pytest.mark.parametrize("selected_only", [True, False])
+def test_a_snapshot_asks_nothing_of_the_provider(selected_only: bool) -> None:
+    layer = NoQuestions("Polygon?crs=EPSG:4326", "parcels", "memory")
+    layer.dataProvider().addFeatures(list(layer_of([SQUARE]).getFeatures()))
+    layer.selectAll()
+    source = of_layer(layer, selected_only)
+    assert areas.resolve(source, degrees()).area == pytest.approx(100)
+    preview = areas.preview(source, None, crs("EPSG:4326"))
+    assert _bounds(preview.boundingBox()) == (0, 0, 10, 10)
 
 
 def test_many_features_are_read_in_chunks_and_can_be_cancelled() -> None:
     squares = [
         box(x / 10, y / 10, x / 10 + 0.05, y / 10 + 0.05) for x in range(60) for y in range(60)
     ]
-    source = areas.LayerArea.of(layer_of([square.wkt for square in squares]), selected_only=False)
+    source = of_layer(layer_of([square.wkt for square in squares]))
     assert areas.resolve(source, degrees()).area == pytest.approx(3600 * 0.0025)
     asked = []
 
@@ -161,10 +210,23 @@ def test_previews_of_extents_need_the_cache() -> None:
 def test_a_layer_with_very_many_features_is_previewed_by_its_rectangle() -> None:
     wkts = [box(x / 20, 0, x / 20 + 0.01, 1).wkt for x in range(areas.PREVIEW_FEATURES + 1)]
     layer = layer_of(wkts)
-    few = areas.preview(areas.LayerArea.of(layer_of(wkts[:3]), False), None, crs("EPSG:4326"))
-    many = areas.preview(areas.LayerArea.of(layer, False), None, crs("EPSG:4326"))
+    few = areas.preview(of_layer(layer_of(wkts[:3])), None, crs("EPSG:4326"))
+    many = areas.preview(of_layer(layer), None, crs("EPSG:4326"))
     assert few.constGet().numGeometries() == 3
     assert many.isGeosEqual(QgsGeometry.fromRect(layer.extent()))
+
+
+def test_a_preview_that_nobody_waits_for_any_more_is_cancelled() -> None:
+    source = of_layer(layer_of([SQUARE, SQUARE]))
+    with pytest.raises(areas.Cancelled):
+        areas.preview(source, None, crs("EPSG:4326"), lambda: True)
+
+
+def test_a_rectangle_without_crs_is_previewed_in_that_of_the_cache() -> None:
+    source = rectangle_area("numbers", QgsRectangle(10, 20, 30, 40), None)
+    assert areas.preview(source, None, crs("EPSG:4326")).isNull()
+    shown = areas.preview(source, degrees(), crs("EPSG:4326"))
+    assert _bounds(shown.boundingBox()) == pytest.approx((10, 20, 30, 40))
 
 
 @pytest.fixture
@@ -175,10 +237,9 @@ def project() -> QgsProject:
 
 
 def test_union_and_intersection_of_the_project_s_layers(project: QgsProject) -> None:
-    layer_in_metres = layer_of(["Polygon((0 0,1113194.9 0,1113194.9 1118889.97,0 1118889.97,0 0))"],
-                               code="EPSG:3857")  # 0 0 10 10 in degrees  # fmt: skip
     project.addMapLayers([
-        layer_in_metres,
+        layer_of(["Polygon((0 0,1113194.9 0,1113194.9 1118889.97,0 1118889.97,0 0))"],
+                 code="EPSG:3857"),  # 0 0 10 10 in degrees
         layer_of(["Polygon((5 5,20 5,20 30,5 30,5 5))"]),
         QgsVectorLayer("None", "table", "memory"),
         layer_of([]),
@@ -188,8 +249,6 @@ def test_union_and_intersection_of_the_project_s_layers(project: QgsProject) -> 
     assert union.crs == overlap.crs == crs("EPSG:4326")
     assert _bounds(union.rectangle) == pytest.approx((0, 0, 20, 30), abs=1e-5)
     assert _bounds(overlap.rectangle) == pytest.approx((5, 5, 10, 10), abs=1e-5)
-    only = areas.project_extents(project, "union", [layer_in_metres])
-    assert _bounds(only.rectangle) == pytest.approx((0, 0, 10, 10), abs=1e-5)
 
 
 def test_projects_without_a_common_extent_are_refused(project: QgsProject) -> None:

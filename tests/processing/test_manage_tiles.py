@@ -12,16 +12,25 @@ from typing import Any
 import pytest
 from arcgis_server.handle import PUBLISHER, VIEWER, Account
 from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransformContext,
     QgsFeature,
     QgsGeometry,
+    QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeatureSourceDefinition,
+    QgsProcessingFeedback,
     QgsProject,
+    QgsProperty,
+    QgsRectangle,
+    QgsVectorFileWriter,
     QgsVectorLayer,
 )
+from qgis.PyQt.QtCore import QVariant
 from qgis.PyQt.QtGui import QIcon
 
-from tile_cache_manager.plugin.processing.manage_tiles import parse_scales
+from tile_cache_manager.plugin.core.request import Message, Severity
+from tile_cache_manager.plugin.processing.manage_tiles import core_feedback
 from tile_cache_manager.plugin.processing.provider import TileCacheProvider
 
 pytestmark = pytest.mark.qgis
@@ -52,6 +61,27 @@ def run(provider: Any, qgis_processing: Any, fresh_site: Any, store_sign_in: Any
                 "Basic", username=account.name, password=account.password
             )
         return dict(qgis_processing.run("tilecache:managetiles", parameters))
+
+    return run_it
+
+
+@pytest.fixture
+def run_unchecked(provider: Any, fresh_site: Any, store_sign_in: Any) -> Any:
+    """Runs the algorithm as a model or script may: without checking the parameters first."""
+
+    def run_it(feedback: QgsProcessingFeedback | None = None, **parameters: Any) -> dict[str, Any]:
+        feedback = feedback or QgsProcessingFeedback()
+        parameters["INPUT_SERVICE"] = fresh_site.service_url("classic", "World")
+        parameters["AUTH_CONFIG"] = store_sign_in(
+            "Basic", username=PUBLISHER.name, password=PUBLISHER.password
+        )
+        context = QgsProcessingContext()
+        context.setProject(QgsProject.instance())
+        algorithm = provider.algorithm("managetiles").create()
+        results, succeeded = algorithm.run(parameters, context, feedback, {}, False)
+        if not succeeded:
+            raise QgsProcessingException("the preparation failed")
+        return dict(results)
 
     return run_it
 
@@ -90,13 +120,34 @@ def test_scales_are_matched_to_the_services_own(
     run: Any, fresh_site: Any, scales: str, levels: list[int] | None
 ) -> None:
     if levels is None:
-        with pytest.raises(QgsProcessingException, match="SCALES holds"):
+        with pytest.raises(QgsProcessingException, match="not a list of scales"):
             run(SCALES=scales)
         return
     results = run(SCALES=scales)
 
     assert counts(fresh_site) == {level: WORLD_TILES[level] for level in levels}
     assert results["TILES"] == sum(WORLD_TILES[level] for level in levels)
+
+
+@pytest.mark.parametrize(
+    "scales",
+    [";;", " ; ", "  ", "5000,2500", "0", [295828763.8], QVariant(QVariant.Type.String),
+     QgsProperty.fromExpression("@there_is_no_such_variable")],
+    ids=["separators", "blanks and a separator", "blanks", "commas", "zero", "a list", "NULL",
+         "an expression without result"],
+)  # fmt: skip
+@pytest.mark.parametrize("checked", [True, False], ids=["checked first", "not checked"])
+def test_scales_that_come_to_nothing_are_never_all_scales(
+    run: Any, run_unchecked: Any, fresh_site: Any, scales: object, checked: bool
+) -> None:
+    run(SCALES=scales_of(fresh_site, 1))
+    before = fresh_site.jobs("classic")
+
+    with pytest.raises(QgsProcessingException, match="is not a list of scales"):
+        (run if checked else run_unchecked)(SCALES=scales, UPDATE_MODE="DELETE_TILES")
+
+    assert fresh_site.jobs("classic") == before
+    assert counts(fresh_site) == {1: 4}
 
 
 def test_without_scales_all_cached_ones_are_updated(run: Any, fresh_site: Any) -> None:
@@ -182,6 +233,115 @@ def test_an_extent(run: Any, fresh_site: Any, extent: str, tiles: set[tuple[int,
     assert set(fresh_site.read_cache("classic", "World")[1]) == tiles
 
 
+@pytest.fixture
+def empty_geopackage(tmp_path: Path) -> str:
+    path = tmp_path / "empty.gpkg"
+    layer = QgsVectorLayer("Polygon?crs=EPSG:4326", "Area", "memory")
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    written = QgsVectorFileWriter.writeAsVectorFormatV3(
+        layer, str(path), QgsCoordinateTransformContext(), options
+    )
+    assert written[0] == QgsVectorFileWriter.WriterError.NoError
+    return str(path)
+
+
+def nothing_selected() -> QgsProcessingFeatureSourceDefinition:
+    return QgsProcessingFeatureSourceDefinition(polygon_layer(EUROPE).id(), True)
+
+
+def everything_filtered_out() -> QgsProcessingFeatureSourceDefinition:
+    definition = QgsProcessingFeatureSourceDefinition(polygon_layer(EUROPE).id())
+    if not hasattr(definition, "filterExpression"):
+        pytest.skip("this QGIS has no filters on inputs")
+    definition.filterExpression = "1 = 2"
+    return definition
+
+
+NO_AREA = [
+    ("an empty layer's extent", "UPDATE_EXTENT", lambda path: polygon_layer()),
+    ("an empty file's extent", "UPDATE_EXTENT", lambda path: path),
+    ("a missing file's extent", "UPDATE_EXTENT", lambda path: path + ".gone"),
+    ("zeros", "UPDATE_EXTENT", lambda path: "0,0,0,0 [EPSG:3857]"),
+    ("zeros without a CRS", "UPDATE_EXTENT", lambda path: "0,0,0,0"),
+    ("a null rectangle", "UPDATE_EXTENT", lambda path: QgsRectangle()),
+    ("an extent of NULL", "UPDATE_EXTENT", lambda path: QVariant(QVariant.Type.String)),
+    ("an extent of blanks", "UPDATE_EXTENT", lambda path: "  "),
+    ("an extent expression without result", "UPDATE_EXTENT",
+     lambda path: QgsProperty.fromExpression("@there_is_no_such_variable")),
+    ("an extent expression of no text", "UPDATE_EXTENT",
+     lambda path: QgsProperty.fromExpression("''")),
+    ("an empty layer", "AREA_OF_INTEREST", lambda path: polygon_layer()),
+    ("an empty file", "AREA_OF_INTEREST", lambda path: path),
+    ("a missing file", "AREA_OF_INTEREST", lambda path: path + ".gone"),
+    ("a layer of empty features", "AREA_OF_INTEREST", lambda path: polygon_layer("", "")),
+    ("nothing selected", "AREA_OF_INTEREST", lambda path: nothing_selected()),
+    ("everything filtered out", "AREA_OF_INTEREST", lambda path: everything_filtered_out()),
+    ("NULL", "AREA_OF_INTEREST", lambda path: QVariant(QVariant.Type.String)),
+    ("blanks", "AREA_OF_INTEREST", lambda path: "  "),
+    ("an expression without result", "AREA_OF_INTEREST",
+     lambda path: QgsProperty.fromExpression("@there_is_no_such_variable")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "make"), [case[1:] for case in NO_AREA], ids=[case[0] for case in NO_AREA]
+)
+@pytest.mark.parametrize("checked", [True, False], ids=["checked first", "not checked"])
+def test_an_area_that_comes_to_nothing_is_never_the_whole_cache(
+    run: Any, run_unchecked: Any, fresh_site: Any, empty_geopackage: str,
+    name: str, make: Any, checked: bool,
+) -> None:  # fmt: skip
+    scales = scales_of(fresh_site, 1)
+    run(SCALES=scales)
+    before = fresh_site.jobs("classic")
+    delete = run if checked else run_unchecked
+
+    with pytest.raises(QgsProcessingException):
+        delete(SCALES=scales, UPDATE_MODE="DELETE_TILES", **{name: make(empty_geopackage)})
+
+    assert fresh_site.jobs("classic") == before
+    assert counts(fresh_site) == {1: 4}
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_no_area_and_no_extent_is_the_whole_cache(
+    run: Any, fresh_site: Any, nothing: object
+) -> None:
+    run(SCALES=scales_of(fresh_site, 1), AREA_OF_INTEREST=nothing, UPDATE_EXTENT=nothing)
+
+    assert counts(fresh_site) == {1: 4}
+
+
+def test_an_extent_by_expression(run: Any, fresh_site: Any) -> None:
+    extent = QgsProperty.fromExpression("'-170,-10,10,80 [EPSG:4326]'")
+
+    run(SCALES=scales_of(fresh_site, 1), UPDATE_EXTENT=extent)
+
+    assert set(fresh_site.read_cache("classic", "World")[1]) == {(0, 0)}
+
+
+def test_an_extent_without_crs_is_in_the_projects_else_in_the_services(
+    run: Any, fresh_site: Any
+) -> None:
+    project = QgsProject.instance()
+    tiles = []
+    for crs, extent in (("EPSG:4326", "-170,-10,10,80"), ("", "-19000000,-100000,100000,19000000")):
+        project.setCrs(QgsCoordinateReferenceSystem(crs))
+        run(SCALES=scales_of(fresh_site, 1), UPDATE_EXTENT=extent)
+        tiles.append(set(fresh_site.read_cache("classic", "World").pop(1)))
+        run(SCALES=scales_of(fresh_site, 1), UPDATE_MODE="DELETE_TILES")
+
+    assert tiles == [{(0, 0)}, {(0, 0)}]
+
+
+def test_the_extent_of_a_layer_without_crs_is_refused(run: Any, fresh_site: Any) -> None:
+    layer = polygon_layer(EUROPE)
+    layer.setCrs(QgsCoordinateReferenceSystem())
+
+    with pytest.raises(QgsProcessingException, match="no coordinate reference system"):
+        run(SCALES=scales_of(fresh_site, 1), UPDATE_EXTENT=layer)
+
+
 def test_not_waiting_gives_the_job_at_once(run: Any, fresh_site: Any, wait_until: Any) -> None:
     fresh_site.pause_after("classic", 3)
 
@@ -207,7 +367,7 @@ def test_instances_go_to_the_site(run: Any, fresh_site: Any) -> None:
 @pytest.mark.parametrize(
     ("parameters", "account", "says"),
     [
-        ({"NUM_OF_INSTANCES": 0}, PUBLISHER, "NUM_OF_INSTANCES is 0"),
+        ({"NUM_OF_INSTANCES": 0}, PUBLISHER, "0 is not a number of caching instances"),
         ({}, None, "[Ss]ign"),
         ({}, VIEWER, "right"),
         ({}, Account("publisher", "wrong"), "password"),
@@ -233,18 +393,32 @@ def test_a_job_that_fails_shows_the_sites_own_message(run: Any, fresh_site: Any)
         run(SCALES=scales_of(fresh_site, 2))
 
 
-@pytest.mark.parametrize(
-    ("text", "scales"),
-    [("", ()), ("5000;2500", (5000.0, 2500.0)), ("1:5000", (5000.0,)), ("5e3;", (5000.0,))],
-)
-def test_lists_of_scales(text: str, scales: tuple[float, ...]) -> None:
-    assert parse_scales(text) == scales
+def test_a_sites_message_is_shown_plain_and_without_secrets(provider: Any) -> None:
+    feedback = QgsProcessingFeedback()
+
+    tell = core_feedback(feedback).message
+    tell(Message("<b>Caching</b> with token=hunter2"))
+    tell(Message("two\nlines", Severity.WARNING))
+
+    assert feedback.textLog().splitlines() == ["Caching with token=***", "two lines"]
 
 
-@pytest.mark.parametrize("text", ["0", "-5", "nan", "inf", "1:", "5000,2500", "street"])
-def test_no_scales(text: str) -> None:
-    with pytest.raises(ValueError, match="SCALES holds"):
-        parse_scales(text)
+def test_cancelled_while_the_area_is_read_nothing_is_sent(
+    run_unchecked: Any, fresh_site: Any
+) -> None:
+    class Cancelled(QgsProcessingFeedback):
+        def isCanceled(self) -> bool:
+            return True
+
+    area = polygon_layer(EUROPE)
+
+    results = run_unchecked(
+        Cancelled(), SCALES=scales_of(fresh_site, 1), UPDATE_MODE="DELETE_TILES",
+        AREA_OF_INTEREST=area,
+    )  # fmt: skip
+
+    assert results == {}
+    assert fresh_site.jobs("classic") == []
 
 
 def test_every_parameter_and_output_is_explained(provider: Any) -> None:
@@ -322,3 +496,35 @@ def test_qgis_process_fails_with_the_sentence(qgis_process: QgisProcess, fresh_s
 
     assert answer.returncode != 0
     assert "Dynamic has no tile cache" in answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize("extent", ["0,0,0,0 [EPSG:3857]", "no such layer"])
+def test_qgis_process_refuses_an_extent_that_comes_to_nothing(
+    qgis_process: QgisProcess, fresh_site: Any, extent: str
+) -> None:
+    service = fresh_site.service_url("gaps", "World")
+
+    answer = qgis_process.ask(
+        *("run", "tilecache:managetiles", "--", f"INPUT_SERVICE={service}"),
+        *("UPDATE_MODE=DELETE_TILES", f"UPDATE_EXTENT={extent}"),
+    )
+
+    assert answer.returncode != 0
+    assert fresh_site.jobs("gaps") == []
+
+
+def test_qgis_process_takes_numbers_alone_in_the_services_crs(
+    qgis_process: QgisProcess, fresh_site: Any
+) -> None:
+    service = fresh_site.service_url("gaps", "World")
+
+    answer = qgis_process.ask(
+        *("run", "tilecache:managetiles", "--", f"INPUT_SERVICE={service}"),
+        "UPDATE_EXTENT=100,100.05,45,45.05",
+    )
+
+    assert answer.returncode == 0, answer.stderr
+    tiles = fresh_site.read_cache("gaps", "World")
+    # Level 8 has tiles of 512 pixels of 0.0109986627 degrees, from -400 east and 400 north on.
+    assert set(tiles[8]) == {(63, 88)}
+    assert set(counts(fresh_site, "gaps").values()) == {1}
