@@ -19,7 +19,7 @@ from ..core.coverage import count_tiles
 from ..core.description import CacheDescription
 from ..core.errors import AddressError
 from ..core.request import Feedback, UpdateMode, UpdateRequest
-from ..core.tiling import Extent, Level
+from ..core.tiling import Level
 from . import areas, messages
 
 
@@ -88,11 +88,13 @@ class DescribeTask(Task):
 
     def _ask(self) -> tuple[Any, object]:
         try:
-            cache = open_cache(self._address, self._credentials, self._transport)
+            cache = open_cache(self._address, self._credentials, self._transport, self.isCanceled)
         except AddressError as error:
             if not error.site_url:
                 raise
-            services = list_services(error.site_url, self._credentials, self._transport)
+            services = list_services(
+                error.site_url, self._credentials, self._transport, self.isCanceled
+            )
             return self.services_listed, services
         return self.described, cache.describe()
 
@@ -139,7 +141,7 @@ class PreviewTask(Task):
         self._canvas_crs = QgsCoordinateReferenceSystem(canvas_crs)
 
     def work(self) -> tuple[Any, object]:
-        geometry = areas.preview(self._source, self._description, self._canvas_crs)
+        geometry = areas.preview(self._source, self._description, self._canvas_crs, self.isCanceled)
         self._stop_if_cancelled()
         return self.previewed, geometry
 
@@ -174,22 +176,41 @@ class UpdateTask(Task):
         self._mode = mode
         self._instances = instances
         self._wait = wait
+        self._is_let_go = False
 
     def work(self) -> tuple[Any, object]:
         request = self._request()
-        self._stop_if_cancelled()
-        cache = open_cache(self._address, self._credentials, self._transport)
-        feedback = Feedback(self.setProgress, self.isCanceled, self.message_received.emit)
+        if self._is_unwanted():
+            raise areas.Cancelled()
+        cache = open_cache(self._address, self._credentials, self._transport, self._is_unwanted)
+        feedback = Feedback(
+            progress=self.setProgress,
+            cancelled=self._is_cancelled,
+            message=self.message_received.emit,
+            abandoned=lambda: self._is_let_go,
+        )
         return self.reported, cache.update(request, feedback)
 
+    def let_go(self) -> None:
+        """End now without cancelling the job: the site goes on with it. Main thread.
+
+        It ends in `reported`, with the job's address; where nothing was sent yet, as if cancelled.
+        """
+        self._is_let_go = True
+
+    def _is_cancelled(self) -> bool:
+        """Whether the site is to be told to stop; not any more once it was let go."""
+        return self.isCanceled() and not self._is_let_go
+
+    def _is_unwanted(self) -> bool:
+        return self.isCanceled() or self._is_let_go
+
     def _request(self) -> UpdateRequest:
-        area = areas.resolve(self._source, self._description, self.isCanceled)
-        is_extent = isinstance(area, Extent)
-        return UpdateRequest(
+        return UpdateRequest.of(
+            self._description,
             levels=self._levels,
             mode=self._mode,
-            area=None if is_extent else area,
-            extent=area if is_extent else None,
+            area=areas.resolve(self._source, self._description, self._is_unwanted),
             instances=self._instances,
             wait=self._wait,
         )

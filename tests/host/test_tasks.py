@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from host.samples import WEB_MERCATOR_LEVELS, degrees, web_mercator
-from qgis.core import Qgis, QgsApplication, QgsCoordinateReferenceSystem, QgsGeometry, QgsTask
+from host.samples import WEB_MERCATOR_LEVELS, degrees, drawn, drawn_wkt, web_mercator
+from qgis.core import Qgis, QgsApplication, QgsCoordinateReferenceSystem, QgsTask
 from qgis.PyQt.QtCore import QThread
 from shapely.geometry import box
 
@@ -113,7 +113,7 @@ def kept() -> Iterator[list[tasks.Task]]:
 def cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCache]:
     """The cache that every address leads to."""
     fake = FakeCache()
-    monkeypatch.setattr(tasks, "open_cache", lambda address, sign_in, transport: fake)
+    monkeypatch.setattr(tasks, "open_cache", lambda address, sign_in, transport, cancelled: fake)
     yield fake
     fake.released.set()
 
@@ -168,8 +168,7 @@ def test_an_update_runs_off_the_main_thread_and_reports(
 AREAS = [
     ("the whole cache", lambda: areas.FullExtent(), None, None),
     ("typed", lambda: areas.TypedExtent("0 0 9 9"), None, Extent(0, 0, 9, 9)),
-    ("drawn", lambda: areas.DrawnArea(QgsGeometry.fromWkt("Polygon((0 0,9 0,9 9,0 0))"),
-                                      QgsCoordinateReferenceSystem("EPSG:3857")), 40.5, None),
+    ("drawn", lambda: drawn_wkt("Polygon((0 0,9 0,9 9,0 0))", "EPSG:3857"), 40.5, None),
 ]  # fmt: skip
 
 
@@ -201,6 +200,45 @@ def test_an_update_cancelled_while_running_reports_what_was_done(
     task.cancel()
     wait_until(lambda: ends.told and not kept)
     assert ends.only() == ("reported", report(Outcome.CANCELLED))
+
+
+@pytest.mark.parametrize("cancelled_too", [False, True], ids=["alone", "cancelled afterwards"])
+def test_an_update_that_is_let_go_ends_without_cancelling_the_job(
+    cache: FakeCache, kept: list, wait_until: Callable, cancelled_too: bool
+) -> None:
+    cancel_asked = []
+
+    def follow(request: UpdateRequest, feedback: Feedback) -> UpdateReport:
+        while not feedback.abandoned():
+            cache.released.wait(0.01)
+        assert cache.released.wait(20)
+        cancel_asked.append(feedback.cancelled())
+        return report(Outcome.SUBMITTED)
+
+    cache.script = follow
+    task = update_task()
+    ends = Ends(task)
+    tasks.start(task, kept)
+    wait_until(cache.started.is_set)
+    task.let_go()
+    if cancelled_too:  # as QGIS does to all tasks as it closes
+        task.cancel()
+    cache.released.set()
+    wait_until(lambda: ends.told and not kept)
+    assert ends.only() == ("reported", report(Outcome.SUBMITTED))
+    assert cancel_asked == [False]
+
+
+def test_an_update_that_is_let_go_before_it_began_sends_nothing(
+    cache: FakeCache, kept: list, wait_until: Callable
+) -> None:
+    task = update_task()
+    ends = Ends(task)
+    task.let_go()
+    tasks.start(task, kept)
+    wait_until(lambda: ends.told and not kept)
+    assert ends.only() == ("cancelled", None)
+    assert cache.requests == []
 
 
 def test_a_task_cancelled_before_it_is_added(cache: FakeCache, kept: list) -> None:
@@ -315,7 +353,9 @@ def test_the_address_of_a_site_lists_its_services(
     services = (ServiceEntry("World", "MapServer", ADDRESS),)
     asked = []
 
-    def list_services(address: str, sign_in: Any, transport: Any) -> tuple[ServiceEntry, ...]:
+    def list_services(
+        address: str, sign_in: Any, transport: Any, cancelled: Callable[[], bool]
+    ) -> tuple[ServiceEntry, ...]:
         asked.append(address)
         return services
 
@@ -360,9 +400,8 @@ def test_tiles_are_counted(
 
 
 def test_a_preview_is_made(kept: list, wait_until: Callable) -> None:
-    crs = QgsCoordinateReferenceSystem("EPSG:4326")
-    source = areas.DrawnArea(QgsGeometry.fromWkt(box(0, 0, 5, 5).wkt), crs)
-    task = tasks.PreviewTask(source, None, crs)
+    source = drawn(box(0, 0, 5, 5), "EPSG:4326")
+    task = tasks.PreviewTask(source, None, QgsCoordinateReferenceSystem("EPSG:4326"))
     ends = Ends(task)
     tasks.start(task, kept)
     wait_until(lambda: ends.told and not kept)
