@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from qgis.core import QgsDataSourceUri, QgsMapLayer
 from qgis.PyQt import sip
 
+from ..core.arcgis.address import public_address
 from .settings import arcgis_connections
-from .text import plain_address
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class LayerService:
 def saved_connections() -> list[SavedConnection]:
     """QGIS's ArcGIS REST connections, by name."""
     connections = [
-        SavedConnection(name, plain_address(url), auth_config_id)
+        SavedConnection(name, public_address(url), auth_config_id)
         for name, url, auth_config_id in arcgis_connections()
         if url
     ]
@@ -44,4 +44,4 @@ def of_layer(layer: QgsMapLayer | None) -> LayerService | None:
         return None
     source = QgsDataSourceUri(layer.source())
     url = source.param("url")
-    return LayerService(plain_address(url), source.authConfigId()) if url else None
+    return LayerService(public_address(url), source.authConfigId()) if url else None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core import errors
+from ..core.arcgis.address import public_address
 from ..core.request import UpdateMode
 from .area_sources import Cancelled
 from .sign_in import SignInUnusable
@@ -34,7 +35,7 @@ def _address(error: errors.AddressError) -> str:
     )
     if error.site_url:
         text = tr("“{address}” is the address of a site: choose one of the services of the site.")
-    return text.format(address=plain(error.address))
+    return text.format(address=plain(public_address(error.address)))
 
 
 def _unreachable(error: errors.SiteUnreachable) -> str:

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from qgis.core import QgsSettings
 
+from ..core.arcgis.address import public_address
 from ..core.request import SITE_DECIDES, UpdateMode
-from .text import plain_address
 
 RECENT_ADDRESSES = 10
 
@@ -33,7 +33,7 @@ class Settings:
 
     @address.setter
     def address(self, value: str) -> None:
-        _write("address", plain_address(value))
+        _write("address", public_address(value))
 
     @property
     def auth_config_id(self) -> str:
@@ -95,7 +95,7 @@ class Settings:
 
     def remember_address(self, text: str) -> None:
         """Put an address first among the recent ones."""
-        address = plain_address(text)
+        address = public_address(text)
         if address:
             others = [other for other in self.recent_addresses if other != address]
             _write("recent_addresses", "\n".join([address, *others][:RECENT_ADDRESSES]))

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 
 from qgis.PyQt.QtCore import QCoreApplication, QLocale
 
+from ..core.arcgis.address import public_address
+
 FOREIGN_TEXT_LENGTH = 300
 """So many characters of a text that comes from a site are shown."""
 
 _TAG = re.compile(r"</?[A-Za-z!][^<>]*>")
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
-_QUERY = re.compile(r"(https?://[^\s?#'\"]*)[?#][^\s'\"]*", re.IGNORECASE)
-_USER_INFO = re.compile(r"(https?://)[^/\s@]*@", re.IGNORECASE)
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"]*", re.IGNORECASE)
 _SECRET = re.compile(
     r"\b(token|access_token|password|authorization)\b([\"']?\s*[=:]\s*[\"']?)"
     r"(?:bearer\s+)?[^\s\"'&,;]+",
@@ -36,14 +37,9 @@ def plain(text: str, length: int = FOREIGN_TEXT_LENGTH) -> str:
     stripped = _TAG.sub("", text)
     while stripped != text:
         text, stripped = stripped, _TAG.sub("", stripped)
-    text = _USER_INFO.sub(r"\1", _QUERY.sub(r"\1", text))
+    text = _URL.sub(lambda url: public_address(url.group()), text)
     text = " ".join(_SECRET.sub(r"\1\2***", text).split())
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
-
-
-def plain_address(text: str) -> str:
-    """An address without its query and user info, where secrets could stand."""
-    return _USER_INFO.sub(r"\1", text.strip().split("?")[0].split("#")[0])
 
 
 def quoted_message(text: str) -> str:

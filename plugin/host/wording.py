@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
+from ..core.arcgis.address import public_address
 from ..core.description import CacheDescription
 from ..core.errors import DescriptionError
 from ..core.request import Outcome, UpdateMode, UpdateReport
 from ..core.tiling import Level
 from .crs import qgis_crs
-from .text import coordinate_text, listed, number_text, plain, plain_address, scale_text, tr
+from .text import coordinate_text, listed, number_text, plain, scale_text, tr
 
 _SHORT_VERSION = re.compile(r"(9|10)\.(\d)(\d)")
 
@@ -85,7 +86,7 @@ def report_sentence(report: UpdateReport) -> str:
             "The site has taken the job and goes on by itself, {facts}; it is at {address}."
         ),
     }[report.outcome]
-    return text.format(address=plain_address(report.address), facts=listed(_facts(report)))
+    return text.format(address=public_address(report.address), facts=listed(_facts(report)))
 
 
 def version_text(version: str) -> str:

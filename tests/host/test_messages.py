@@ -217,6 +217,10 @@ SECRET = "hunter2"
 SECRETIVE = [
     errors.AddressError(f"https://site.test/rest?token={SECRET}"),
     errors.AddressError(f"https://anna:{SECRET}@site.test/rest"),
+    errors.AddressError(f"https://anna:s@{SECRET}@site.test/rest"),
+    errors.AddressError(f"anna:{SECRET}@site.test/rest"),
+    RuntimeError(f"https://anna:s@{SECRET}@site.test/rest gone"),
+    RuntimeError(f"no proxy socks5h://anna:{SECRET}@site.test:8080"),
     errors.AddressError(f"site.test/rest?f=json&token={SECRET}"),
     errors.SiteRefused(URL, 498, f"bad token={SECRET} given"),
     errors.SiteRefused(URL, 498, "bad", (f'{{"token": "{SECRET}"}}',)),

@@ -96,6 +96,28 @@ def test_no_secret_of_an_address_is_kept() -> None:
     assert not [value for value in values if "hunter2" in value]
 
 
+SECRETIVE = [
+    ("an @ in the password", "https://jane:s3cr@t-pw@gis.test/arcgis", "https://gis.test/arcgis"),
+    ("no scheme", "jane:s3cr@t-pw@gis.test/arcgis", "gis.test/arcgis"),
+    ("blanks around", "  https://jane:s3cr@gis.test/arcgis ", "https://gis.test/arcgis"),
+    ("a token", "gis.test/arcgis?token=s3cr", "gis.test/arcgis"),
+    ("an @ in the path", "https://gis.test/arcgis/@home", "https://gis.test/arcgis/@home"),
+]
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"), [case[1:] for case in SECRETIVE], ids=[case[0] for case in SECRETIVE]
+)
+def test_user_info_is_cut_off_whatever_it_holds(typed: str, kept: str) -> None:
+    settings = Settings()
+    settings.address = typed
+    settings.remember_address(typed)
+    QgsSettings().setValue("connections/arcgisfeatureserver/items/Town hall/url", typed)
+    assert settings.address == kept
+    assert settings.recent_addresses == (kept,)
+    assert connections.saved_connections()[0].url == kept
+
+
 def test_connections_of_qgis_before_3_30() -> None:
     settings = QgsSettings()
     settings.setValue("qgis/connections-arcgisfeatureserver/Town hall/url", SITE)
