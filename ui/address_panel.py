@@ -74,10 +74,12 @@ class AddressPanel(QWidget, FORM):
 
     def set_recent(self, addresses: Iterable[str]) -> None:
         """Offer `addresses` in the address field's list; what stands in the field stays."""
-        text = self.address_combo.currentText()
+        text, cursor = self.address_combo.currentText(), self.address_combo.lineEdit()
+        place = cursor.cursorPosition()
         self.address_combo.clear()
         self.address_combo.addItems(list(addresses))
         self.address_combo.setEditText(text)
+        cursor.setCursorPosition(place)
 
     def show_services(self, services: Iterable[ServiceEntry]) -> None:
         """Offer the services of a site and say so; none hides the choice."""
@@ -97,9 +99,14 @@ class AddressPanel(QWidget, FORM):
         self.service_combo.setVisible(bool(listed))
         self.service_label.setVisible(bool(listed))
 
-    def show_loaded(self, address: str) -> None:
-        """Put the address of the loaded service into the field, and choose it among the listed."""
-        self.address_combo.setEditText(address)
+    def show_loaded(self, address: str, asked: str) -> None:
+        """Put the address of the loaded service into the field, and choose it among the listed.
+
+        Where the field no longer says what it said when the service was `asked` for, a person has
+        typed something else meanwhile: then it is left alone.
+        """
+        if self.address() == asked:
+            self.address_combo.setEditText(address)
         row = self.service_combo.findData(address)
         if row < 0:
             self.show_services(())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsGeometry, QgsMapLayerProxyModel, QgsProject
+from dataclasses import dataclass
+
+from qgis.core import QgsGeometry, QgsMapLayerProxyModel, QgsPointXY, QgsProject
 from qgis.gui import QgsMapCanvas, QgsMapTool
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import pyqtSignal
@@ -10,7 +12,7 @@ from qgis.PyQt.QtWidgets import QWidget
 
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.errors import TileCacheError
-from ..plugin.host import area_sources, areas, messages
+from ..plugin.host import areas, messages
 from ..plugin.host.crs import qgis_crs
 from .area_kinds import AreaKind
 from .area_map_tools import AreaMapTool, PolygonMapTool, RectangleMapTool
@@ -22,11 +24,22 @@ FORM = load_form(__file__)
 TOOLS = {AreaKind.POLYGON: PolygonMapTool, AreaKind.RECTANGLE: RectangleMapTool}
 
 
+PROJECT_KINDS = (AreaKind.UNION, AreaKind.INTERSECTION)
+
+
+@dataclass(frozen=True)
+class ChosenArea:
+    """An area, or where there is none, what the person has to do about it: one of the two."""
+
+    source: areas.AreaSource | None
+    problem: str
+
+
 class AreaPanel(QWidget, FORM):
     """Where tiles are to be updated.
 
     `area_changed` follows the form, and the canvas, the layers and the selection as far as the
-    chosen kind of area depends on them.
+    chosen kind of area, or what is shown of it, depends on them.
     """
 
     area_changed = pyqtSignal()
@@ -41,7 +54,8 @@ class AreaPanel(QWidget, FORM):
         self._canvas = canvas
         self._project = project
         self._description: CacheDescription | None = None
-        self._drawn: dict[AreaKind, area_sources.DrawnArea] = {}
+        self._chosen: ChosenArea | None = None
+        self._drawn: dict[AreaKind, areas.DrawnArea] = {}
         self._tool: AreaMapTool | None = None
         self._previous_tool: QgsMapTool | None = None
         self._watch = LayerWatch(self)
@@ -53,12 +67,13 @@ class AreaPanel(QWidget, FORM):
     def _connect(self) -> None:
         self.area_kind_combo.currentIndexChanged.connect(self._kind_changed)
         self.area_layer_combo.layerChanged.connect(self._layer_chosen)
-        self.selected_only_check.toggled.connect(self._changed)
+        self.selected_only_check.toggled.connect(self._layer_chosen)
         self.typed_extent_edit.textChanged.connect(self._changed)
         self.draw_button.clicked.connect(self._draw_clicked)
         self._watch.changed.connect(self._changed)
         self._canvas.extentsChanged.connect(self._canvas_moved)
-        self._canvas.destinationCrsChanged.connect(self._changed)
+        self._canvas.rotationChanged.connect(self._canvas_moved)
+        self._canvas.destinationCrsChanged.connect(self._canvas_crs_changed)
         self._project.layersAdded.connect(self._layers_changed)
         self._project.layersRemoved.connect(self._layers_changed)
         self._project.crsChanged.connect(self._layers_changed)
@@ -66,9 +81,10 @@ class AreaPanel(QWidget, FORM):
     def unload(self) -> None:
         """Let go of the canvas and the project."""
         self.stop_drawing()
-        self._watch.watch(None)
+        self._watch.watch([])
         self._canvas.extentsChanged.disconnect(self._canvas_moved)
-        self._canvas.destinationCrsChanged.disconnect(self._changed)
+        self._canvas.rotationChanged.disconnect(self._canvas_moved)
+        self._canvas.destinationCrsChanged.disconnect(self._canvas_crs_changed)
         self._project.layersAdded.disconnect(self._layers_changed)
         self._project.layersRemoved.disconnect(self._layers_changed)
         self._project.crsChanged.disconnect(self._layers_changed)
@@ -84,42 +100,16 @@ class AreaPanel(QWidget, FORM):
     def show_description(self, description: CacheDescription | None) -> None:
         """Speak of this service from now on."""
         self._description = description
-        self._show_note()
+        if self._chosen is not None:
+            self._show_note(self._chosen)
 
-    def missing(self) -> str:
-        """What the person still has to do before there is an area; "" for nothing."""
-        kind = self.kind()
-        if kind in TOOLS and kind not in self._drawn:
-            return self.tr("Nothing is drawn yet: press “Draw on Canvas”, then draw on the map.")
-        if kind.takes_layer and self.area_layer_combo.currentLayer() is None:
-            return self.tr(
-                "The project has no layer of this kind: add one, or choose another area."
-            )
-        if kind is AreaKind.TYPED and not self.typed_extent_edit.text().strip():
-            return self.tr("Type the extent as four numbers: xmin ymin xmax ymax.")
-        return ""
-
-    def source(self) -> area_sources.AreaSource:
-        """The chosen area as it is now; only where nothing is missing. Raises RequestError."""
-        kind = self.kind()
-        if kind in TOOLS:
-            return self._drawn[kind]
-        if kind is AreaKind.LAYER:
-            layer = self.area_layer_combo.currentLayer()
-            return area_sources.LayerArea.of(layer, self.selected_only_check.isChecked())
-        if kind is AreaKind.LAYER_EXTENT:
-            layer = self.area_layer_combo.currentLayer()
-            return area_sources.RectangleArea(layer.name(), layer.extent(), layer.crs())
-        if kind is AreaKind.CANVAS:
-            crs = self._canvas.mapSettings().destinationCrs()
-            return area_sources.RectangleArea(self.tr("Map canvas"), self._canvas.extent(), crs)
-        if kind is AreaKind.UNION:
-            return areas.project_extents(self._project, "union")
-        if kind is AreaKind.INTERSECTION:
-            return areas.project_extents(self._project, "intersection")
-        if kind is AreaKind.TYPED:
-            return area_sources.TypedExtent(self.typed_extent_edit.text())
-        return area_sources.FullExtent()
+    def chosen(self) -> ChosenArea:
+        """The area as it is now: made once for every change of it, and said below the choice."""
+        self._watch.tell_pending()
+        if self._chosen is None:
+            self._chosen = self._choose()
+            self._show_note(self._chosen)
+        return self._chosen
 
     def drawing_hint(self) -> str:
         """How to draw, for the person who looks at the canvas."""
@@ -134,6 +124,57 @@ class AreaPanel(QWidget, FORM):
         """End a drawing that is under way, without a result."""
         if self._tool is not None:
             self._drawing_over(restore=True)
+
+    # Making the area
+
+    def _choose(self) -> ChosenArea:
+        missing = self._missing()
+        if missing:
+            return ChosenArea(None, missing)
+        try:
+            return ChosenArea(self._source(), "")
+        except TileCacheError as error:
+            return ChosenArea(None, messages.sentence(error))
+
+    def _missing(self) -> str:
+        """What the person still has to do before there is an area; "" for nothing."""
+        kind = self.kind()
+        if kind in TOOLS and kind not in self._drawn:
+            return self.tr("Nothing is drawn yet: press “Draw on Canvas”, then draw on the map.")
+        if kind.takes_layer and self.area_layer_combo.currentLayer() is None:
+            return self.tr(
+                "The project has no layer of this kind: add one, or choose another area."
+            )
+        if kind is AreaKind.TYPED and not self.typed_extent_edit.text().strip():
+            return self.tr("Type the extent as four numbers: xmin ymin xmax ymax.")
+        return ""
+
+    def _source(self) -> areas.AreaSource:
+        """A snapshot of the chosen area; only where nothing is missing. Raises RequestError."""
+        kind, layer = self.kind(), self.area_layer_combo.currentLayer()
+        if kind in TOOLS:
+            return self._drawn[kind]
+        if kind is AreaKind.LAYER:
+            return areas.LayerArea.of(layer, self.selected_only_check.isChecked())
+        if kind is AreaKind.LAYER_EXTENT:
+            return areas.RectangleArea(layer.name(), layer.extent(), layer.crs())
+        if kind is AreaKind.CANVAS:
+            return self._canvas_area()
+        if kind in PROJECT_KINDS:
+            how = "union" if kind is AreaKind.UNION else "intersection"
+            return areas.project_extents(self._project, how)
+        if kind is AreaKind.TYPED:
+            return areas.TypedExtent(self.typed_extent_edit.text())
+        return areas.FullExtent()
+
+    def _canvas_area(self) -> areas.AreaSource:
+        """What the canvas shows; of a rotated one the extent would be more than that."""
+        settings = self._canvas.mapSettings()
+        crs = settings.destinationCrs()
+        if settings.rotation() == 0:
+            return areas.RectangleArea(self.tr("Map canvas"), self._canvas.extent(), crs)
+        corners = [QgsPointXY(corner) for corner in settings.visiblePolygon()]
+        return areas.DrawnArea(QgsGeometry.fromPolygonXY([corners]), crs)
 
     # What the form does
 
@@ -152,35 +193,46 @@ class AreaPanel(QWidget, FORM):
         self.area_layer_combo.setFilters(
             filters.PolygonLayer if kind is AreaKind.LAYER else filters.All
         )
-        self._watch.watch(self.area_layer_combo.currentLayer() if kind.takes_layer else None)
+        self._watch_layers()
+
+    def _watch_layers(self) -> None:
+        """Follow the layers that the chosen kind of area depends on."""
+        kind, layer = self.kind(), self.area_layer_combo.currentLayer()
+        if kind in PROJECT_KINDS:
+            self._watch.watch(self._project.mapLayers().values())
+        elif kind.takes_layer and layer is not None:
+            selected_only = kind is AreaKind.LAYER and self.selected_only_check.isChecked()
+            self._watch.watch([layer], selection=selected_only)
+        else:
+            self._watch.watch([])
 
     def _changed(self) -> None:
-        self._show_note()
+        self._chosen = None
         self.area_changed.emit()
 
     def _layer_chosen(self) -> None:
         if self.kind().takes_layer:
-            self._watch.watch(self.area_layer_combo.currentLayer())
+            self._watch_layers()
             self._changed()
 
     def _canvas_moved(self) -> None:
         if self.kind() is AreaKind.CANVAS:
             self._changed()
 
+    def _canvas_crs_changed(self) -> None:
+        """What is shown changes with the canvas's CRS, but only the canvas's own area does."""
+        if self.kind() is AreaKind.CANVAS:
+            self._chosen = None
+        self.area_changed.emit()
+
     def _layers_changed(self) -> None:
-        if self.kind() in (AreaKind.UNION, AreaKind.INTERSECTION):
+        if self.kind() in PROJECT_KINDS:
+            self._watch_layers()
             self._changed()
 
-    def _show_note(self) -> None:
+    def _show_note(self, chosen: ChosenArea) -> None:
         """Say below the choice what is missing or wrong with it, else what it means."""
-        note = self.missing()
-        if not note:
-            try:
-                self.source()
-            except TileCacheError as error:
-                note = messages.sentence(error)
-            else:
-                note = self._meaning()
+        note = chosen.problem or self._meaning()
         self.area_note_label.setText(note)
         self.area_note_label.setVisible(bool(note))
         drawn = self.kind() in self._drawn
@@ -224,7 +276,7 @@ class AreaPanel(QWidget, FORM):
         self.drawing_started.emit()
 
     def _drawing_done(self, geometry: QgsGeometry) -> None:
-        self._drawn[self.kind()] = area_sources.DrawnArea(geometry, self._tool.crs)
+        self._drawn[self.kind()] = areas.DrawnArea(geometry, self._tool.crs)
         self._drawing_over(restore=True)
         self._changed()
 

@@ -8,7 +8,7 @@ from qgis.PyQt.QtCore import QObject
 
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.errors import TileCacheError
-from ..plugin.host import area_sources, areas, tasks
+from ..plugin.host import areas, tasks
 from .area_map_tools import area_band, remove_band
 from .latest_task import LatestTask
 
@@ -22,9 +22,7 @@ class AreaPreview(QObject):
         self._band: QgsRubberBand | None = None
         self._task = LatestTask()
 
-    def show(
-        self, source: area_sources.AreaSource | None, description: CacheDescription | None
-    ) -> None:
+    def show(self, source: areas.AreaSource | None, description: CacheDescription | None) -> None:
         """Show `source`; what it stands for may depend on the cache. None: show nothing.
 
         A layer's features are read in the background, the band follows.
@@ -33,7 +31,7 @@ class AreaPreview(QObject):
         crs = self._canvas.mapSettings().destinationCrs()
         if source is None:
             self.clear()
-        elif isinstance(source, area_sources.LayerArea):
+        elif isinstance(source, areas.LayerArea):
             answers = {"previewed": self._show, "failed": self._show_nothing}
             self._task.start(tasks.PreviewTask(source, description, crs), answers)
         else:
@@ -46,7 +44,7 @@ class AreaPreview(QObject):
 
     @staticmethod
     def _worked_out(
-        source: area_sources.AreaSource,
+        source: areas.AreaSource,
         description: CacheDescription | None,
         crs: QgsCoordinateReferenceSystem,
     ) -> QgsGeometry:

@@ -36,13 +36,16 @@ class LatestTask:
         if self._task is not None:
             self._task.cancel()
 
-    def drop(self, waiting_ms: int = 0) -> None:
-        """Cancel the task and hear no more of it; wait so long for its end."""
-        if self._task is not None:
-            task, self._task = self._task, None
+    def drop(self) -> None:
+        """Cancel the task and hear no more of it."""
+        task = self.release()
+        if task is not None:
             task.cancel()
-            if waiting_ms:
-                task.waitForFinished(waiting_ms)
+
+    def release(self) -> tasks.Task | None:
+        """Hear no more of the task, which goes on; None where there is none."""
+        task, self._task = self._task, None
+        return task
 
     def _connect_end(self, task: tasks.Task, signal: Any, answer: Callable[..., None]) -> None:
         def end(*result: object) -> None:

@@ -31,6 +31,11 @@ class ProgressPanel(QWidget, FORM):
         self.messages_view.setMinimumHeight(VISIBLE_LINES * line + round(frame))
         self.show_state(self.tr("No update is running."))
 
+    def wait(self, text: str) -> None:
+        """Say what an update waits for; it can be called off."""
+        self.show_state(text)
+        self.cancel_button.setEnabled(True)
+
     def start(self, title: str) -> None:
         """Show an update that has just been started."""
         self.messages_view.clear()

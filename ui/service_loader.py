@@ -23,6 +23,11 @@ class ServiceLoader(QObject):
         super().__init__(parent)
         self._task = LatestTask()
 
+    @property
+    def is_loading(self) -> bool:
+        """Whether an answer is still to come."""
+        return self._task.is_running
+
     def load(self, address: str, auth_config_id: str) -> None:
         """Ask `address`; exactly one of the signals answers, unless another is asked first."""
         self.stop()

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.tiling import Level
-from ..plugin.host import area_sources, areas, tasks
+from ..plugin.host import areas, tasks
 from .latest_task import LatestTask
 
 SETTLING_MS = 300
 """How long the form must be left alone before counting: longer than between two key strokes."""
+
+
+def total_tiles(levels: Iterable[Level], counts: Mapping[int, int]) -> int | None:
+    """All tiles of `levels`, whose `counts` are by level id; None where one is not known."""
+    known = [counts.get(level.id) for level in levels]
+    return None if None in known else sum(count for count in known if count is not None)
 
 
 class TileCounter(QObject):
@@ -27,7 +35,7 @@ class TileCounter(QObject):
         self.counts: dict[int, int] = {}
         self.error: Exception | None = None
         self._description: CacheDescription | None = None
-        self._source: area_sources.AreaSource | None = None
+        self._source: areas.AreaSource | None = None
         self._levels: tuple[Level, ...] = ()
         self._task = LatestTask()
         self._timer = QTimer(self)
@@ -41,17 +49,23 @@ class TileCounter(QObject):
         return self._timer.isActive() or self._task.is_running
 
     @property
-    def source(self) -> area_sources.AreaSource | None:
+    def source(self) -> areas.AreaSource | None:
         """The area that is counted."""
         return self._source
 
     def set_area(
-        self, description: CacheDescription | None, source: area_sources.AreaSource | None
+        self, description: CacheDescription | None, source: areas.AreaSource | None
     ) -> None:
-        """Count inside this area from now on; None for either: nothing to count."""
+        """Count inside this area from now on; None for either: nothing to count.
+
+        Numbers of the very same area are kept, and a stopped count of them goes on.
+        """
+        is_same = description is self._description and source is self._source
+        if is_same and self.is_counting:
+            return
         self.stop()
         self._description, self._source = description, source
-        self.counts, self.error = {}, None
+        self.counts, self.error = self.counts if is_same else {}, None
         self._count_missing()
 
     def set_levels(self, levels: tuple[Level, ...]) -> None:
@@ -63,8 +77,7 @@ class TileCounter(QObject):
     @property
     def total(self) -> int | None:
         """All tiles of the levels asked for; None while, or where, that is not known."""
-        known = [self.counts.get(level.id) for level in self._levels]
-        return None if None in known else sum(count for count in known if count is not None)
+        return total_tiles(self._levels, self.counts)
 
     def stop(self) -> None:
         """Count no further."""

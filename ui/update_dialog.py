@@ -15,8 +15,7 @@ from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QWidget
 from ..plugin.core.arcgis.catalogue import ServiceEntry
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.errors import ModeNotOffered, NoLevels, TileCacheError
-from ..plugin.core.request import Outcome, UpdateReport
-from ..plugin.host import messages
+from ..plugin.host import areas, messages
 from .address_panel import AddressPanel
 from .area_panel import AreaPanel
 from .area_preview import AreaPreview
@@ -25,12 +24,12 @@ from .form_memory import FormMemory
 from .forms import load_form
 from .notices import Notice
 from .progress_panel import ProgressPanel
-from .run_question import RunQuestion, needs_question
+from .run_control import RunControl
 from .scales_panel import ScalesPanel
 from .service_loader import ServiceLoader
 from .tile_counter import TileCounter
 from .update_panel import UpdatePanel
-from .update_run import RunPlan, UpdateRun
+from .update_run import RunPlan
 
 FORM = load_form(__file__)
 NATURAL_LINES = QSize(58, 34)
@@ -40,10 +39,10 @@ HELP_PAGE = Path(__file__).parent / "help" / "update_dialog.html"
 
 
 class UpdateDialog(QDialog, FORM):
-    """Load a service, tick scales, choose an area and a mode, run, and watch.
+    """Load a service, tick scales, choose an area and a mode; running it is `RunControl`'s.
 
-    Non-modal: show it with `show()`. Closing hides it; a running update goes on, and shows again
-    when the dialog is opened anew. `unload` ends everything.
+    Non-modal: show it with `show()`. Closing hides it; an update goes on, and shows again when the
+    dialog is opened anew. `unload` ends everything but the work on the site.
     """
 
     def __init__(
@@ -58,15 +57,15 @@ class UpdateDialog(QDialog, FORM):
         self.setupUi(self)
         self._qgis_bar = message_bar
         self._description: CacheDescription | None = None
-        self._runs_when_counted = False
-        self._plan: RunPlan | None = None
+        self._asked = ""
         self._add_panels(canvas, project, active_layer)
         self._add_buttons()
         self._drawing_room = DrawingRoom(self, self.area_panel, message_bar)
         self._preview = AreaPreview(canvas, self)
         self._counter = TileCounter(self)
         self._loader = ServiceLoader(self)
-        self._run = UpdateRun(self)
+        self._status_loader = ServiceLoader(self)
+        self._control = RunControl(self.progress_panel, message_bar, self)
         self._memory = FormMemory(self.address_panel, self.area_panel, self.update_panel)
         self._memory.restore()
         self._connect()
@@ -80,14 +79,15 @@ class UpdateDialog(QDialog, FORM):
         self._load(address, auth_config_id)
 
     def unload(self) -> None:
-        """End everything: the running update, counting, drawing; let go of canvas and project."""
+        """End loading, counting, drawing and following; let go of canvas and project."""
         self._memory.save()
         self._drawing_room.unload()
         self._loader.stop()
+        self._status_loader.stop()
         self._counter.stop()
         self._preview.clear()
         self.area_panel.unload()
-        self._run.unload()
+        self._control.unload()
         self.hide()
 
     # Putting the dialog together
@@ -127,18 +127,16 @@ class UpdateDialog(QDialog, FORM):
         self._loader.described.connect(self._described)
         self._loader.listed.connect(self._listed)
         self._loader.failed.connect(self._load_failed)
+        self._status_loader.described.connect(self._status_known)
         self.scales_panel.ticked_changed.connect(self._levels_changed)
         self.area_panel.area_changed.connect(self._area_changed)
         self._counter.changed.connect(self._counts_changed)
         self.run_button.clicked.connect(self._run_clicked)
         self.close_button.clicked.connect(self.reject)
         self.help_button.clicked.connect(self._open_help)
-        self.progress_panel.cancel_requested.connect(self._cancel_clicked)
-        self._run.progressed.connect(self.progress_panel.show_progress)
-        self._run.message_received.connect(self.progress_panel.add_message)
-        self._run.reported.connect(self._reported)
-        self._run.failed.connect(self._run_failed)
-        self._run.cancelled.connect(self._run_cancelled)
+        self._control.busy_changed.connect(self._update_run_button)
+        self._control.failed.connect(self._complain)
+        self._control.ended.connect(self._reload_status)
 
     # QWidget interface
 
@@ -172,15 +170,14 @@ class UpdateDialog(QDialog, FORM):
     def _load(self, address: str, auth_config_id: str) -> None:
         self.message_bar.clearWidgets()
         self.address_panel.show_summary(self.tr("Loading…"))
+        self._asked = self.address_panel.address()
         self._loader.load(address, auth_config_id)
 
     def _described(self, description: CacheDescription) -> None:
-        self.address_panel.show_loaded(description.address)
+        self.address_panel.show_loaded(description.address, self._asked)
         self._memory.add_recent(description.address)
         if self._differs_in_status_only(description):
-            self._description = description
-            self.scales_panel.show_status(description)
-            self._show_summary()
+            self._show_status(description)
             return
         try:
             self._show_description(description)
@@ -192,7 +189,7 @@ class UpdateDialog(QDialog, FORM):
 
     def _listed(self, services: tuple[ServiceEntry, ...]) -> None:
         self._show_description(None)
-        self._memory.add_recent(self.address_panel.address())
+        self._memory.add_recent(self._asked)
         self.address_panel.show_services(services)
         if not services:
             self._complain(self.tr("The site lists no map or image service that you may see."))
@@ -212,6 +209,21 @@ class UpdateDialog(QDialog, FORM):
         self._area_changed()
         self._update_run_button()
 
+    def _reload_status(self, plan: RunPlan) -> None:
+        """See how full the levels are now, where the form still speaks of the updated service."""
+        if self._description is not None and self._description.address == plan.description.address:
+            self._status_loader.load(plan.description.address, plan.auth_config_id)
+
+    def _status_known(self, description: CacheDescription) -> None:
+        if self._differs_in_status_only(description):
+            self._show_status(description)
+
+    def _show_status(self, description: CacheDescription) -> None:
+        self._description = description
+        self.scales_panel.show_status(description)
+        if not self._loader.is_loading:  # that is said in the same place
+            self._show_summary()
+
     def _differs_in_status_only(self, description: CacheDescription) -> bool:
         """Whether the service is the one on show, perhaps fuller: a run goes on as if untouched."""
         if self._description is None:
@@ -226,29 +238,18 @@ class UpdateDialog(QDialog, FORM):
 
     def _area_changed(self) -> None:
         """Show and count the area; a closed dialog does so when it is opened again."""
-        self._runs_when_counted = False
         if not self.isVisible():
             return
-        source = None
-        if not self.area_panel.missing():
-            try:
-                source = self.area_panel.source()
-            except TileCacheError:
-                source = None  # the area panel says why
+        source = self.area_panel.chosen().source
         self._preview.show(source, self._description)
         self._counter.set_area(self._description, source)
 
     def _levels_changed(self) -> None:
-        self._runs_when_counted = False
         self._counter.set_levels(self.scales_panel.ticked_levels())
 
     def _counts_changed(self) -> None:
         self.scales_panel.set_counts(self._counter.counts)
         self.update_panel.show_count(self._count_text())
-        self._update_run_button()
-        if self._runs_when_counted and not self._counter.is_counting:
-            self._runs_when_counted = False
-            self._run_clicked()
 
     def _count_text(self) -> str:
         if self._description is None:
@@ -272,8 +273,8 @@ class UpdateDialog(QDialog, FORM):
         self.run_button.setToolTip(reason or self.tr("Start the update"))
 
     def _reason_not_to_run(self) -> str:
-        if self._run.is_running:
-            return self.tr("An update is running: cancel it, or wait for its end.")
+        if self._control.busy_reason():
+            return self._control.busy_reason()
         if self._description is None:
             return self.tr("Load a service first.")
         if self.address_panel.address() != self._description.address:
@@ -281,109 +282,43 @@ class UpdateDialog(QDialog, FORM):
         if not self._description.modes:
             problem = self._description.modes_problem
             return messages.sentence(problem) if problem else self.tr("The site offers no update.")
-        if self._runs_when_counted:
-            return self.tr("The tiles are being counted; the update starts then.")
         return ""
 
     def _run_clicked(self) -> None:
         self.message_bar.clearWidgets()
-        missing = self.area_panel.missing()
-        if missing:
-            self._complain(missing)
+        area = self.area_panel.chosen()
+        problem = area.problem or self._wrong_choice()
+        if problem:
+            self._complain(problem)
             return
-        try:
-            self.area_panel.source()
-            self._check_choices()
-        except TileCacheError as error:
-            self._complain(messages.sentence(error))
-            return
-        if self._counter.is_counting:
-            self._runs_when_counted = True
-            self._update_run_button()
-        elif self._counter.error is not None:
-            self._complain(messages.sentence(self._counter.error))
-        else:
-            self._ask_and_start(self._filled_plan())
+        self._memory.save()
+        self._control.carry_out(self._filled_plan(area.source))
 
-    def _check_choices(self) -> None:
-        """Raises NoLevels, ModeNotOffered."""
-        if not self.scales_panel.ticked_levels():
-            raise NoLevels()
+    def _wrong_choice(self) -> str:
+        """What forbids running beside the area, as a sentence; "" for nothing."""
         mode = self.update_panel.mode()
-        if mode not in self._description.modes:
-            raise ModeNotOffered(self._description.name, mode.value)
+        error: Exception | None = None
+        if not self.scales_panel.ticked_levels():
+            error = NoLevels()
+        elif mode not in self._description.modes:
+            error = ModeNotOffered(self._description.name, mode.value)
+        elif not self._counter.is_counting:
+            error = self._counter.error
+        return "" if error is None else messages.sentence(error)
 
-    def _filled_plan(self) -> RunPlan:
-        """What the form asks for, with the very area whose tiles were counted and shown."""
+    def _filled_plan(self, source: areas.AreaSource) -> RunPlan:
+        """What the form asks for, with the very area that is shown and counted."""
         return RunPlan(
             description=self._description,
             auth_config_id=self.address_panel.auth_config_id(),
             levels=self.scales_panel.ticked_levels(),
             mode=self.update_panel.mode(),
-            source=self._counter.source,
+            source=source,
             instances=self.update_panel.instances(),
             waits=self.update_panel.waits(),
-            tiles=self._counter.total,
+            is_counted=not self._counter.is_counting,
+            tiles=None if self._counter.is_counting else self._counter.total,
         )
-
-    def _ask_and_start(self, plan: RunPlan) -> None:
-        if not needs_question(plan.mode, plan.tiles):
-            self._start(plan)
-            return
-        question = RunQuestion(plan.description.name, plan.mode, plan.tiles, plan.levels, self)
-        question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        question.finished.connect(lambda _result: question.says_yes() and self._start(plan))
-        question.open()
-
-    def _start(self, plan: RunPlan) -> None:
-        title = self.tr("{service}: {mode}").format(
-            mode=messages.mode_text(plan.mode), service=plan.description.name
-        )
-        try:
-            self._run.start(title, plan)
-        except TileCacheError as error:
-            self._complain(messages.sentence(error))
-            return
-        self._plan = plan
-        self._memory.save()
-        self.progress_panel.start(self.tr("Running… {title}").format(title=title))
-        self._update_run_button()
-
-    def _cancel_clicked(self) -> None:
-        self.progress_panel.show_cancelling()
-        self._run.cancel()
-
-    def _reported(self, report: UpdateReport) -> None:
-        sentence = messages.report_sentence(report)
-        done = report.outcome is not Outcome.CANCELLED
-        level = Qgis.MessageLevel.Success if done else Qgis.MessageLevel.Warning
-        if report.outcome is Outcome.DONE:
-            self.progress_panel.show_progress(100)
-        self.progress_panel.end(sentence)
-        item = Notice(sentence, level)
-        if report.address:
-            item.add_address(report.address)
-        self._qgis_bar.pushItem(item)
-        self._update_run_button()
-        self._reload_status()
-
-    def _run_cancelled(self) -> None:
-        """Cancelled before the site was asked for anything."""
-        self.progress_panel.end(self.tr("Cancelled before anything was changed."))
-        self._update_run_button()
-
-    def _reload_status(self) -> None:
-        """See how full the levels are now, where the form still speaks of the updated service."""
-        address = self._plan.description.address
-        if self._description.address == address == self.address_panel.address():
-            self._loader.load(address, self.address_panel.auth_config_id())
-
-    def _run_failed(self, error: Exception) -> None:
-        sentence = messages.sentence(error)
-        self.progress_panel.end(sentence)
-        self._qgis_bar.pushItem(Notice(sentence, Qgis.MessageLevel.Critical))
-        self._complain(sentence)
-        self._update_run_button()
 
     def _complain(self, text: str) -> None:
         self.message_bar.clearWidgets()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qgis.PyQt.QtCore import Qt, pyqtSignal
+from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QWidget
 
 from ..plugin.core.description import CacheDescription
@@ -16,8 +16,6 @@ FORM = load_form(__file__)
 
 class UpdatePanel(QWidget, FORM):
     """The update mode, the number of caching instances, and whether to follow the update."""
-
-    mode_changed = pyqtSignal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -84,7 +82,6 @@ class UpdatePanel(QWidget, FORM):
         self.mode_help_label.setText(messages.mode_help(self.mode()))
         tip = self.mode_combo.itemData(self.mode_combo.currentIndex(), Qt.ItemDataRole.ToolTipRole)
         self.mode_combo.setToolTip(tip or "")
-        self.mode_changed.emit()
 
     def _skip_zero(self, instances: int) -> None:
         """No instances would make no tiles: step from "the site decides" to 1 and back."""

@@ -9,28 +9,35 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.request import UpdateMode
 from ..plugin.core.tiling import Level
-from ..plugin.host import area_sources, network, sign_in, tasks
+from ..plugin.host import areas, messages, network, sign_in, tasks
 from .latest_task import LatestTask
 
 UNLOADING_MS = 3000
-"""How long QGIS may be kept waiting at its end while the site is told to stop."""
+"""How long the plugin waits for its last task to end before its code is taken away."""
 
 
 @dataclass(frozen=True)
 class RunPlan:
     """What a filled form asks for.
 
-    `tiles`: how many tiles the area touches, None where nobody can tell.
+    `tiles`: how many tiles the area touches; once that `is_counted`, None means nobody can tell.
     """
 
     description: CacheDescription
     auth_config_id: str
     levels: tuple[Level, ...]
     mode: UpdateMode
-    source: area_sources.AreaSource
+    source: areas.AreaSource
     instances: int
     waits: bool
+    is_counted: bool
     tiles: int | None
+
+    @property
+    def title(self) -> str:
+        """The service and what happens to it, as the task manager lists the update."""
+        text = messages.tr("{service}: {mode}")
+        return text.format(service=self.description.name, mode=messages.mode_text(self.mode))
 
 
 class UpdateRun(QObject):
@@ -54,10 +61,10 @@ class UpdateRun(QObject):
         """Whether an update is under way."""
         return self._task.is_running
 
-    def start(self, title: str, plan: RunPlan) -> None:
+    def start(self, plan: RunPlan) -> None:
         """Start `plan`. Raises TileCacheError where its sign-in cannot be read."""
         task = tasks.UpdateTask(
-            title,
+            plan.title,
             plan.description.address,
             description=plan.description,
             credentials=sign_in.credentials(plan.auth_config_id),
@@ -82,5 +89,8 @@ class UpdateRun(QObject):
         self._task.cancel()
 
     def unload(self) -> None:
-        """Cancel the update, and give it a moment to tell the site; its end is not told."""
-        self._task.drop(UNLOADING_MS)
+        """End following the update, whose job goes on at the site; its end is not told."""
+        task = self._task.release()
+        if task is not None:
+            task.let_go()
+            task.waitForFinished(UNLOADING_MS)

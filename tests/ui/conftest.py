@@ -58,12 +58,14 @@ class ScriptedCache:
     """Stands at the cache interface: answers with `answer`, and runs updates as far as told.
 
     `answer`: a CacheDescription, a tuple of ServiceEntry for a site, or an error to raise.
-    `ending`: what an update ends with, an error to raise or None for a report. An update tells 40 %
-    and a message, then waits for `go_on` or a cancel.
+    `ending`: what an update ends with, an error to raise or how its report says it ended. An update
+    tells 40 % and a message, then waits for `go_on`, a cancel, or nobody following any more.
+    `endings`: how updates ended.
     """
 
     answer: Any = WORLD
-    ending: Exception | None = None
+    ending: Exception | Outcome = Outcome.DONE
+    endings: list[Outcome] = field(default_factory=list)
     requests: list[UpdateRequest] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     go_on: threading.Event = field(default_factory=threading.Event)
@@ -86,11 +88,14 @@ class ScriptedCache:
         self.requests.append(request)
         feedback.progress(40)
         feedback.message(Message("Job started"))
-        while not self.go_on.wait(0.01) and not feedback.cancelled():
+        while not (self.go_on.wait(0.01) or feedback.cancelled() or feedback.abandoned()):
             pass
-        if self.ending is not None:
+        if isinstance(self.ending, Exception):
             raise self.ending
-        outcome = Outcome.CANCELLED if feedback.cancelled() else Outcome.DONE
+        outcome = Outcome.CANCELLED if feedback.cancelled() else self.ending
+        if feedback.abandoned():
+            outcome = Outcome.SUBMITTED
+        self.endings.append(outcome)
         levels = tuple(LevelReport(level, planned=4, made=3, skipped=1) for level in request.levels)
         return UpdateReport(outcome, request.mode, levels, WORLD_URL, "j1", f"{WORLD_URL}/jobs/j1")
 
@@ -160,6 +165,20 @@ def canvas(project: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
+def layers(project: Any) -> Iterator[dict[str, Any]]:
+    """Two polygon layers of the project that overlap."""
+    from map_pictures import memory_layer
+
+    layers = {
+        "fields": memory_layer("fields", (0, 0, 1, 1), (2, 2, 3, 3)),
+        "lakes": memory_layer("lakes", (0.5, 0.5, 5, 5)),
+    }
+    project.addMapLayers(list(layers.values()))
+    yield layers
+    layers.clear()
+
+
+@pytest.fixture
 def qgis_bar(qgis_app: Any) -> Iterator[Any]:
     """QGIS's message bar."""
     from qgis.gui import QgsMessageBar
@@ -188,6 +207,55 @@ def forgetful(qgis_app: Any) -> None:
     QgsSettings().remove("tile_cache_manager", QgsSettings.Section.Plugins)
 
 
+@dataclass
+class Gate:
+    """What comes to it waits until it is opened; `reached` tells that something has come."""
+
+    reached: threading.Event = field(default_factory=threading.Event)
+    may_pass: threading.Event = field(default_factory=threading.Event)
+
+    def open(self) -> None:
+        self.may_pass.set()
+
+    def before(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """`work`, which now waits at the gate before it begins."""
+
+        def late(*arguments: Any) -> Any:
+            self.reached.set()
+            assert self.may_pass.wait(30)
+            return work(*arguments)
+
+        return late
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """A gate that is open at the end of the test at the latest."""
+    gate = Gate()
+    yield gate
+    gate.open()
+
+
+@pytest.fixture
+def held_count(monkeypatch: pytest.MonkeyPatch, loaded: Any, gate: Gate) -> Gate:
+    """From now on, tiles are not counted before this is opened."""
+    from tile_cache_manager.plugin.host import tasks
+
+    monkeypatch.setattr(tasks, "count_tiles", gate.before(tasks.count_tiles))
+    return gate
+
+
+@pytest.fixture
+def qgis_window(qgis_app: Any) -> Iterator[Any]:
+    """QGIS's main window."""
+    from qgis.PyQt.QtWidgets import QMainWindow
+
+    window = QMainWindow()
+    window.show()
+    yield window
+    delete(window)
+
+
 class Opener:
     """Opens a dialog, one at a time, and unloads it as the plugin does."""
 
@@ -209,11 +277,13 @@ class Opener:
 
 
 @pytest.fixture
-def opener(canvas: Any, project: Any, qgis_bar: Any, forgetful: None) -> Iterator[Opener]:
+def opener(
+    canvas: Any, project: Any, qgis_bar: Any, qgis_window: Any, forgetful: None
+) -> Iterator[Opener]:
     """Opens dialogs; the last one is unloaded at the end of the test."""
     from tile_cache_manager.ui.update_dialog import UpdateDialog
 
-    opener = Opener(lambda: UpdateDialog(canvas, project, qgis_bar, lambda: None, None))
+    opener = Opener(lambda: UpdateDialog(canvas, project, qgis_bar, lambda: None, qgis_window))
     yield opener
     opener.unload()
 
@@ -304,10 +374,10 @@ class Person:
         ]
 
     def question(self) -> Any:
-        """The question box that is open, None for none."""
+        """The question box that is open, on the dialog or on QGIS's window; None for none."""
         from qgis.PyQt.QtWidgets import QMessageBox
 
-        return self.dialog.findChild(QMessageBox, "run_question")
+        return self.dialog.parentWidget().findChild(QMessageBox, "run_question")
 
     def answer(self, button_name: str) -> None:
         """Press "Yes" or "No"."""
@@ -320,9 +390,20 @@ class Person:
         QTest.mouseClick(self.question().button(button), Qt.MouseButton.LeftButton)
         self.wait_until(lambda: self.question() is None, what="the question to close")
 
+    def start_and_hold(self, cache: ScriptedCache) -> None:
+        """Run, and keep the update at 40 %."""
+        cache.go_on.clear()
+        self.click("run_button")
+        self.wait_until(lambda: self.find("progress_bar").value() == 40, what="40 %")
+        self.wait_until(lambda: "Job started" in self.messages(), what="the message")
+
+    def messages(self) -> str:
+        """The lines that the update told."""
+        return self.find("messages_view").toPlainText()
+
     def wait_for_end(self) -> None:
         def has_ended() -> bool:
             state = self.shows("progress_label")
-            return not state.startswith(("Running", "Cancelling"))
+            return not state.startswith(("Counting", "Waiting", "Running", "Cancelling"))
 
         self.wait_until(has_ended, 60, "the end")

@@ -206,6 +206,24 @@ def test_the_answer_to_an_earlier_question_is_dropped(
     assert person.ticked() == [1, 2, 3, 4, 5]
 
 
+def test_an_answer_leaves_alone_what_was_typed_meanwhile(
+    dialog: Any, person: Any, cache: Any, gate: Any
+) -> None:
+    cache.describe = gate.before(cache.describe)
+    person.find("address_combo").setEditText(f"{WORLD_URL}?f=json")
+    person.click("load_button")
+    person.wait_until(gate.reached.is_set, what="the question")
+    field = person.find("address_combo").lineEdit()
+    field.setText("https://elsewhere.test/")
+    field.setCursorPosition(5)
+    gate.open()
+    person.wait_until(person.ticked, what="the answer")
+
+    assert field.text() == "https://elsewhere.test/"
+    assert field.cursorPosition() == 5
+    assert "load it first" in person.find("run_button").toolTip()
+
+
 def test_addresses_that_were_loaded_are_offered_again(loaded: Any, opener: Any) -> None:
     combo = opener.open().findChild(QComboBox, "address_combo")
 

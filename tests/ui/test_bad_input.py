@@ -1,0 +1,124 @@
+"""What a person reads when a run cannot start, or fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from qgis.PyQt.QtCore import QObject, Qt
+
+from tile_cache_manager.plugin.core import errors
+from tile_cache_manager.plugin.core.request import Outcome
+
+WORLD_URL = "https://site.test/arcgis/rest/services/World/MapServer"
+JOB_URL = "https://site.test/arcgis/rest/jobs/j1"
+
+
+def nothing(person: Any) -> None:
+    pass
+
+
+def no_scale(person: Any) -> None:
+    person.click("check_none_button")
+
+
+def bad_extent(person: Any) -> None:
+    person.choose("area_kind_combo", "Typed Extent")
+    person.find("typed_extent_edit").setText("1 2 3")
+
+
+def no_extent(person: Any) -> None:
+    person.choose("area_kind_combo", "Typed Extent")
+
+
+def extent_outside(person: Any) -> None:
+    person.choose("area_kind_combo", "Typed Extent")
+    person.find("typed_extent_edit").setText("0 30000000 10 30000010")
+
+
+def nothing_drawn(person: Any) -> None:
+    person.choose("area_kind_combo", "Draw Polygon")
+
+
+def no_layer(person: Any) -> None:
+    person.choose("area_kind_combo", "Polygon Layer")
+
+
+def no_layers(person: Any) -> None:
+    person.choose("area_kind_combo", "Extents of All Layers (Union)")
+
+
+UNREACHABLE = errors.SiteUnreachable(WORLD_URL, errors.Unreachable.TIMEOUT)
+# what the person does, what the site answers, words of the sentence they read
+BAD_INPUTS = [
+    (no_scale, None, "No scale is chosen"),
+    (bad_extent, None, "“1 2 3” is not an extent"),
+    (no_extent, None, "four numbers"),
+    (extent_outside, None, "World"),
+    (nothing_drawn, None, "Nothing is drawn yet"),
+    (no_layer, None, "no layer of this kind"),
+    (no_layers, None, "layer"),
+    (nothing, errors.JobFailed(JOB_URL, "ERROR 001470: no disk space"), "ERROR 001470: no disk"),
+    (nothing, errors.JobLost(JOB_URL, UNREACHABLE, 300), JOB_URL),
+    (nothing, errors.NotAllowed(WORLD_URL, 403, "You do not have permissions"), "permissions"),
+    (nothing, errors.SignInNeeded(WORLD_URL, 498, "Invalid token"), "sign"),
+    (nothing, errors.CancelUnconfirmed(JOB_URL, 30), JOB_URL),
+    (nothing, RuntimeError("a surprise"), "a surprise"),
+]
+
+
+@pytest.mark.parametrize(("do", "ending", "words"), BAD_INPUTS)
+def test_bad_input_is_told_in_a_sentence_and_the_form_stays_filled(
+    loaded: Any, person: Any, cache: Any, do: Any, ending: Any, words: str
+) -> None:
+    cache.ending = ending or Outcome.DONE
+    person.find("instances_spin").setValue(7)
+    person.choose("mode_combo", "Recreate All Tiles")
+    do(person)
+    person.wait_for_count()
+    filled = form(person)
+
+    person.click("run_button")
+    sentence = person.wait_for_error()
+
+    assert words in sentence
+    assert "\n" not in sentence
+    assert form(person) == filled
+    assert len(cache.requests) == (1 if ending else 0)
+    assert person.find("run_button").isEnabled()
+    if ending:
+        assert person.shows("progress_label") == sentence
+
+
+def form(person: Any) -> list[Any]:
+    combos = ("address_combo", "area_kind_combo", "mode_combo")
+    return [
+        *(person.find(name).currentText() for name in combos),
+        person.find("typed_extent_edit").text(),
+        person.find("instances_spin").value(),
+        person.find("wait_check").isChecked(),
+        person.ticked(),
+    ]
+
+
+def test_the_next_run_takes_the_error_away(loaded: Any, person: Any, cache: Any) -> None:
+    person.click("check_none_button")
+    person.click("run_button")
+    assert person.error()
+    person.click("check_all_button")
+    person.click("run_button")
+
+    person.wait_until(lambda: cache.requests, what="the update")
+    person.wait_for_end()
+    assert person.error() == ""
+
+
+def test_what_a_site_says_is_never_read_as_markup(
+    loaded: Any, person: Any, cache: Any, qgis_bar: Any
+) -> None:
+    cache.ending = errors.JobFailed(JOB_URL, "<b>bold</b> 1 < 2 & 3")
+    person.click("run_button")
+
+    assert "1 < 2 & 3" in person.wait_for_error()
+    label = person.find("message_bar").currentItem().findChild(QObject, "notice_label")
+    assert label.textFormat() == Qt.TextFormat.PlainText

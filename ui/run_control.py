@@ -1,0 +1,159 @@
+"""From a filled form to the end of its update: counting, asking, running, reporting."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qgis.core import Qgis
+from qgis.gui import QgsMessageBar
+from qgis.PyQt.QtCore import QObject, Qt, pyqtSignal
+from qgis.PyQt.QtWidgets import QWidget
+
+from ..plugin.core.errors import TileCacheError
+from ..plugin.core.request import Outcome, UpdateReport
+from ..plugin.host import messages, tasks
+from .latest_task import LatestTask
+from .notices import Notice
+from .progress_panel import ProgressPanel
+from .run_question import RunQuestion, needs_question
+from .tile_counter import total_tiles
+from .update_run import RunPlan, UpdateRun
+
+
+class RunControl(QObject):
+    """Carries out one plan at a time, as it was when it was handed over.
+
+    What becomes of the form meanwhile changes nothing, nor does closing its `window`: then the
+    question comes on QGIS's window. How it goes is shown in the progress panel, and Cancel there is
+    obeyed; how it ended is told in QGIS's message bar too.
+
+    `busy_changed`: a plan was taken on, goes on to its next part, or has ended. `failed` carries
+    the sentence for the form's own message bar. `ended` carries the plan that ran to its end.
+    """
+
+    busy_changed = pyqtSignal()
+    failed = pyqtSignal(str)
+    ended = pyqtSignal(object)
+
+    def __init__(self, panel: ProgressPanel, qgis_bar: QgsMessageBar, window: QWidget) -> None:
+        super().__init__(window)
+        self._panel = panel
+        self._qgis_bar = qgis_bar
+        self._window = window
+        self._plan: RunPlan | None = None
+        self._count = LatestTask()
+        self._question: RunQuestion | None = None
+        self._run = UpdateRun(self)
+        self._run.progressed.connect(panel.show_progress)
+        self._run.message_received.connect(panel.add_message)
+        self._run.reported.connect(self._reported)
+        self._run.failed.connect(self._fail)
+        self._run.cancelled.connect(self._cancelled)
+        panel.cancel_requested.connect(self.cancel)
+
+    def busy_reason(self) -> str:
+        """Why no other plan can be taken on now; "" where one can."""
+        if self._plan is None:
+            return ""
+        if self._run.is_running:
+            return self.tr("An update is running: cancel it, or wait for its end.")
+        if self._count.is_running:
+            return self.tr("The tiles are being counted; the update starts then.")
+        return self.tr("Answer the question first.")
+
+    def carry_out(self, plan: RunPlan) -> None:
+        """Run `plan`, once its tiles are counted and a person has agreed where one must."""
+        self._plan = plan
+        if plan.is_counted:
+            self._ask_or_start()
+            return
+        answers = {"counted": self._counted, "failed": self._fail, "cancelled": self._cancelled}
+        task = tasks.CountTask(plan.source, plan.description, plan.levels)
+        self._count.start(task, answers)
+        self._panel.wait(self.tr("Counting the tiles… {title}").format(title=plan.title))
+        self.busy_changed.emit()
+
+    def cancel(self) -> None:
+        """Stop, whatever is going on; the end is told as any other."""
+        if self._question is not None:
+            self._question.reject()
+        elif self._run.is_running:
+            self._panel.show_cancelling()
+            self._run.cancel()
+        else:
+            self._count.cancel()
+
+    def unload(self) -> None:
+        """Hear no more: what has not been started is not, what runs on the site goes on there."""
+        self._count.drop()
+        question, self._question = self._question, None
+        if question is not None:
+            question.close()
+        self._run.unload()
+
+    def _counted(self, counts: dict[int, int]) -> None:
+        self._plan = replace(
+            self._plan, is_counted=True, tiles=total_tiles(self._plan.levels, counts)
+        )
+        self._ask_or_start()
+
+    def _ask_or_start(self) -> None:
+        plan = self._plan
+        if not needs_question(plan.mode, plan.tiles):
+            self._start()
+            return
+        parent = self._window if self._window.isVisible() else self._window.parentWidget()
+        self._question = RunQuestion(
+            plan.description.name, plan.mode, plan.tiles, plan.levels, parent
+        )
+        self._question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._question.finished.connect(self._answered)
+        self._question.open()
+        self._panel.wait(self.tr("Waiting for an answer… {title}").format(title=plan.title))
+        self.busy_changed.emit()
+
+    def _answered(self) -> None:
+        question, self._question = self._question, None
+        if question is None:  # nobody waits for it any more
+            return
+        if question.says_yes():
+            self._start()
+        else:
+            self._end(self.tr("Not started: {title}").format(title=self._plan.title))
+
+    def _start(self) -> None:
+        try:
+            self._run.start(self._plan)
+        except TileCacheError as error:
+            self._fail(error)
+            return
+        self._panel.start(self.tr("Running… {title}").format(title=self._plan.title))
+        self.busy_changed.emit()
+
+    def _reported(self, report: UpdateReport) -> None:
+        if report.outcome is Outcome.DONE:
+            self._panel.show_progress(100)
+        went_well = report.outcome in (Outcome.DONE, Outcome.SUBMITTED)
+        level = Qgis.MessageLevel.Success if went_well else Qgis.MessageLevel.Warning
+        notice = Notice(messages.report_sentence(report), level)
+        if report.address:
+            notice.add_address(report.address)
+        self._qgis_bar.pushItem(notice)
+        plan = self._plan
+        self._end(notice.text())
+        self.ended.emit(plan)
+
+    def _cancelled(self) -> None:
+        """Cancelled before the site was asked for anything."""
+        self._end(self.tr("Cancelled before anything was changed."))
+
+    def _fail(self, error: Exception) -> None:
+        sentence = messages.sentence(error)
+        self._qgis_bar.pushItem(Notice(sentence, Qgis.MessageLevel.Critical))
+        self._end(sentence)
+        self.failed.emit(sentence)
+
+    def _end(self, sentence: str) -> None:
+        self._plan = None
+        self._panel.end(sentence)
+        self.busy_changed.emit()
