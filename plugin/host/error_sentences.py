@@ -9,7 +9,7 @@ from ..core import errors
 from ..core.arcgis.address import public_address
 from ..core.request import UpdateMode
 from .area_sources import Cancelled
-from .sign_in import SignInUnusable
+from .sign_in import ESRI_KIND, PortalAddressError, SignInUnusable
 from .text import listed, number_text, plain, quoted_message, scale_text, tr
 from .wording import mode_text
 
@@ -355,7 +355,20 @@ def _sign_in_unusable(error: SignInUnusable) -> str:
             "The sign-in details “{name}” are of kind {method}, which cannot be used here: choose"
             " some of kind Basic, with user name and password, or Esri token."
         )
+    if error.method == ESRI_KIND:
+        text = tr(
+            "The sign-in details “{name}” hold no token that can be sent: copy the whole token into"
+            " them anew, without anything around it."
+        )
     return text.format(name=plain(error.name), method=plain(error.method))
+
+
+def _portal_address(error: PortalAddressError) -> str:
+    text = tr(
+        "“{address}” is not the address of a portal: give it whole, such as"
+        " https://gis.example.com/portal."
+    )
+    return text.format(address=plain(public_address(error.address)))
 
 
 def _cancelled(error: Cancelled) -> str:
@@ -395,6 +408,7 @@ _SENTENCES: dict[type, Callable[[Any], str]] = {
     errors.JobSilent: _job_silent,
     errors.JobLost: _job_lost,
     errors.CancelUnconfirmed: _cancel_unconfirmed,
+    PortalAddressError: _portal_address,
     SignInUnusable: _sign_in_unusable,
     Cancelled: _cancelled,
 }

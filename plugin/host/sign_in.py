@@ -5,19 +5,37 @@ QGIS may ask for the master password here, in a window of its own.
 
 from __future__ import annotations
 
+import re
+
 from qgis.core import QgsApplication, QgsAuthMethodConfig
 
+from ..core.arcgis.address import origin_of, public_address
 from ..core.arcgis.credentials import Credentials, FixedToken, SignIn
-from ..core.errors import TileCacheError
+from ..core.errors import AddressError, TileCacheError
+
+ESRI_KIND = "EsriToken"
+"""QGIS's name for sign-in details that hold a token."""
+
+
+_TOKEN = re.compile(r"[!-~]+")
+"""What may stand in a header, and so in a token."""
 
 
 class SignInUnusable(TileCacheError):
-    """The sign-in details `name` cannot be used: of kind `method`, or "" where nothing was read."""
+    """The sign-in details `name` cannot be used.
+
+    `method`: their kind, which is none that is known here or, where it is ESRI_KIND, holds
+    something that is no token; "" where nothing could be read.
+    """
 
     def __init__(self, name: str, method: str) -> None:
         super().__init__(f"sign-in details {name!r} of kind {method!r}")
         self.name = name
         self.method = method
+
+
+class PortalAddressError(AddressError):
+    """`address` is not that of a portal."""
 
 
 def credentials(auth_config_id: str, portal_url: str = "") -> SignIn | None:
@@ -26,8 +44,12 @@ def credentials(auth_config_id: str, portal_url: str = "") -> SignIn | None:
     `portal_url`: the portal that may be given the password too; "" for none.
 
     Of kind Basic: user name and password. Of kind EsriToken: a token got elsewhere, which cannot be
-    renewed here. (The keys are those that QGIS 3.22 and 3.40 store.) Raises SignInUnusable.
+    renewed here. (The keys are those that QGIS 3.22 and 3.40 store.)
+    Raises SignInUnusable, PortalAddressError.
     """
+    portal_url = public_address(portal_url)
+    if portal_url and not _is_url(portal_url):
+        raise PortalAddressError(portal_url)
     if not auth_config_id:
         return None
     manager = QgsApplication.authManager()
@@ -37,6 +59,17 @@ def credentials(auth_config_id: str, portal_url: str = "") -> SignIn | None:
     name, method = config.name() or auth_config_id, config.method()
     if method == "Basic":
         return Credentials(config.config("username"), config.config("password"), portal_url)
-    if method == "EsriToken":
-        return FixedToken(config.config("token"))
+    if method == ESRI_KIND:
+        token = config.config("token").strip()
+        if not _TOKEN.fullmatch(token):
+            raise SignInUnusable(name, method)
+        return FixedToken(token)
     raise SignInUnusable(name, method)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        scheme, host, _port = origin_of(text)
+    except ValueError:
+        return False
+    return scheme in ("http", "https") and bool(host) and " " not in text and text.isprintable()

@@ -26,7 +26,7 @@ from tile_cache_manager.plugin.core.request import (
 from tile_cache_manager.plugin.core.tiling import SpatialReference
 from tile_cache_manager.plugin.host import messages
 from tile_cache_manager.plugin.host.area_sources import Cancelled
-from tile_cache_manager.plugin.host.sign_in import SignInUnusable
+from tile_cache_manager.plugin.host.sign_in import PortalAddressError, SignInUnusable
 
 pytestmark = pytest.mark.usefixtures("qgis_app", "american")
 
@@ -187,6 +187,12 @@ OTHER_SENTENCES = [
     (SignInUnusable("work", "OAuth2"),
      "The sign-in details “work” are of kind OAuth2, which cannot be used here: choose some of kind"
      " Basic, with user name and password, or Esri token."),
+    (SignInUnusable("work", "EsriToken"),
+     "The sign-in details “work” hold no token that can be sent: copy the whole token into them"
+     " anew, without anything around it."),
+    (PortalAddressError("portal.test"),
+     "“portal.test” is not the address of a portal: give it whole, such as"
+     " https://gis.example.com/portal."),
     (errors.JobLost("https://site.test/jobs/j1", errors.NotAllowed(URL, 403, "no")),
      "The site does not let this user look at the job any more, which may still be running: sign in"
      " and find it again at https://site.test/jobs/j1."),

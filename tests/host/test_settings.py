@@ -24,7 +24,7 @@ from tile_cache_manager.plugin.core.request import UpdateMode
 from tile_cache_manager.plugin.host import connections, network, sign_in
 from tile_cache_manager.plugin.host.connections import LayerService, SavedConnection
 from tile_cache_manager.plugin.host.settings import Settings
-from tile_cache_manager.plugin.host.sign_in import SignInUnusable
+from tile_cache_manager.plugin.host.sign_in import PortalAddressError, SignInUnusable
 
 pytestmark = pytest.mark.usefixtures("qgis_app", "empty_settings")
 
@@ -189,6 +189,45 @@ def test_sign_in_details_that_cannot_be_used(store_sign_in: object) -> None:
     with pytest.raises(SignInUnusable) as caught:
         sign_in.credentials("zzzzzzz")
     assert (caught.value.name, caught.value.method) == ("zzzzzzz", "")
+
+
+@pytest.mark.parametrize("stored", ["  hunter3 ", "hunter3\n", "\r\nhunter3\r\n"])
+def test_a_token_is_taken_without_the_blanks_around_it(store_sign_in: object, stored: str) -> None:
+    sign = sign_in.credentials(store_sign_in("EsriToken", token=stored))
+    assert sign == FixedToken("hunter3")
+
+
+@pytest.mark.parametrize(
+    "stored", ["", "  ", "hunter\n3", "hunter 3", "hunter\u20223", "hunt\xe93"]
+)
+def test_what_no_header_takes_is_no_token(store_sign_in: object, stored: str) -> None:
+    with pytest.raises(SignInUnusable) as caught:
+        sign_in.credentials(store_sign_in("EsriToken", token=stored))
+    assert (caught.value.name, caught.value.method) == ("my EsriToken", "EsriToken")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["portal.test/portal", "portal", "ftp://portal.test", "https://", "https:///portal",
+     "https://portal.test:https/portal", "https://portal test", "https://anna:hunter2@"],
+)  # fmt: skip
+def test_what_is_no_address_of_a_portal(text: str) -> None:
+    with pytest.raises(PortalAddressError) as caught:
+        sign_in.credentials("", text)
+    assert "hunter2" not in caught.value.address
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        (" https://portal.test ", "https://portal.test"),
+        ("HTTPS://portal.test:7443/portal", "HTTPS://portal.test:7443/portal"),
+        ("https://anna:hunter2@portal.test/portal?f=json", "https://portal.test/portal"),
+    ],
+)
+def test_addresses_of_portals(store_sign_in: object, given: str, taken: str) -> None:
+    sign = sign_in.credentials(store_sign_in("Basic", username="a", password="b"), given)
+    assert sign.portal_url == taken
 
 
 HTTP, SOCKS = "http://proxy.test:3128", "socks5h://proxy.test:3128"
