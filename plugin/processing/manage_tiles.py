@@ -112,7 +112,12 @@ class ManageTiles(QgsProcessingAlgorithm):
         context: QgsProcessingContext,
         feedback: QgsProcessingFeedback,
     ) -> bool:
-        """On the main thread: sign-in, proxies and a snapshot of the area."""
+        """On the main thread: sign-in, proxies and a snapshot of the area.
+
+        What goes wrong is raised when the work begins: of what is raised here, `processing.run`
+        tells a script nothing but that there were errors.
+        """
+        self._problem: TileCacheError | None = None
         try:
             self._sign_in = sign_in.credentials(
                 self.parameterAsString(parameters, self.AUTH_CONFIG, context),
@@ -121,7 +126,7 @@ class ManageTiles(QgsProcessingAlgorithm):
             self._transport = network.transport()
             self._area_source = self._source_of(parameters, context)
         except TileCacheError as error:
-            raise QgsProcessingException(messages.sentence(error)) from error
+            self._problem = error
         return True
 
     def processAlgorithm(
@@ -132,6 +137,8 @@ class ManageTiles(QgsProcessingAlgorithm):
     ) -> dict[str, Any]:
         address = self.parameterAsString(parameters, self.INPUT_SERVICE, context)
         try:
+            if self._problem is not None:
+                raise self._problem
             cache = open_cache(address, self._sign_in, self._transport, feedback.isCanceled)
             description = cache.describe()
             feedback.pushInfo(messages.summary(description))

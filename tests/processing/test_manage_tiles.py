@@ -79,8 +79,7 @@ def run_unchecked(provider: Any, fresh_site: Any, store_sign_in: Any) -> Any:
         context.setProject(QgsProject.instance())
         algorithm = provider.algorithm("managetiles").create()
         results, succeeded = algorithm.run(parameters, context, feedback, {}, False)
-        if not succeeded:
-            raise QgsProcessingException("the preparation failed")
+        assert succeeded
         return dict(results)
 
     return run_it
@@ -373,6 +372,8 @@ def test_instances_go_to_the_site(run: Any, fresh_site: Any) -> None:
         ({}, Account("publisher", "wrong"), "password"),
         ({"INPUT_SERVICE": "http://127.0.0.1:9/arcgis/rest/services/X/MapServer"}, None, "127.0"),
         ({"INPUT_SERVICE": "World"}, None, "address"),
+        ({"PORTAL_URL": "gis.test/portal"}, PUBLISHER, "is not the address of a portal"),
+        ({"AREA_OF_INTEREST": "/no/such/file.gpkg"}, PUBLISHER, "(?i)no layer|could not load"),
         ({"UPDATE_EXTENT": "10,20,30,30 [EPSG:4326]"}, PUBLISHER, "has no surface"),
     ],
 )
