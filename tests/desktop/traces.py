@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from qgis.core import QgsApplication
-from qgis.gui import QgsGui, QgsMapCanvasItem
-from qgis.PyQt.QtCore import QCoreApplication, QEvent
+from qgis.core import QgsApplication, QgsProject
+from qgis.gui import QgsGui, QgsMapCanvasItem, QgsMapTool
+from qgis.PyQt.QtCore import QCoreApplication, QEvent, QMetaMethod, QObject
 from qgis.PyQt.QtWidgets import QAction, QApplication, QDockWidget, QMenu, QToolBar
 from qgis.utils import iface
 
@@ -35,7 +35,9 @@ def differences(before: Traces, after: Traces) -> list[str]:
 
 def _found(package: str) -> Iterator[tuple[str, str]]:
     yield from _in_window()
+    yield from _on_canvas()
     yield from _in_registries()
+    yield from _listeners()
     # QGIS itself forgets only modules that were named in an import, not the packages above them.
     for name, module in sys.modules.items():
         if name.split(".")[0] == package and not hasattr(module, "__path__"):
@@ -45,7 +47,7 @@ def _found(package: str) -> Iterator[tuple[str, str]]:
 
 
 def _in_window() -> Iterator[tuple[str, str]]:
-    window, canvas = iface.mainWindow(), iface.mapCanvas()
+    window = iface.mainWindow()
     yield from _menu_entries(window.menuBar(), "menu")
     for bar in window.findChildren(QToolBar):
         yield "toolbar", bar.objectName()
@@ -59,10 +61,18 @@ def _in_window() -> Iterator[tuple[str, str]]:
     for widget in QApplication.topLevelWidgets():
         if not isinstance(widget, QMenu):
             yield "window", f"{type(widget).__name__} {widget.objectName()}"
+
+
+def _on_canvas() -> Iterator[tuple[str, str]]:
+    canvas = iface.mapCanvas()
     yield "map tool", type(canvas.mapTool()).__name__
+    for tool in canvas.findChildren(QgsMapTool):
+        yield "map tool at hand", type(tool).__name__
     for item in canvas.scene().items():
         if isinstance(item, QgsMapCanvasItem):
             yield "canvas item", type(item).__name__
+    for item in iface.messageBar().items():
+        yield "message", item.text()
 
 
 def _in_registries() -> Iterator[tuple[str, str]]:
@@ -74,6 +84,24 @@ def _in_registries() -> Iterator[tuple[str, str]]:
     items = QgsApplication.dataItemProviderRegistry().providers()
     yield from (("browser item", provider.name()) for provider in items)
     yield from (("task", task.description()) for task in QgsApplication.taskManager().tasks())
+
+
+def _listeners() -> Iterator[tuple[str, str]]:
+    """Who listens to the canvas, the project and its layers: one entry for each connection."""
+    project = QgsProject.instance()
+    for watched in (iface.mapCanvas(), project, *project.mapLayers().values()):
+        for name in _signals(watched):
+            for _ in range(watched.receivers(getattr(watched, name))):
+                yield f"listener to {type(watched).__name__}", name
+
+
+def _signals(watched: QObject) -> set[str]:
+    """Names of the signals that Python can see."""
+    kind = watched.metaObject()
+    methods = (kind.method(number) for number in range(kind.methodCount()))
+    signals = (m for m in methods if m.methodType() == QMetaMethod.MethodType.Signal)
+    names = {bytes(signal.name()).decode() for signal in signals}
+    return {name for name in names if hasattr(watched, name)}
 
 
 def _menu_entries(holder: Any, path: str) -> Iterator[tuple[str, str]]:
