@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-import requests
+import certifi
 from qgis.core import QgsApplication, QgsNetworkAccessManager
 from qgis.PyQt.QtNetwork import QNetworkProxy
 
@@ -90,7 +90,7 @@ def authorities() -> str | None:
 def _bundle_of_requests() -> Path:
     """The authorities that `requests` would trust without being told any."""
     named = [os.environ.get(name, "") for name in _OTHER_BUNDLES]
-    return Path(next(filter(None, named), requests.certs.where()))
+    return Path(next(filter(None, named), certifi.where()))
 
 
 class _Bundle:

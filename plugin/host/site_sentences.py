@@ -1,0 +1,221 @@
+"""Sentences for errors between us and a site: no answer, refusals, sign-in, jobs. Plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..core import errors
+from .text import number_text, plain, quoted_message, tr
+
+
+def _unreachable(error: errors.SiteUnreachable) -> str:
+    texts = {
+        errors.Unreachable.NAME: tr(
+            "No computer of that name was found for {url}: check the address and your network."
+        ),
+        errors.Unreachable.REFUSED: tr(
+            "The computer of {url} refused the connection: check the address, or ask whether the"
+            " site is running."
+        ),
+        errors.Unreachable.TIMEOUT: tr(
+            "No answer came in time from {url}: try again later, or ask whether the site is"
+            " running."
+        ),
+        errors.Unreachable.CERTIFICATE: tr(
+            "The certificate of {url} is not trusted: ask the site's administrator for a valid one."
+        ),
+        errors.Unreachable.PROXY: tr(
+            "The proxy on the way to {url} failed: check the proxy in the network options of QGIS."
+        ),
+        errors.Unreachable.BROKEN: tr("The connection to {url} broke: try again."),
+        errors.Unreachable.TOO_LARGE: tr(
+            "The answer of {url} is too large: check that it is the address of an ArcGIS service."
+        ),
+    }
+    return texts[error.reason].format(url=plain(error.url))
+
+
+def _not_arcgis(error: errors.NotArcGIS) -> str:
+    text = tr(
+        "{url} does not answer as an ArcGIS site does (HTTP status {status}, {content_type}): check"
+        " the address, and whether a sign-in page stands in front of the site."
+    )
+    content_type = plain(error.content_type, 80) or tr("no content type")
+    return text.format(url=plain(error.url), status=error.status, content_type=content_type)
+
+
+def _site_error(error: errors.SiteError) -> str:
+    text = tr("Something went wrong between QGIS and {url}: try again.")
+    return text.format(url=plain(error.url))
+
+
+def _refused(error: errors.SiteRefused) -> str:
+    text = tr(
+        "{url} answered with an error of its own, {code} “{message}”: try again, or ask the site's"
+        " administrator."
+    )
+    return _with_message(text, error)
+
+
+def _not_found(error: errors.NotFound) -> str:
+    return _with_message(
+        tr("{url} does not exist, the site says “{message}”: check the address."), error
+    )
+
+
+def _not_allowed(error: errors.NotAllowed) -> str:
+    text = tr(
+        "This user has no right to {url}, the site says “{message}”: sign in as one who has, or ask"
+        " the site's administrator."
+    )
+    return _with_message(text, error)
+
+
+def _sign_in_needed(error: errors.SignInNeeded) -> str:
+    text = tr(
+        "{url} wants a sign-in, the site says “{message}”: choose sign-in details and try again."
+    )
+    return _with_message(text, error)
+
+
+def _with_message(text: str, error: errors.SiteRefused) -> str:
+    """`text` filled in; details that the site gave stand behind its message."""
+    parts = [part.strip().rstrip(".") for part in (error.message, *error.details)]
+    message = quoted_message("; ".join(part for part in parts if part))
+    code = "" if error.code is None else str(error.code)
+    return " ".join(text.format(url=plain(error.url), code=code, message=message).split())
+
+
+def _sign_in_failed(error: errors.SignInFailed) -> str:
+    texts = {
+        errors.SignInProblem.REFUSED: tr(
+            "{url} did not take the user name and password, it says “{detail}”: check the sign-in"
+            " details and try again."
+        ),
+        errors.SignInProblem.NO_SERVICE: tr(
+            "{url} has no token service to sign in at: try without sign-in details, or ask the"
+            " site's administrator how to sign in."
+        ),
+        errors.SignInProblem.OTHER_HOST: tr(
+            "{url} wants passwords sent to another computer, “{detail}”, which was not done: name"
+            " it as the portal in Processing, or choose sign-in details of kind Esri token."
+        ),
+        errors.SignInProblem.NOT_ENCRYPTED: tr(
+            "{url} takes passwords unencrypted only, so none was sent: ask the site's administrator"
+            " for an address with https."
+        ),
+        errors.SignInProblem.WEB_SERVER: tr(
+            "The web server in front of {url} wants a sign-in of its own, which cannot be given"
+            " here: ask the site's administrator for an address without it."
+        ),
+    }
+    return texts[error.reason].format(url=plain(error.url), detail=quoted_message(error.detail))
+
+
+def _caching_unavailable(error: errors.CachingUnavailable) -> str:
+    texts = {
+        errors.Unavailable.NO_TOOLS: tr(
+            "{url} offers no caching services{detail}, so the cache cannot be changed: ask the"
+            " site's administrator to start them."
+        ),
+        errors.Unavailable.SIGN_IN: tr(
+            "The caching services of {url} want a sign-in{detail}: choose sign-in details of a user"
+            " who may manage caches, and load the service again."
+        ),
+        errors.Unavailable.NO_RIGHT: tr(
+            "This user has no right to the caching services of {url}{detail}: sign in as one who"
+            " has, or ask the site's administrator."
+        ),
+        errors.Unavailable.UNKNOWN_TASK: tr(
+            "The caching services of {url} work in a way that is not known here{detail}: report"
+            " this, with the version of the site."
+        ),
+    }
+    detail = f" ({quoted_message(error.detail)})" if error.detail else ""
+    return texts[error.reason].format(url=plain(error.url), detail=detail)
+
+
+def _job(error: errors.JobError) -> str:
+    text = tr("Something went wrong with the job {job_url}: look there how it stands.")
+    return text.format(job_url=plain(error.job_url))
+
+
+def _job_failed(error: errors.JobFailed) -> str:
+    text = tr(
+        "The job failed on the site, which says “{message}”: see {job_url} for more, or ask the"
+        " site's administrator."
+    )
+    return text.format(job_url=plain(error.job_url), message=quoted_message(error.message))
+
+
+def _silence(cause: errors.SiteError) -> str:
+    """Why a site gives no answer, in a few words."""
+    if isinstance(cause, errors.SiteUnreachable):
+        return {
+            errors.Unreachable.NAME: tr("its name is not found"),
+            errors.Unreachable.REFUSED: tr("it refuses connections"),
+            errors.Unreachable.TIMEOUT: tr("it takes too long"),
+            errors.Unreachable.CERTIFICATE: tr("its certificate is not trusted"),
+            errors.Unreachable.PROXY: tr("the proxy fails"),
+            errors.Unreachable.BROKEN: tr("the connection breaks"),
+            errors.Unreachable.TOO_LARGE: tr("its answers are too large"),
+        }[cause.reason]
+    if isinstance(cause, errors.SiteRefused):
+        return tr("it says “{message}”").format(message=quoted_message(cause.message))
+    return tr("something else answers in its place")
+
+
+def _job_silent(error: errors.JobSilent) -> str:
+    text = tr(
+        "The site gives no answer about the job {job_url} just now ({reason}): it is asked again"
+        " for up to {seconds} seconds."
+    )
+    reason = _silence(error.cause)
+    return text.format(
+        job_url=plain(error.job_url), reason=reason, seconds=number_text(round(error.patience))
+    )
+
+
+def _job_lost(error: errors.JobLost) -> str:
+    text = tr(
+        "The site gave no answer for {seconds} seconds and the job may still be running: find it"
+        " again at {job_url}."
+    )
+    if not error.seconds:
+        text = tr(
+            "The site does not know the job {job_url} any more: load the service again to see how"
+            " full its levels are, and make the rest with Recreate Empty Tiles."
+        )
+    if isinstance(error.cause, (errors.SignInNeeded, errors.SignInFailed, errors.NotAllowed)):
+        text = tr(
+            "The site does not let this user look at the job any more, which may still be running:"
+            " sign in and find it again at {job_url}."
+        )
+    return text.format(job_url=plain(error.job_url), seconds=number_text(round(error.seconds)))
+
+
+def _cancel_unconfirmed(error: errors.CancelUnconfirmed) -> str:
+    text = tr(
+        "The site did not confirm within {seconds} seconds that the job is cancelled: look at"
+        " {job_url} whether it is still running."
+    )
+    return text.format(job_url=plain(error.job_url), seconds=number_text(round(error.seconds)))
+
+
+SITE_SENTENCES: dict[type, Callable[[Any], str]] = {
+    errors.SiteError: _site_error,
+    errors.SiteUnreachable: _unreachable,
+    errors.NotArcGIS: _not_arcgis,
+    errors.SiteRefused: _refused,
+    errors.NotFound: _not_found,
+    errors.NotAllowed: _not_allowed,
+    errors.SignInNeeded: _sign_in_needed,
+    errors.SignInFailed: _sign_in_failed,
+    errors.CachingUnavailable: _caching_unavailable,
+    errors.JobError: _job,
+    errors.JobFailed: _job_failed,
+    errors.JobSilent: _job_silent,
+    errors.JobLost: _job_lost,
+    errors.CancelUnconfirmed: _cancel_unconfirmed,
+}
