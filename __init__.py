@@ -11,8 +11,32 @@ if TYPE_CHECKING:
     from .plugin.registration import TileCacheManagerPlugin
 
 
-def classFactory(iface: Any) -> TileCacheManagerPlugin:  # noqa: N802 - the name QGIS calls
-    """Give QGIS the plugin object that belongs to its window `iface`."""
-    from .plugin.registration import TileCacheManagerPlugin
+PACKAGES = ("numpy", "shapely", "requests", "certifi")
+"""What the plugin needs beside QGIS; not every QGIS brings them."""
 
+
+def classFactory(iface: Any) -> TileCacheManagerPlugin:  # noqa: N802 - the name QGIS calls
+    """Give QGIS the plugin object that belongs to its window `iface`.
+
+    Raises ImportError, with what to do, where a Python package is missing or too old.
+    """
+    try:
+        from .plugin.registration import TileCacheManagerPlugin
+    except ImportError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in PACKAGES:
+            raise
+        raise ImportError(_advice(package), name=error.name) from None
     return TileCacheManagerPlugin(iface)
+
+
+def _advice(package: str) -> str:
+    from qgis.PyQt.QtCore import QCoreApplication
+
+    text = QCoreApplication.translate(
+        "TileCacheManager",
+        "Tile Cache Manager needs the Python package {package}, which is missing or too old:"
+        " install it, on Debian and Ubuntu with “sudo apt install python3-numpy python3-shapely"
+        " python3-requests”, and start QGIS again.",
+    )
+    return text.format(package=package)
