@@ -10,7 +10,6 @@ from qgis.PyQt.QtWidgets import QMessageBox, QWidget
 from ..plugin.core.request import UpdateMode
 from ..plugin.core.tiling import Level
 from ..plugin.host import messages
-from ..plugin.host.text import number_text
 
 VERY_MANY_TILES = 100_000
 """From here on a person is asked. It is what ArcGIS itself lets one export of tiles hold
@@ -44,7 +43,7 @@ class RunQuestion(QMessageBox):
         self.setWindowTitle(messages.mode_text(mode))
         self.setText(
             self._question(mode, tiles is None).format(
-                tiles="" if tiles is None else number_text(tiles), service=service
+                tiles="" if tiles is None else messages.number_text(tiles), service=service
             )
         )
         self.setInformativeText(self._consequence(mode, tiles is None, levels))

@@ -12,7 +12,6 @@ from qgis.PyQt.QtCore import QAbstractTableModel, QLocale, QModelIndex, QObject,
 from ..plugin.core.description import CacheDescription, LevelStatus
 from ..plugin.core.tiling import Level
 from ..plugin.host import messages
-from ..plugin.host.text import number_text
 
 RESOLUTION_DIGITS = 6
 """Significant digits of a shown resolution: enough to tell the levels of any scheme apart."""
@@ -180,7 +179,7 @@ class ScalesModel(QAbstractTableModel):
             text = resolution_text(level.resolution)
             return f"{text} {self._unit}/px" if self._unit else text
         if column is Column.TILES:
-            return number_text(self._counts[level.id]) if level.id in self._counts else ""
+            return messages.number_text(self._counts[level.id]) if level.id in self._counts else ""
         return self._cached_text(level)
 
     def _cached_text(self, level: Level) -> str:
@@ -191,7 +190,7 @@ class ScalesModel(QAbstractTableModel):
         if status is None:
             return self.tr("Yes")
         if not status.expected:
-            return self.tr("{tiles} tiles").format(tiles=number_text(status.tiles))
+            return self.tr("{tiles} tiles").format(tiles=messages.number_text(status.tiles))
         # Rounded down: 100 % stands for a full level only.
         return self.tr("{percent} %").format(percent=100 * status.tiles // status.expected)
 
@@ -202,7 +201,7 @@ class ScalesModel(QAbstractTableModel):
         if column is not Column.CACHED or status is None or not status.expected:
             return None
         return self.tr("{tiles} of the level's {expected} tiles exist").format(
-            tiles=number_text(status.tiles), expected=number_text(status.expected)
+            tiles=messages.number_text(status.tiles), expected=messages.number_text(status.expected)
         )
 
     def _status(self, level: Level) -> LevelStatus | None:

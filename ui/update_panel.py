@@ -8,7 +8,6 @@ from qgis.PyQt.QtWidgets import QWidget
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.request import SITE_DECIDES, UpdateMode
 from ..plugin.host import messages
-from ..plugin.host.text import number_text
 from .forms import load_form
 
 FORM = load_form(__file__)
@@ -63,9 +62,9 @@ class UpdatePanel(QWidget, FORM):
         if tiles is None:
             return self.tr("The number of tiles is not known: the service tells no extent.")
         if scales == 1:
-            return self.tr("{tiles} tiles at 1 scale.").format(tiles=number_text(tiles))
+            return self.tr("{tiles} tiles at 1 scale.").format(tiles=messages.number_text(tiles))
         text = self.tr("{tiles} tiles at {scales} scales.")
-        return text.format(tiles=number_text(tiles), scales=scales)
+        return text.format(tiles=messages.number_text(tiles), scales=scales)
 
     def _leave_disabled_mode(self) -> None:
         """Choose the first mode on offer where the chosen one is not."""
