@@ -5,6 +5,7 @@ Imports nothing of QGIS here, so that the rooms below can be read without it.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,11 +24,23 @@ def classFactory(iface: Any) -> TileCacheManagerPlugin:  # noqa: N802 - the name
     try:
         from .plugin.registration import TileCacheManagerPlugin
     except ImportError as error:
-        package = (error.name or "").split(".")[0]
-        if package not in PACKAGES:
+        package = _package_at_fault(error)
+        if not package:
             raise
         raise ImportError(_advice(package), name=error.name) from None
     return TileCacheManagerPlugin(iface)
+
+
+def _package_at_fault(error: ImportError) -> str:
+    """Which of PACKAGES is missing, else which one lacks something; "" for none."""
+    for package in PACKAGES:
+        try:
+            # asked one by one: shapely's own error does not say that it is numpy that it misses
+            import_module(package)
+        except ImportError:
+            return package
+    origin = (error.name or "").split(".")[0]
+    return origin if origin in PACKAGES else ""
 
 
 def _advice(package: str) -> str:
