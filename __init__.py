@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from .plugin.registration import TileCacheManagerPlugin
 
 
-PACKAGES = ("numpy", "shapely", "requests", "certifi")
-"""What the plugin needs beside QGIS; not every QGIS brings them."""
+PACKAGES = ("numpy", "shapely", "certifi", "requests")
+"""What the plugin needs beside QGIS, those that others need first; not every QGIS brings them."""
 
 
 def classFactory(iface: Any) -> TileCacheManagerPlugin:  # noqa: N802 - the name QGIS calls
