@@ -24,7 +24,8 @@ extent is given too. Neither: the full extent of the cache. A layer or selection
 be empty is refused, and never taken for the full extent.</p>
 <h4>Update extent (UPDATE_EXTENT)</h4>
 <p>A rectangle, as QGIS writes extents: xmin,xmax,ymin,ymax [EPSG:code]. Without a code, the
-numbers are in the CRS of the project, and without a project in the CRS of the service.</p>
+numbers are in the CRS of the project; without a project, or where that has no CRS, in the CRS of
+the service.</p>
 <h4>Wait for the job (WAIT)</h4>
 <p>WAIT follows the job to its end. DO_NOT_WAIT ends as soon as the site has accepted the job,
 which goes on there; its address is in the log.</p>
