@@ -23,7 +23,8 @@ def _unreachable(error: errors.SiteUnreachable) -> str:
             " running."
         ),
         errors.Unreachable.CERTIFICATE: tr(
-            "The certificate of {url} is not trusted: ask the site's administrator for a valid one."
+            "The certificate of {url} is not trusted: ask the site's administrator for a valid one,"
+            " or add its authority in the authentication options of QGIS."
         ),
         errors.Unreachable.PROXY: tr(
             "The proxy on the way to {url} failed: check the proxy in the network options of QGIS."
