@@ -37,6 +37,7 @@ def steps(desktop):
     yield from run_to_the_end(desktop, dialog)
     made = stored(site)
     desktop.say(f"Run again: {sum(made.values()) - sum(after_cancel.values())} tiles made.")
+    check(planned, sum(after_cancel.values()), sum(made.values()))
     for level, tiles in made.items():
         desktop.say(f"  level {level}: {tiles} tiles")
 
@@ -44,6 +45,12 @@ def steps(desktop):
     stage.service.reload()
     yield from look_at_map(desktop, "map_after")
     desktop.say(f"Pictures of each step are in {desktop.folder.name}/")
+
+
+def check(planned, after_cancel, made):
+    """The demo has shown nothing unless it was cancelled on the way and then made just the rest."""
+    if not 0 < after_cancel < made or not planned.startswith(f"{made:,} tiles"):
+        raise RuntimeError(f"{planned} {after_cancel} after the cancel, {made} at the end")
 
 
 def open_dialog(desktop):
