@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qgis.core import QgsGeometry, QgsMapLayerProxyModel, QgsPointXY, QgsProject
+from qgis.core import (
+    QgsCoordinateTransformContext,
+    QgsGeometry,
+    QgsMapLayerProxyModel,
+    QgsPointXY,
+    QgsProject,
+)
 from qgis.gui import QgsMapCanvas, QgsMapTool
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import pyqtSignal
@@ -155,9 +161,9 @@ class AreaPanel(QWidget, FORM):
         if kind in TOOLS:
             return self._drawn[kind]
         if kind is AreaKind.LAYER:
-            return areas.LayerArea.of(layer, self.selected_only_check.isChecked())
+            return areas.LayerArea.of(layer, self.selected_only_check.isChecked(), self._context())
         if kind is AreaKind.LAYER_EXTENT:
-            return areas.RectangleArea(layer.name(), layer.extent(), layer.crs())
+            return areas.RectangleArea(layer.name(), layer.extent(), layer.crs(), self._context())
         if kind is AreaKind.CANVAS:
             return self._canvas_area()
         if kind in PROJECT_KINDS:
@@ -167,14 +173,19 @@ class AreaPanel(QWidget, FORM):
             return areas.TypedExtent(self.typed_extent_edit.text())
         return areas.FullExtent()
 
+    def _context(self) -> QgsCoordinateTransformContext:
+        return areas.project_context(self._project)
+
     def _canvas_area(self) -> areas.AreaSource:
         """What the canvas shows; of a rotated one the extent would be more than that."""
         settings = self._canvas.mapSettings()
         crs = settings.destinationCrs()
         if settings.rotation() == 0:
-            return areas.RectangleArea(self.tr("Map canvas"), self._canvas.extent(), crs)
+            return areas.RectangleArea(
+                self.tr("Map canvas"), self._canvas.extent(), crs, self._context()
+            )
         corners = [QgsPointXY(corner) for corner in settings.visiblePolygon()]
-        return areas.DrawnArea(QgsGeometry.fromPolygonXY([corners]), crs)
+        return areas.DrawnArea(QgsGeometry.fromPolygonXY([corners]), crs, self._context())
 
     # What the form does
 
@@ -276,7 +287,7 @@ class AreaPanel(QWidget, FORM):
         self.drawing_started.emit()
 
     def _drawing_done(self, geometry: QgsGeometry) -> None:
-        self._drawn[self.kind()] = areas.DrawnArea(geometry, self._tool.crs)
+        self._drawn[self.kind()] = areas.DrawnArea(geometry, self._tool.crs, self._context())
         self._drawing_over(restore=True)
         self._changed()
 

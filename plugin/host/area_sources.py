@@ -41,10 +41,6 @@ def project_context(project: QgsProject) -> QgsCoordinateTransformContext:
     return QgsCoordinateTransformContext(project.transformContext())
 
 
-def _current_context() -> QgsCoordinateTransformContext:
-    return project_context(QgsProject.instance())
-
-
 @dataclass(frozen=True)
 class FullExtent:
     """The whole cache."""
@@ -63,7 +59,7 @@ class DrawnArea:
 
     geometry: QgsGeometry
     crs: QgsCoordinateReferenceSystem
-    context: QgsCoordinateTransformContext = field(default_factory=_current_context, repr=False)
+    context: QgsCoordinateTransformContext = field(repr=False)
     name: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
@@ -77,7 +73,7 @@ class RectangleArea:
     name: str
     rectangle: QgsRectangle
     crs: QgsCoordinateReferenceSystem | None
-    context: QgsCoordinateTransformContext = field(default_factory=_current_context, repr=False)
+    context: QgsCoordinateTransformContext = field(repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rectangle", QgsRectangle(self.rectangle))
@@ -102,7 +98,7 @@ class LayerArea:
         cls,
         layer: QgsVectorLayer | None,
         selected_only: bool,
-        context: QgsCoordinateTransformContext | None = None,
+        context: QgsCoordinateTransformContext,
     ) -> LayerArea:
         """A snapshot of `layer`, edits that are not saved yet among them. Main thread.
 
@@ -118,7 +114,7 @@ class LayerArea:
         if selected == ():
             raise BadArea(name, BadAreaReason.NOTHING_SELECTED)
         features = QgsVectorLayerFeatureSource(layer)
-        return cls(name, features, selected, layer.crs(), context or _current_context())
+        return cls(name, features, selected, layer.crs(), context)
 
     @classmethod
     def of_source(

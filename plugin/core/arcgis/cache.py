@@ -103,7 +103,8 @@ class ArcGISCache:
 
 def _planned_report(request: UpdateRequest, description: CacheDescription) -> UpdateReport:
     """The report of an update that is only just submitted: how many tiles the area touches."""
-    area = request.area or request.extent or description.extent
+    chosen = (request.area, request.extent, description.extent)
+    area = next((item for item in chosen if item is not None), None)
     planned = {} if area is None else count_tiles(request.scheme, request.levels, area)
     levels = tuple(LevelReport(level, planned.get(level.id)) for level in request.levels)
     return UpdateReport(Outcome.SUBMITTED, request.mode, levels, description.address)
