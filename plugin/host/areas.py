@@ -6,7 +6,7 @@ The one door to areas: its sources stand in `area_sources`, which only host read
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -51,6 +51,7 @@ from .text import tr
 __all__ = [
     "AreaSource",
     "Cancelled",
+    "Counted",
     "DrawnArea",
     "FullExtent",
     "LayerArea",
@@ -78,6 +79,17 @@ PREVIEW_DETAIL = 1000
 """A preview leaves out what is smaller than this part of its size."""
 
 _WGS_84 = SpatialReference(4326)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many tiles of each level, by its id, an area touches, and the very area.
+
+    `area` is as `resolve` gave it: None is the whole cache.
+    """
+
+    tiles: dict[int, int]
+    area: BaseGeometry | Extent | None
 
 
 def _never() -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from qgis.core import QgsApplication, QgsCoordinateReferenceSystem, QgsTask
 from qgis.PyQt.QtCore import pyqtSignal
+from shapely.geometry.base import BaseGeometry
 
 from ..core.arcgis.credentials import SignIn
 from ..core.arcgis.transport import Transport
@@ -19,7 +20,7 @@ from ..core.coverage import count_tiles
 from ..core.description import CacheDescription
 from ..core.errors import AddressError
 from ..core.request import Feedback, UpdateMode, UpdateRequest
-from ..core.tiling import Level
+from ..core.tiling import Extent, Level
 from . import areas, messages
 
 
@@ -100,7 +101,7 @@ class DescribeTask(Task):
 
 
 class CountTask(Task):
-    """Counts the tiles that an area touches, by level id."""
+    """Counts the tiles that an area touches; tells `areas.Counted`."""
 
     counted = pyqtSignal(object)
 
@@ -115,13 +116,12 @@ class CountTask(Task):
     def work(self) -> tuple[Any, object]:
         scheme = self._description.scheme
         area = areas.resolve(self._source, self._description, self.isCanceled)
-        if area is None:
-            area = self._description.extent
-        counts: dict[int, int] = {}
-        for level in self._levels if area is not None else ():
+        place = self._description.extent if area is None else area
+        tiles: dict[int, int] = {}
+        for level in self._levels if place is not None else ():
             self._stop_if_cancelled()
-            counts.update(count_tiles(scheme, (level,), area))
-        return self.counted, counts
+            tiles.update(count_tiles(scheme, (level,), place))
+        return self.counted, areas.Counted(tiles, area)
 
 
 class PreviewTask(Task):
@@ -147,7 +147,7 @@ class PreviewTask(Task):
 
 
 class UpdateTask(Task):
-    """Updates a cache: resolves the area, asks the site, follows the job."""
+    """Updates a cache inside `area`, which was counted before: asks the site, follows the job."""
 
     message_received = pyqtSignal(object)
     reported = pyqtSignal(object)
@@ -160,9 +160,9 @@ class UpdateTask(Task):
         credentials: SignIn | None,
         transport: Transport | None,
         description: CacheDescription,
-        source: areas.AreaSource,
         levels: tuple[Level, ...],
         mode: UpdateMode,
+        area: BaseGeometry | Extent | None,
         instances: int,
         wait: bool,
     ) -> None:
@@ -171,9 +171,9 @@ class UpdateTask(Task):
         self._credentials = credentials
         self._transport = transport
         self._description = description
-        self._source = source
         self._levels = tuple(levels)
         self._mode = mode
+        self._area = area
         self._instances = instances
         self._wait = wait
         self._is_let_go = False
@@ -210,7 +210,7 @@ class UpdateTask(Task):
             self._description,
             levels=self._levels,
             mode=self._mode,
-            area=areas.resolve(self._source, self._description, self._is_unwanted),
+            area=self._area,
             instances=self._instances,
             wait=self._wait,
         )

@@ -11,7 +11,7 @@ import pytest
 from host.samples import WEB_MERCATOR_LEVELS, degrees, drawn, drawn_wkt, web_mercator
 from qgis.core import Qgis, QgsApplication, QgsCoordinateReferenceSystem, QgsTask
 from qgis.PyQt.QtCore import QThread
-from shapely.geometry import box
+from shapely.geometry import Polygon, box
 
 from tile_cache_manager.plugin.core.arcgis.catalogue import ServiceEntry
 from tile_cache_manager.plugin.core.errors import (
@@ -123,13 +123,17 @@ def update_task(**changes: Any) -> tasks.UpdateTask:
         "credentials": None,
         "transport": None,
         "description": web_mercator(),
-        "source": areas.TypedExtent("0 0 1000 1000"),
+        "area": Extent(0, 0, 1000, 1000),
         "levels": WEB_MERCATOR_LEVELS[:2],
         "mode": UpdateMode.RECREATE_ALL,
         "instances": 3,
         "wait": True,
     }
     return tasks.UpdateTask("Update World", ADDRESS, **{**values, **changes})
+
+
+def count_task(extent: str) -> tasks.CountTask:
+    return tasks.CountTask(areas.TypedExtent(extent), web_mercator(), WEB_MERCATOR_LEVELS)
 
 
 class Blocker(QgsTask):
@@ -166,28 +170,39 @@ def test_an_update_runs_off_the_main_thread_and_reports(
 
 
 AREAS = [
-    ("the whole cache", lambda: areas.FullExtent(), None, None),
-    ("typed", lambda: areas.TypedExtent("0 0 9 9"), None, Extent(0, 0, 9, 9)),
-    ("drawn", lambda: drawn_wkt("Polygon((0 0,9 0,9 9,0 0))", "EPSG:3857"), 40.5, None),
+    ("the whole cache", lambda: areas.FullExtent(), None),
+    ("typed", lambda: areas.TypedExtent("0 0 9 9"), Extent(0, 0, 9, 9)),
+    ("drawn", lambda: drawn_wkt("Polygon((0 0,9 0,9 9,0 0))", "EPSG:3857"),
+     Polygon([(0, 0), (9, 0), (9, 9)])),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("make", "surface", "extent"), [case[1:] for case in AREAS], ids=[case[0] for case in AREAS]
+    ("make", "expected"), [case[1:] for case in AREAS], ids=[case[0] for case in AREAS]
 )
-def test_an_update_asks_for_the_area(
-    make: Callable, surface: float | None, extent: Extent | None, cache: FakeCache, kept: list,
-    wait_until: Callable,
-) -> None:  # fmt: skip
+def test_an_update_is_sent_the_very_area_that_was_counted(
+    make: Callable, expected: Any, cache: FakeCache, kept: list, wait_until: Callable
+) -> None:
     cache.released.set()
-    task = update_task(source=make())
+    count = tasks.CountTask(make(), web_mercator(), WEB_MERCATOR_LEVELS[:1])
+    ends = Ends(count)
+    tasks.start(count, kept)
+    wait_until(lambda: ends.told and not kept)
+    name, counted = ends.only()
+    assert (name, counted.tiles) == ("counted", {0: 1})
+    task = update_task(area=counted.area)
     ends = Ends(task)
     tasks.start(task, kept)
-    wait_until(lambda: ends.told)
+    wait_until(lambda: ends.told and not kept)
     assert ends.only()[0] == "reported"
     (request,) = cache.requests
-    assert request.extent == extent
-    assert (request.area.area if request.area is not None else None) == surface
+    is_extent = isinstance(expected, Extent)
+    assert (request.extent if is_extent else request.area) is counted.area
+    assert (request.area if is_extent else request.extent) is None
+    if isinstance(expected, Polygon):
+        assert expected.equals(counted.area)
+    else:
+        assert counted.area == expected
 
 
 def test_an_update_cancelled_while_running_reports_what_was_done(
@@ -277,7 +292,7 @@ FAILURES = [
     ("unforeseen", update_task, ZeroDivisionError("oh"), ZeroDivisionError),
     ("no scale", lambda: update_task(levels=()), None, NoLevels),
     ("no such number of instances", lambda: update_task(instances=0), None, BadInstances),
-    ("malformed extent", lambda: update_task(source=areas.TypedExtent("1 2")), None, BadExtent),
+    ("malformed extent", lambda: count_task("1 2"), None, BadExtent),
 ]
 
 
@@ -396,7 +411,8 @@ def test_tiles_are_counted(
     ends = Ends(task)
     tasks.start(task, kept)
     wait_until(lambda: ends.told and not kept)
-    assert ends.only() == ("counted", expected)
+    name, counted = ends.only()
+    assert (name, counted.tiles) == ("counted", expected)
 
 
 def test_a_preview_is_made(kept: list, wait_until: Callable) -> None:
