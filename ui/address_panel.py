@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from qgis.core import QgsMapLayer
-from qgis.PyQt.QtCore import pyqtSignal
-from qgis.PyQt.QtWidgets import QMenu, QWidget
+from qgis.PyQt.QtCore import Qt, pyqtSignal
+from qgis.PyQt.QtWidgets import QCompleter, QMenu, QWidget
 
 from ..plugin.core.arcgis.catalogue import ServiceEntry
 from ..plugin.core.errors import (
@@ -48,6 +48,7 @@ class AddressPanel(QWidget, FORM):
             self.tr("https://host/arcgis/rest/services/Name/MapServer")
         )
         self.address_combo.lineEdit().setClearButtonEnabled(True)
+        self.address_combo.setCompleter(self._recent_popup())
         self.service_combo.currentIndexChanged.connect(self._service_chosen)
         self.show_services(())
         self.show_summary("")
@@ -119,6 +120,19 @@ class AddressPanel(QWidget, FORM):
         """Show what is to be said about the service; "" hides the place for it."""
         self.summary_label.setText(text)
         self.summary_label.setVisible(bool(text))
+
+    def _recent_popup(self) -> QCompleter:
+        """A list of the recent addresses that hold what is typed.
+
+        What is typed stays as it is unless one of them is chosen: two addresses may differ in a
+        capital letter, or one be the beginning of the other. Qt's own completion, and its search
+        for the typed text when Return is pressed, would take the recent one.
+        """
+        completer = QCompleter(self.address_combo.model(), self.address_combo)
+        completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseSensitive)
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        return completer
 
     def _request(self) -> None:
         self.load_requested.emit(self.address(), self.auth_config_id())

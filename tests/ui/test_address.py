@@ -9,7 +9,7 @@ import pytest
 from qgis.core import QgsApplication, QgsSettings
 from qgis.PyQt.QtCore import QObject, Qt
 from qgis.PyQt.QtTest import QTest
-from qgis.PyQt.QtWidgets import QComboBox
+from qgis.PyQt.QtWidgets import QApplication, QComboBox
 
 from tile_cache_manager.plugin.core import errors
 
@@ -54,6 +54,64 @@ def test_return_in_the_address_field_loads(dialog: Any, person: Any, cache: Any)
     assert cache.asked == [WORLD_URL]
     assert dialog.isVisible()
     assert person.question() is None
+
+
+LOWER_CASE_URL = "https://site.test/arcgis/rest/services/World/MapServer"
+UPPER_CASE_URL = "https://site.test/ArcGIS/rest/services/World/MapServer"
+# recent addresses, the newest first; what is typed
+TYPED = [
+    ((LOWER_CASE_URL,), UPPER_CASE_URL),
+    ((UPPER_CASE_URL,), LOWER_CASE_URL),
+    ((LOWER_CASE_URL,), SITE_URL),
+    ((LOWER_CASE_URL, UPPER_CASE_URL), UPPER_CASE_URL),
+    ((LOWER_CASE_URL, UPPER_CASE_URL), LOWER_CASE_URL),
+]
+
+
+@pytest.mark.parametrize(("recent", "typed"), TYPED)
+@pytest.mark.parametrize("ending", ["Return", "Tab", "Load"])
+def test_what_is_typed_is_what_is_loaded(
+    dialog: Any,
+    person: Any,
+    cache: Any,
+    services: Any,
+    recent: tuple[str, ...],
+    typed: str,
+    ending: str,
+) -> None:
+    cache.answer = services
+    dialog.address_panel.set_recent(recent)
+    dialog.activateWindow()
+    field = person.find("address_combo").lineEdit()
+    field.setFocus()
+    person.wait_until(field.hasFocus, what="the focus")
+    for letter in typed:  # to whatever has the keys, as a keyboard does
+        QTest.keyClicks(QApplication.activePopupWidget() or QApplication.focusWidget(), letter)
+    assert field.text() == typed
+    if ending != "Load":
+        key = Qt.Key.Key_Return if ending == "Return" else Qt.Key.Key_Tab
+        QTest.keyClick(QApplication.activePopupWidget() or QApplication.focusWidget(), key)
+        assert field.text() == typed
+    if ending != "Return":
+        popup = QApplication.activePopupWidget()
+        if popup is not None:
+            popup.hide()  # as a click beside it does
+        person.click("load_button")
+    person.wait_until(lambda: person.shows("summary_label") != "Loading…", what="the answer")
+
+    assert cache.asked == [typed]
+
+
+def test_a_recent_address_can_be_chosen_from_the_list(dialog: Any, person: Any) -> None:
+    dialog.address_panel.set_recent((LOWER_CASE_URL, UPPER_CASE_URL))
+    combo = person.find("address_combo")
+    combo.setFocus()
+    QTest.keyClicks(combo, "ArcGIS")
+    person.wait_until(QApplication.activePopupWidget, what="the list")
+    QTest.keyClick(QApplication.activePopupWidget(), Qt.Key.Key_Down)
+    QTest.keyClick(QApplication.activePopupWidget(), Qt.Key.Key_Return)
+
+    assert combo.currentText() == UPPER_CASE_URL
 
 
 def test_return_elsewhere_does_nothing(loaded: Any, person: Any, cache: Any) -> None:
