@@ -27,6 +27,7 @@ from typing import Any, TypeVar, Union
 from arcgis_server.handle import RunningSite
 from qgis.core import QgsPointXY, QgsProject, QgsVectorLayer
 from qgis.PyQt.QtCore import QModelIndex, QObject, QPoint, Qt, QTimer
+from qgis.PyQt.QtGui import QCursor
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import (
     QAbstractItemView,
@@ -41,6 +42,7 @@ from qgis.utils import iface
 STEP_MS = 20
 BEAT_MS = 5
 PAINTING_SECONDS = 0.4
+CLICKS_ON_A_LIST = 3
 AnyWidget = TypeVar("AnyWidget", bound=QObject)
 
 
@@ -193,7 +195,8 @@ class Desktop(QObject):
             if not widget.isVisible() or not widget.isEnabled():
                 raise RuntimeError(f"{widget.objectName() or widget} cannot be clicked")
             place = at or widget.rect().center()
-            QTest.mouseMove(widget, place)
+            # not by QTest.mouseMove: it handles events, and so this script, before the click is done
+            QCursor.setPos(widget.mapToGlobal(place))
             QTest.mouseClick(widget, button, keys, place)
 
         return Deed(do)
@@ -245,11 +248,12 @@ class Desktop(QObject):
         yield self.click(combo)
         view = combo.view()
         yield self.until(view.isVisible, 5, f"the list of {combo.objectName()}")
-        # Qt takes a second click that comes sooner for a slip of the first
-        yield self.passed(QApplication.doubleClickInterval() / 1000)
-        yield self.click_item(
-            view, combo.model().index(row, combo.modelColumn(), combo.rootModelIndex())
-        )
+        index = combo.model().index(row, combo.modelColumn(), combo.rootModelIndex())
+        for _ in range(CLICKS_ON_A_LIST):
+            # Qt takes a click that comes soon after the first for a slip; a person clicks again
+            yield self.passed(QApplication.doubleClickInterval() / 1000)
+            if view.isVisible():
+                yield self.click_item(view, index)
         yield self.until(lambda: not view.isVisible(), 5, f"{combo.objectName()} to close")
 
     def choose_from_menu(self, *titles: str) -> Script:
