@@ -80,6 +80,19 @@ class RectangleArea:
 
 
 @dataclass(frozen=True)
+class LayerExtents:
+    """The extents of layers: their union or, else, their intersection, in the CRS of the cache.
+
+    Not in the project's CRS: that may be one that half of the layers do not fit into.
+    """
+
+    name: str
+    is_union: bool
+    extents: tuple[RectangleArea, ...]
+    context: QgsCoordinateTransformContext = field(repr=False)
+
+
+@dataclass(frozen=True)
 class LayerArea:
     """The polygons of a layer, dissolved; make it with `of` or `of_source`.
 
@@ -160,4 +173,4 @@ def _check_polygons(
         raise BadArea(name, BadAreaReason.NO_CRS)
 
 
-AreaSource = Union[FullExtent, TypedExtent, DrawnArea, RectangleArea, LayerArea]
+AreaSource = Union[FullExtent, TypedExtent, DrawnArea, RectangleArea, LayerExtents, LayerArea]

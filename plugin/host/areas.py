@@ -10,12 +10,8 @@ from dataclasses import dataclass, replace
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
-    QgsCoordinateTransform,
     QgsCoordinateTransformContext,
-    QgsCsException,
     QgsGeometry,
-    QgsMapLayer,
-    QgsProject,
     QgsRectangle,
 )
 from shapely.geometry import box
@@ -23,8 +19,15 @@ from shapely.geometry.base import BaseGeometry
 
 from ..core.area import fit_area, parse_extent
 from ..core.description import CacheDescription
-from ..core.errors import AreaOutside, BadArea, BadAreaReason, RequestError, TileCacheError
-from ..core.tiling import Extent, SpatialReference, TilingScheme
+from ..core.errors import (
+    AreaOutside,
+    BadArea,
+    BadAreaReason,
+    EmptyArea,
+    RequestError,
+    TileCacheError,
+)
+from ..core.tiling import Extent, TilingScheme
 from .area_sources import (
     AreaSource,
     Cancelled,
@@ -32,6 +35,7 @@ from .area_sources import (
     FullExtent,
     IsCancelled,
     LayerArea,
+    LayerExtents,
     RectangleArea,
     TypedExtent,
     project_context,
@@ -45,8 +49,9 @@ from .geometries import (
     union_in_chunks,
     valid_polygons,
 )
+from .layer_extents import joined, project_extents
+from .planes import WGS_84, in_plane, plane, way_to_plane, world_width
 from .reprojection import NotTransformable, Reprojection
-from .text import tr
 
 __all__ = [
     "AreaSource",
@@ -55,6 +60,7 @@ __all__ = [
     "DrawnArea",
     "FullExtent",
     "LayerArea",
+    "LayerExtents",
     "RectangleArea",
     "TypedExtent",
     "preview",
@@ -69,6 +75,12 @@ FINEST_PIXELS = 0.25
 CACHE_MARGIN = 0.05
 """By which part of its size the cache's extent is widened before far parts of an area are cut."""
 
+JOINED_MARGIN = 0.25
+"""The same for layers that are joined: how far they reach beyond the cache still matters then.
+
+Not more: the wide surroundings of a polar cache would reach beyond the equator, and then nobody
+could say which pole they are around."""
+
 CACHE_DETAIL = 1e7
 """How exactly that extent is transformed: to this part of its size."""
 
@@ -77,8 +89,6 @@ PREVIEW_FEATURES = 2000
 
 PREVIEW_DETAIL = 1000
 """A preview leaves out what is smaller than this part of its size."""
-
-_WGS_84 = SpatialReference(4326)
 
 
 @dataclass(frozen=True)
@@ -109,6 +119,8 @@ def resolve(
     if isinstance(source, TypedExtent):
         typed = parse_extent(source.text, description.scheme.crs.world_width)
         return _as_extent(_fitted(box(*typed.bounds), description, densified=False))
+    if isinstance(source, LayerExtents):
+        return _as_extent(_fitted(_joined(source, description), description, densified=False))
     source = _placed(source, description)
     geometry = _dissolved(source, cancelled)
     way = _way_to_the_cache(source, description)
@@ -116,7 +128,7 @@ def resolve(
         fitted = _fitted(geometry, description, densified=False)
         return _as_extent(fitted) if isinstance(source, RectangleArea) else fitted
     try:
-        transformed = _transformed(geometry, way, description)
+        transformed = _transformed(geometry, way, description, CACHE_MARGIN)
     except NotTransformable:
         raise BadArea(source.name, BadAreaReason.NOT_TRANSFORMABLE) from None
     return _fitted(transformed, description, densified=True)
@@ -135,59 +147,15 @@ def preview(
     """
     context = getattr(source, "context", None) or QgsCoordinateTransformContext()
     try:
+        if isinstance(source, LayerExtents) and description is None:
+            return qgis_geometry(_joined_roughly(source, canvas_crs))
         outline, crs = _outline(source, description, cancelled)
         if outline.is_empty or not canvas_crs.isValid():
             return QgsGeometry()
-        way = _way_to_a_plane(crs, canvas_crs, context)
-        return qgis_geometry(
-            _in_a_plane(outline, way, PREVIEW_DETAIL) if way.is_needed else outline
-        )
+        way = way_to_plane(crs, canvas_crs, context)
+        return qgis_geometry(in_plane(outline, way, PREVIEW_DETAIL) if way.is_needed else outline)
     except (TileCacheError, NotTransformable):
         return QgsGeometry()
-
-
-def project_extents(project: QgsProject, how: str) -> RectangleArea:
-    """Union or intersection (`how`) of the extents of the layers of `project`, in its CRS.
-
-    Layers without extent or CRS do not count. Main thread.
-    Raises BadArea: no layer counts, one cannot be transformed, no overlap.
-    """
-    if how not in ("union", "intersection"):
-        raise ValueError(how)
-    is_union = how == "union"
-    name = tr("the union of the layers") if is_union else tr("the overlap of the layers")
-    crs = project.crs()
-    if not crs.isValid():
-        raise BadArea(name, BadAreaReason.NO_CRS)
-    layers = [layer for layer in project.mapLayers().values() if _counts(layer)]
-    rectangles = [_extent_in_project(layer, project) for layer in layers]
-    if not rectangles:
-        raise BadArea(name, BadAreaReason.NO_LAYERS)
-    result = QgsRectangle(rectangles[0])
-    for rectangle in rectangles[1:]:
-        if is_union:
-            result.combineExtentWith(rectangle)
-        else:
-            result = result.intersect(rectangle)
-    if result.isEmpty():
-        raise BadArea(name, BadAreaReason.NO_OVERLAP)
-    return RectangleArea(name, result, crs, project_context(project))
-
-
-def _counts(layer: QgsMapLayer) -> bool:
-    extent = layer.extent()
-    return layer.isValid() and layer.crs().isValid() and not extent.isEmpty() and extent.isFinite()
-
-
-def _extent_in_project(layer: QgsMapLayer, project: QgsProject) -> QgsRectangle:
-    transform = QgsCoordinateTransform(layer.crs(), project.crs(), project)
-    try:
-        rectangle = transform.transformBoundingBox(layer.extent())
-    except QgsCsException:
-        rectangle = QgsRectangle()
-    if rectangle.isEmpty() or not rectangle.isFinite():
-        raise BadArea(layer.name(), BadAreaReason.NOT_TRANSFORMABLE)
-    return rectangle
 
 
 def _placed(
@@ -225,14 +193,77 @@ def _way_to_the_cache(
     target = qgis_crs(scheme.crs, description.name)
     levels = description.cached_levels or scheme.levels
     tolerance = FINEST_PIXELS * min(level.resolution for level in levels)
-    world_width = scheme.crs.world_width or _world_width(target)
-    return Reprojection(source.crs, target, source.context, tolerance, world_width)
+    width = scheme.crs.world_width or world_width(target)
+    return Reprojection(source.crs, target, source.context, tolerance, width)
+
+
+def _joined(source: LayerExtents, description: CacheDescription) -> BaseGeometry:
+    """The layers' rectangles in the CRS of the cache, joined there; not clipped to the cache.
+
+    Raises BadArea, AreaOutside, DescriptionError.
+    """
+    scheme = replace(_repeating(description), origin_x=-math.inf, origin_y=math.inf)
+    regions = []
+    for extent in source.extents:
+        try:
+            regions.append(_region(extent, scheme, description))
+        except AreaOutside:  # so far from the cache that nobody can say where it is in its CRS
+            if not source.is_union:
+                raise
+    if not regions:
+        raise AreaOutside(description.name)
+    area = joined(regions, source.is_union, scheme.crs.world_width)
+    if area.is_empty:
+        raise BadArea(source.name, BadAreaReason.NO_OVERLAP)
+    return area
+
+
+def _region(
+    extent: RectangleArea, scheme: TilingScheme, description: CacheDescription
+) -> BaseGeometry:
+    """One layer's rectangle in the CRS of the cache, brought into the world of `scheme`.
+
+    Raises BadArea, AreaOutside.
+    """
+    geometry = rectangle_polygon(extent.rectangle)
+    way = _way_to_the_cache(extent, description)
+    try:
+        if way.is_needed:
+            geometry = _transformed(geometry, way, description, JOINED_MARGIN)
+        return fit_area(geometry, scheme, None, description.name, densified=way.is_needed)
+    except AreaOutside:
+        if scheme.crs.world_width is None:
+            raise
+        raise BadArea(extent.name, BadAreaReason.NOT_TRANSFORMABLE) from None
+    except (NotTransformable, EmptyArea):
+        raise BadArea(extent.name, BadAreaReason.NOT_TRANSFORMABLE) from None
+
+
+def _joined_roughly(source: LayerExtents, crs: QgsCoordinateReferenceSystem) -> BaseGeometry:
+    """The layers' rectangles in `crs`, joined there, for a preview.
+
+    Raises NotTransformable, EmptyArea.
+    """
+    if not crs.isValid():
+        return collected([])
+    regions = []
+    for extent in source.extents:
+        way = way_to_plane(extent.crs, crs, extent.context)
+        polygon = rectangle_polygon(extent.rectangle)
+        regions.append(
+            in_plane(polygon, way, PREVIEW_DETAIL)
+            if way.is_needed
+            else fit_area(polygon, plane(crs), None, "")
+        )
+    return joined(regions, source.is_union, world_width(crs))
 
 
 def _transformed(
-    geometry: BaseGeometry, way: Reprojection, description: CacheDescription
+    geometry: BaseGeometry, way: Reprojection, description: CacheDescription, margin: float
 ) -> BaseGeometry:
     """`geometry` on its `way`, cut to the surroundings of the cache where it must be.
+
+    `margin`: by which part of its size the cache's extent is widened to its surroundings.
 
     A national grid is meaningless on the far side of the earth, so what is far from such a cache is
     cut first. Where the target is the whole world, that is only tried once all else failed: then
@@ -240,14 +271,17 @@ def _transformed(
     Raises NotTransformable, AreaOutside.
     """
     if way.world_width is None:
-        return way.polygons(_near(geometry, way, description))
+        return way.polygons(_near(geometry, way, description, margin))
     try:
         return way.polygons(geometry)
     except NotTransformable:
-        return way.polygons(_near(geometry, way, description))
+        # The edge of the whole world is met from within: on it, east and west are one.
+        return way.polygons(_near(geometry, way, description, -1e-9))
 
 
-def _near(geometry: BaseGeometry, way: Reprojection, description: CacheDescription) -> BaseGeometry:
+def _near(
+    geometry: BaseGeometry, way: Reprojection, description: CacheDescription, margin: float
+) -> BaseGeometry:
     """What of `geometry` is near the cache; all of it where that cannot be told.
 
     Raises AreaOutside.
@@ -255,13 +289,12 @@ def _near(geometry: BaseGeometry, way: Reprojection, description: CacheDescripti
     if description.extent is None or geometry.is_empty:
         return geometry
     xmin, ymin, xmax, ymax = description.extent.bounds
-    # The edge of the whole world is met from within: on it, east and west are one.
-    margin = (CACHE_MARGIN if way.world_width is None else -1e-9) * max(xmax - xmin, ymax - ymin)
-    frame = box(xmin - margin, ymin - margin, xmax + margin, ymax + margin)
-    back = _way_to_a_plane(way.target, way.source, way.context)
+    wider = margin * max(xmax - xmin, ymax - ymin)
+    frame = box(xmin - wider, ymin - wider, xmax + wider, ymax + wider)
+    back = way_to_plane(way.target, way.source, way.context)
     try:
-        frame = _in_a_plane(frame, back, CACHE_DETAIL)
-        geometry = fit_area(geometry, _plane(way.source), None, description.name)
+        frame = in_plane(frame, back, CACHE_DETAIL)
+        geometry = fit_area(geometry, plane(way.source), None, description.name)
     except (NotTransformable, RequestError):
         return geometry
     near = valid_polygons(geometry.intersection(frame))
@@ -273,11 +306,17 @@ def _near(geometry: BaseGeometry, way: Reprojection, description: CacheDescripti
 def _fitted(
     geometry: BaseGeometry, description: CacheDescription, *, densified: bool
 ) -> BaseGeometry:
-    scheme = description.scheme
-    if scheme.crs.world_width is None and _world_width(qgis_crs(scheme.crs, description.name)):
-        # Degrees of any other datum go around the world as those of WGS 84 do.
-        scheme = replace(scheme, crs=_WGS_84)
+    scheme = _repeating(description)
     return fit_area(geometry, scheme, description.extent, description.name, densified=densified)
+
+
+def _repeating(description: CacheDescription) -> TilingScheme:
+    """The scheme of the cache, which tells where the world repeats."""
+    scheme = description.scheme
+    if scheme.crs.world_width is None and world_width(qgis_crs(scheme.crs, description.name)):
+        # Degrees of any other datum go around the world as those of WGS 84 do.
+        scheme = replace(scheme, crs=WGS_84)
+    return scheme
 
 
 def _as_extent(geometry: BaseGeometry) -> BaseGeometry | Extent:
@@ -303,6 +342,8 @@ def _outline(
     crs = qgis_crs(description.scheme.crs, description.name)
     if isinstance(source, RectangleArea):
         return rectangle_polygon(source.rectangle), crs
+    if isinstance(source, LayerExtents):
+        return _joined(source, description), crs
     extent = description.extent
     if isinstance(source, TypedExtent):
         extent = parse_extent(source.text, description.scheme.crs.world_width)
@@ -321,39 +362,3 @@ def _layer_outline(source: LayerArea, cancelled: IsCancelled) -> BaseGeometry:
         return rectangle_polygon(bounds)
     detail = max(bounds.width(), bounds.height()) / PREVIEW_DETAIL
     return collected(polygons_of(geometry.simplify(detail)) for geometry in first)
-
-
-def _way_to_a_plane(
-    source: QgsCoordinateReferenceSystem,
-    target: QgsCoordinateReferenceSystem,
-    context: QgsCoordinateTransformContext,
-) -> Reprojection:
-    return Reprojection(source, target, context, math.inf, _world_width(target))
-
-
-def _in_a_plane(geometry: BaseGeometry, way: Reprojection, detail: float) -> BaseGeometry:
-    """`geometry` transformed, valid, off by at most a `detail`th of its size.
-
-    Raises NotTransformable, EmptyArea.
-    """
-    plane = _plane(way.target)
-    rough = fit_area(way.polygons(geometry), plane, None, "", densified=True)
-    way = replace(way, tolerance=math.sqrt(rough.area) / detail)
-    return fit_area(way.polygons(geometry), plane, None, "", densified=True)
-
-
-def _world_width(crs: QgsCoordinateReferenceSystem) -> float | None:
-    """After how many units of `crs` the world repeats eastwards; None where it does not."""
-    return _reference(crs).world_width
-
-
-def _plane(crs: QgsCoordinateReferenceSystem) -> TilingScheme:
-    """A scheme without edges in `crs`: fitted to it, an area is made valid and clipped nowhere."""
-    return TilingScheme(-math.inf, math.inf, 1, 1, 96.0, _reference(crs), ())
-
-
-def _reference(crs: QgsCoordinateReferenceSystem) -> SpatialReference:
-    """`crs` as far as its repeating matters: Web Mercator, degrees, or neither."""
-    if crs.isGeographic():
-        return _WGS_84
-    return SpatialReference(3857) if crs.authid() == "EPSG:3857" else SpatialReference()

@@ -229,42 +229,6 @@ def test_a_rectangle_without_crs_is_previewed_in_that_of_the_cache() -> None:
     assert _bounds(shown.boundingBox()) == pytest.approx((10, 20, 30, 40))
 
 
-@pytest.fixture
-def project() -> QgsProject:
-    project = QgsProject()
-    project.setCrs(crs("EPSG:4326"))
-    return project
-
-
-def test_union_and_intersection_of_the_project_s_layers(project: QgsProject) -> None:
-    project.addMapLayers([
-        layer_of(["Polygon((0 0,1113194.9 0,1113194.9 1118889.97,0 1118889.97,0 0))"],
-                 code="EPSG:3857"),  # 0 0 10 10 in degrees
-        layer_of(["Polygon((5 5,20 5,20 30,5 30,5 5))"]),
-        QgsVectorLayer("None", "table", "memory"),
-        layer_of([]),
-    ])  # fmt: skip
-    union = areas.project_extents(project, "union")
-    overlap = areas.project_extents(project, "intersection")
-    assert union.crs == overlap.crs == crs("EPSG:4326")
-    assert _bounds(union.rectangle) == pytest.approx((0, 0, 20, 30), abs=1e-5)
-    assert _bounds(overlap.rectangle) == pytest.approx((5, 5, 10, 10), abs=1e-5)
-
-
-def test_projects_without_a_common_extent_are_refused(project: QgsProject) -> None:
-    with pytest.raises(BadArea) as caught:
-        areas.project_extents(project, "union")
-    assert caught.value.reason is BadAreaReason.NO_LAYERS
-    project.addMapLayers([layer_of([SQUARE]), layer_of(["Polygon((50 50,60 50,60 60,50 50))"])])
-    with pytest.raises(BadArea) as caught:
-        areas.project_extents(project, "intersection")
-    assert caught.value.reason is BadAreaReason.NO_OVERLAP
-    project.setCrs(QgsCoordinateReferenceSystem())
-    with pytest.raises(BadArea) as caught:
-        areas.project_extents(project, "union")
-    assert caught.value.reason is BadAreaReason.NO_CRS
-
-
 def _bounds(rectangle: QgsRectangle) -> tuple[float, float, float, float]:
     return (
         rectangle.xMinimum(),
