@@ -87,6 +87,6 @@ class Person:
     def wait_for_end(self) -> None:
         def has_ended() -> bool:
             state = self.shows("progress_label")
-            return not state.startswith(("Counting", "Waiting", "Running", "Cancelling"))
+            return not state.startswith(("Working", "Waiting", "Running", "Cancelling"))
 
         self.wait_until(has_ended, 60, "the end")

@@ -10,13 +10,13 @@ from qgis.PyQt.QtCore import QObject, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QWidget
 
 from ..plugin.core.errors import TileCacheError
-from ..plugin.core.request import Outcome, UpdateReport
-from ..plugin.host import messages, tasks
+from ..plugin.core.request import Message, Outcome, UpdateReport
+from ..plugin.host import areas, messages
 from .latest_task import LatestTask
 from .notices import Notice
 from .progress_panel import ProgressPanel
 from .run_question import RunQuestion, needs_question
-from .tile_counter import total_tiles
+from .tile_counter import TileCounter
 from .update_run import RunPlan, UpdateRun
 
 
@@ -44,8 +44,9 @@ class RunControl(QObject):
         self._count = LatestTask()
         self._question: RunQuestion | None = None
         self._run = UpdateRun(self)
-        self._run.progressed.connect(panel.show_progress)
-        self._run.message_received.connect(panel.add_message)
+        self._is_heard_of = True
+        self._run.progressed.connect(self._progressed)
+        self._run.message_received.connect(self._told)
         self._run.reported.connect(self._reported)
         self._run.failed.connect(self._fail)
         self._run.cancelled.connect(self._cancelled)
@@ -61,16 +62,18 @@ class RunControl(QObject):
             return self.tr("The tiles are being counted; the update starts then.")
         return self.tr("Answer the question first.")
 
-    def carry_out(self, plan: RunPlan) -> None:
-        """Run `plan`, once its tiles are counted and a person has agreed where one must."""
+    def carry_out(self, plan: RunPlan, counter: TileCounter) -> None:
+        """Run `plan`, once its tiles are counted and a person has agreed where one must.
+
+        Where it is not counted yet, `counter` does so now for the form that the plan is made from.
+        """
         self._plan = plan
-        if plan.is_counted:
+        if plan.counted is not None:
             self._ask_or_start()
             return
         answers = {"counted": self._counted, "failed": self._fail, "cancelled": self._cancelled}
-        task = tasks.CountTask(plan.source, plan.description, plan.levels)
-        self._count.start(task, answers)
-        self._panel.wait(self.tr("Counting the tiles… {title}").format(title=plan.title))
+        counter.join(self._count, answers)
+        self._panel.wait(self.tr("Working out the area… {title}").format(title=plan.title))
         self.busy_changed.emit()
 
     def cancel(self) -> None:
@@ -78,6 +81,7 @@ class RunControl(QObject):
         if self._question is not None:
             self._question.reject()
         elif self._run.is_running:
+            self._is_heard_of = True
             self._panel.show_cancelling()
             self._run.cancel()
         else:
@@ -91,10 +95,8 @@ class RunControl(QObject):
             question.close()
         self._run.unload()
 
-    def _counted(self, counts: dict[int, int]) -> None:
-        self._plan = replace(
-            self._plan, is_counted=True, tiles=total_tiles(self._plan.levels, counts)
-        )
+    def _counted(self, counted: areas.Counted) -> None:
+        self._plan = replace(self._plan, counted=counted)
         self._ask_or_start()
 
     def _ask_or_start(self) -> None:
@@ -127,8 +129,23 @@ class RunControl(QObject):
         except TileCacheError as error:
             self._fail(error)
             return
-        self._panel.start(self.tr("Running… {title}").format(title=self._plan.title))
+        self._is_heard_of = False
+        self._panel.start(self.tr("Waiting for the site… {title}").format(title=self._plan.title))
         self.busy_changed.emit()
+
+    def _progressed(self, percent: float) -> None:
+        self._hear()
+        self._panel.show_progress(percent)
+
+    def _told(self, message: Message) -> None:
+        self._hear()
+        self._panel.add_message(message)
+
+    def _hear(self) -> None:
+        """The site has taken the update on."""
+        if not self._is_heard_of:
+            self._is_heard_of = True
+            self._panel.show_state(self.tr("Running… {title}").format(title=self._plan.title))
 
     def _reported(self, report: UpdateReport) -> None:
         if report.outcome is Outcome.DONE:

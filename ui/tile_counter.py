@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
@@ -24,15 +24,16 @@ def total_tiles(levels: Iterable[Level], counts: Mapping[int, int]) -> int | Non
 class TileCounter(QObject):
     """How many tiles of each level the area touches.
 
-    `changed` is emitted whenever `counts`, `error` or `is_counting` changed. Results for a form
-    that has changed meanwhile are dropped.
+    `counted`: the numbers, and the very area they were counted in; None where nothing is counted
+    yet. `changed` is emitted whenever `counted`, `error` or `is_counting` changed. Results for a
+    form that has changed meanwhile are dropped.
     """
 
     changed = pyqtSignal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.counts: dict[int, int] = {}
+        self.counted: areas.Counted | None = None
         self.error: Exception | None = None
         self._description: CacheDescription | None = None
         self._source: areas.AreaSource | None = None
@@ -65,14 +66,19 @@ class TileCounter(QObject):
             return
         self.stop()
         self._description, self._source = description, source
-        self.counts, self.error = self.counts if is_same else {}, None
+        self.counted, self.error = self.counted if is_same else None, None
         self._count_missing()
 
     def set_levels(self, levels: tuple[Level, ...]) -> None:
-        """Count on these levels; numbers known already are kept."""
+        """Count on these levels; nothing is counted where all numbers are known already."""
         self.stop()
         self._levels = levels
         self._count_missing()
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """The numbers known by now, by level id."""
+        return {} if self.counted is None else self.counted.tiles
 
     @property
     def total(self) -> int | None:
@@ -84,25 +90,35 @@ class TileCounter(QObject):
         self._timer.stop()
         self._task.drop()
 
-    def _missing(self) -> tuple[Level, ...]:
-        return tuple(level for level in self._levels if level.id not in self.counts)
+    def join(self, waiting: LatestTask, answers: dict[str, Callable[..., None]]) -> None:
+        """Let another wait, with its `answers`, for the count of what the form says now.
+
+        That count goes on for the other one when the form changes. It begins at once.
+        """
+        if not self._task.is_running:
+            self._start()
+        waiting.join(self._task, answers)
 
     def _count_missing(self) -> None:
         ready = self._description is not None and self._source is not None
-        if ready and self.error is None and self._missing():
+        is_missing = any(level.id not in self.counts for level in self._levels)
+        if ready and self.error is None and is_missing:
             self._timer.start()
         self.changed.emit()
 
     def _start(self) -> None:
+        self._timer.stop()
+        # All levels, also those counted before: all numbers are to belong to the same area, and a
+        # layer may read otherwise by now.
         answers = {
             "counted": self._counted,
             "failed": self._failed,
             "cancelled": lambda: self._failed(areas.Cancelled()),
         }
-        self._task.start(tasks.CountTask(self._source, self._description, self._missing()), answers)
+        self._task.start(tasks.CountTask(self._source, self._description, self._levels), answers)
 
-    def _counted(self, counts: dict[int, int]) -> None:
-        self.counts = {**self.counts, **counts}
+    def _counted(self, counted: areas.Counted) -> None:
+        self.counted = counted
         self.changed.emit()
 
     def _failed(self, error: Exception) -> None:

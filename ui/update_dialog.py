@@ -15,7 +15,7 @@ from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QWidget
 from ..plugin.core.arcgis.catalogue import ServiceEntry
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.errors import ModeNotOffered, NoLevels, TileCacheError
-from ..plugin.host import areas, messages
+from ..plugin.host import messages
 from .address_panel import AddressPanel
 from .area_panel import AreaPanel
 from .area_preview import AreaPreview
@@ -292,7 +292,7 @@ class UpdateDialog(QDialog, FORM):
             self._complain(problem)
             return
         self._memory.save()
-        self._control.carry_out(self._filled_plan(area.source))
+        self._control.carry_out(self._filled_plan(), self._counter)
 
     def _wrong_choice(self) -> str:
         """What forbids running beside the area, as a sentence; "" for nothing."""
@@ -306,18 +306,16 @@ class UpdateDialog(QDialog, FORM):
             error = self._counter.error
         return "" if error is None else messages.sentence(error)
 
-    def _filled_plan(self, source: areas.AreaSource) -> RunPlan:
+    def _filled_plan(self) -> RunPlan:
         """What the form asks for, with the very area that is shown and counted."""
         return RunPlan(
             description=self._description,
             auth_config_id=self.address_panel.auth_config_id(),
             levels=self.scales_panel.ticked_levels(),
             mode=self.update_panel.mode(),
-            source=source,
             instances=self.update_panel.instances(),
             waits=self.update_panel.waits(),
-            is_counted=not self._counter.is_counting,
-            tiles=None if self._counter.is_counting else self._counter.total,
+            counted=None if self._counter.is_counting else self._counter.counted,
         )
 
     def _complain(self, text: str) -> None:

@@ -11,6 +11,7 @@ from ..plugin.core.request import UpdateMode
 from ..plugin.core.tiling import Level
 from ..plugin.host import areas, messages, network, sign_in, tasks
 from .latest_task import LatestTask
+from .tile_counter import total_tiles
 
 UNLOADING_MS = 3000
 """How long the plugin waits for its last task to end before its code is taken away."""
@@ -20,18 +21,21 @@ UNLOADING_MS = 3000
 class RunPlan:
     """What a filled form asks for.
 
-    `tiles`: how many tiles the area touches; once that `is_counted`, None means nobody can tell.
+    `counted`: its area, and how many tiles that touches; None while that is being worked out.
     """
 
     description: CacheDescription
     auth_config_id: str
     levels: tuple[Level, ...]
     mode: UpdateMode
-    source: areas.AreaSource
     instances: int
     waits: bool
-    is_counted: bool
-    tiles: int | None
+    counted: areas.Counted | None
+
+    @property
+    def tiles(self) -> int | None:
+        """How many tiles the area touches; None where that is not known."""
+        return None if self.counted is None else total_tiles(self.levels, self.counted.tiles)
 
     @property
     def title(self) -> str:
@@ -62,7 +66,10 @@ class UpdateRun(QObject):
         return self._task.is_running
 
     def start(self, plan: RunPlan) -> None:
-        """Start `plan`. Raises TileCacheError where its sign-in cannot be read."""
+        """Start `plan`, which is counted.
+
+        Raises TileCacheError where its sign-in cannot be read.
+        """
         task = tasks.UpdateTask(
             plan.title,
             plan.description.address,
@@ -71,7 +78,7 @@ class UpdateRun(QObject):
             transport=network.transport(),
             levels=plan.levels,
             mode=plan.mode,
-            source=plan.source,
+            area=plan.counted.area,
             instances=plan.instances,
             wait=plan.waits,
         )

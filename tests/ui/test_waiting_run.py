@@ -14,6 +14,7 @@ from qgis.PyQt.QtWidgets import QMessageBox
 
 from tile_cache_manager.plugin.core.request import UpdateMode
 from tile_cache_manager.plugin.core.tiling import Extent
+from tile_cache_manager.plugin.host import areas
 
 WORLD_URL = "https://site.test/arcgis/rest/services/World/MapServer"
 ROADS_URL = "https://site.test/arcgis/rest/services/Roads/MapServer"
@@ -39,13 +40,57 @@ def test_run_waits_for_the_number_of_tiles(
 ) -> None:
     assert not person.find("run_button").isEnabled()
     assert "being counted" in person.find("run_button").toolTip()
-    assert person.shows("progress_label") == "Counting the tiles… World: Recreate Empty Tiles"
+    assert person.shows("progress_label") == "Working out the area… World: Recreate Empty Tiles"
     assert cache.requests == []
 
     finish(person, held_count)
 
     assert len(cache.requests) == 1
     assert person.find("run_button").isEnabled()
+
+
+def test_the_form_s_own_count_is_the_one_that_is_waited_for(
+    loaded: Any, person: Any, cache: Any, held_count: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolved: list[Any] = []
+    resolve = areas.resolve
+    monkeypatch.setattr(areas, "resolve", lambda *given: resolved.append(given) or resolve(*given))
+    person.choose("area_kind_combo", "Canvas Extent")
+    person.wait_until(held_count.reached.is_set, what="the form's count")
+    person.click("run_button")
+    finish(person, held_count)
+
+    assert len(cache.requests) == 1
+    assert len(resolved) == 1
+
+
+def test_a_counted_area_is_sent_as_it_is(
+    loaded: Any, person: Any, cache: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person.choose("area_kind_combo", "Canvas Extent")
+    person.wait_for_count()
+    counted = loaded._counter.counted.area
+    monkeypatch.setattr(areas, "resolve", pytest.fail)
+    person.click("run_button")
+    person.wait_until(lambda: cache.requests, what="the update")
+    person.wait_for_end()
+
+    assert cache.requests[0].extent is counted
+
+
+def test_before_the_site_has_answered_it_is_waited_for(
+    loaded: Any, person: Any, cache: Any, gate: Any
+) -> None:
+    cache.update = gate.before(cache.update)
+    cache.go_on.clear()
+    person.click("run_button")
+    person.wait_until(gate.reached.is_set, what="the update")
+    assert person.shows("progress_label") == "Waiting for the site… World: Recreate Empty Tiles"
+    gate.open()
+    running = "Running… World: Recreate Empty Tiles"
+    person.wait_until(lambda: person.shows("progress_label") == running, what="an answer")
+    cache.go_on.set()
+    person.wait_for_end()
 
 
 def another_address(person: Any, cache: Any) -> None:
@@ -117,6 +162,8 @@ def test_what_runs_is_what_the_form_said_when_run_was_pressed(
 def test_cancel_while_counting(waiting: Any, person: Any, cache: Any, held_count: Any) -> None:
     person.click("cancel_button")
     finish(person, held_count)
+    person.wait_for_count()
+    assert person.shows("tile_count_label").endswith(" tiles at 5 scales.")
 
     assert person.shows("progress_label") == "Cancelled before anything was changed."
     assert cache.requests == []
