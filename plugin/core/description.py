@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import TileCacheError
 from .request import UpdateMode
@@ -53,14 +53,14 @@ class CacheDescription:
     status: tuple[LevelStatus, ...] = ()
 
     def levels_of(self, scales: tuple[float, ...]) -> tuple[Level, ...]:
-        """The levels of these scale denominators, coarsest first; of none: all cached ones.
+        """The cached levels of these scale denominators, coarsest first; of none: all of them.
 
-        Raises UnknownScale.
+        Raises UnknownScale, with the cached scales, for any other: a service may list scales down
+        to the street that nobody ever meant to cache.
         """
-        if not scales:
-            return self.cached_levels
-        wanted = {self.scheme.level_of_scale(scale) for scale in scales}
-        return tuple(level for level in self.scheme.levels if level in wanted)
+        cached = replace(self.scheme, levels=self.cached_levels)
+        wanted = {cached.level_of_scale(scale) for scale in scales}
+        return tuple(level for level in cached.levels if level in wanted or not scales)
 
     def is_cached(self, level: Level) -> bool:
         """Whether `level` may hold tiles."""

@@ -172,7 +172,7 @@ class NoLevels(RequestError):
 
 
 class UnknownScale(RequestError):
-    """1:`scale` is none of the service's own scales, which are `known` (denominators)."""
+    """1:`scale` is none of the scales that can be asked for, which are `known` (denominators)."""
 
     def __init__(self, scale: float, known: tuple[float, ...]) -> None:
         super().__init__(f"no scale 1:{scale}")

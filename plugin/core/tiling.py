@@ -9,6 +9,7 @@ not start at 0 or be contiguous, and successive resolutions need not differ by a
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,6 +185,29 @@ class TilingScheme:
             return None
         return TileRange(rows[0], rows[1], cols[0], cols[1])
 
+    def without_slivers(self, extent: Extent, levels: Iterable[Level]) -> Extent:
+        """`extent` without what reaches beyond its tiles by rounding only, at any of `levels`.
+
+        Who takes it literally, as a site does, finds just the tiles of `tiles_of_extent`.
+        """
+        drawn_in = extent
+        for level in levels:
+            tiles = self.tiles_of_extent(level, extent)
+            if tiles is not None:
+                block = self._block_inside(level, tiles)
+                drawn_in = drawn_in.intersection(block) or drawn_in
+        return drawn_in
+
+    def _block_inside(self, level: Level, tiles: TileRange) -> Extent:
+        """Bounds of `tiles`, less the part of a tile that is rounding."""
+        first = self.tile_bounds(level, tiles.min_row, tiles.min_col)
+        last = self.tile_bounds(level, tiles.max_row, tiles.max_col)
+        farthest = max(tiles.max_row, tiles.max_col) + 1
+        margin = float(_rounding(np.float64(farthest))) * max(self.tile_size(level))
+        return Extent(
+            first.xmin + margin, last.ymin + margin, last.xmax - margin, first.ymax - margin
+        )
+
 
 def bundle_of(row: int, col: int) -> tuple[int, int]:
     """Row and column of the first tile of the bundle that holds tile (row, col)."""
@@ -196,8 +220,12 @@ def snapped(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     They do within SNAP of it and PUBLISHED_ROUNDING of the way from the origin.
     """
     nearest = np.rint(values)
-    distance = np.minimum(SNAP + PUBLISHED_ROUNDING * np.abs(values), LARGEST_SNAP)
-    return np.where(np.abs(values - nearest) <= distance, nearest, values)
+    return np.where(np.abs(values - nearest) <= _rounding(values), nearest, values)
+
+
+def _rounding(values: Any) -> Any:
+    """How far from a tile's edge, in tiles, something is that lies on it, `values` tiles out."""
+    return np.minimum(SNAP + PUBLISHED_ROUNDING * np.abs(values), LARGEST_SNAP)
 
 
 def _span(start: float, end: float) -> tuple[int, int] | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
+from shapely.geometry import box
+from shapely.prepared import prep
 
 from tile_cache_manager.plugin.core.errors import UnknownScale
 from tile_cache_manager.plugin.core.tiling import (
@@ -224,3 +226,41 @@ def test_same_spatial_reference(one, other, same):
 def test_common_rectangle(other, common):
     found = Extent(0, 0, 10, 10).intersection(Extent(*other))
     assert found == (None if common is None else Extent(*common))
+
+
+# Esri's own Web Mercator resolutions, as every service publishes them
+PUBLISHED = {1: 78271.5169639999, 2: 39135.7584820001, 3: 19567.8792409999, 7: 1222.99245256249}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "tiles"),
+    [
+        # edges on those of the quarters of the world, by hand
+        ((0, 0, 5e6, 5e6), {1: 1, 2: 1, 3: 1, 7: 16 * 16}),
+        ((0, 0, 10018754.171394, 10018754.171394), {1: 1, 2: 1, 3: 4, 7: 32 * 32}),
+        ((-10018754.171394, -10018754.171394, 0, 0), {1: 1, 2: 1, 3: 4, 7: 32 * 32}),
+        ((100, 100, 5e6, 5e6), {1: 1, 2: 1, 3: 1, 7: 16 * 16}),
+    ],
+)
+def test_an_extent_without_slivers_taken_literally(bounds, tiles):
+    """Every tile is tried with shapely, as a site would: touching is not meeting."""
+    levels = tuple(Level(key, value, 1e9 / 2**key) for key, value in PUBLISHED.items())
+    scheme = TilingScheme(
+        -20037508.342787, 20037508.342787, 256, 256, 96, SpatialReference(102100, 3857), levels
+    )
+    sent = scheme.without_slivers(Extent(*bounds), levels)
+
+    assert max(abs(a - b) for a, b in zip(sent.bounds, bounds)) < 0.05  # metres
+    area = prep(box(*sent.bounds))
+    for level in levels:
+        width, _ = scheme.tile_size(level)
+        middle = int(20037508.342787 / width)
+        around = range(max(0, middle - 40), middle + 40)
+        met = [
+            (row, col)
+            for row in around
+            for col in around
+            if area.intersects(box(*scheme.tile_bounds(level, row, col).bounds))
+        ]
+        assert len(met) == tiles[level.id]
+        assert scheme.tiles_of_extent(level, Extent(*bounds)).count == tiles[level.id]

@@ -195,7 +195,7 @@ class Desktop(QObject):
             if not widget.isVisible() or not widget.isEnabled():
                 raise RuntimeError(f"{widget.objectName() or widget} cannot be clicked")
             place = at or widget.rect().center()
-            # not by QTest.mouseMove: it handles events, and so this script, before the click is done
+            # not by QTest.mouseMove: it handles events, and so this script, before the click
             QCursor.setPos(widget.mapToGlobal(place))
             QTest.mouseClick(widget, button, keys, place)
 

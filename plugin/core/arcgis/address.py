@@ -17,6 +17,8 @@ _USUAL_CONTEXT = "/arcgis"
 _BELOW_CONTEXT = frozenset({"rest", "services", "admin", "manager", "tokens"})
 """What an ArcGIS Server has below its context."""
 _USER_INFO = re.compile(r"^([^/]*//)?[^/]*@")
+_WITHOUT_SCHEME = re.compile(r"(?=[^/]*[.:]|localhost)[\w.-]+(:\d+)?/\S", re.ASCII)
+"""A host (with a dot, a port or of this computer) and a path."""
 _SAFE_IN_PATH = "/%:@!$&'()*+,;=~"
 
 
@@ -103,8 +105,13 @@ def _folder(parts: list[str]) -> list[str]:
 
 
 def _origin_and_path(address: str) -> tuple[str, str]:
-    """Origin and path, the path escaped as it is sent. Raises AddressError."""
+    """Origin and path, the path escaped as it is sent. Raises AddressError.
+
+    An address without a scheme, as people copy it from a browser's address bar, means https.
+    """
     text = address.strip()
+    if _WITHOUT_SCHEME.match(text):
+        text = f"https://{text}"
     try:
         parts = urlsplit(text)
         port = parts.port

@@ -98,7 +98,9 @@ def _where(request: UpdateRequest, task: CachingTask) -> dict[Enum, str]:
     if area is None and extent is None:
         return {Input.EXTENT: WHOLE_CACHE}
     if Input.AREA in task.names:
-        area = box(*extent.bounds) if area is None and extent is not None else area
+        if area is None and extent is not None:
+            # the site takes it literally: what was rounding to us would be tiles to it
+            area = box(*request.scheme.without_slivers(extent, request.levels).bounds)
         return {Input.EXTENT: WHOLE_CACHE, Input.AREA: json.dumps(feature_set_json(area, crs))}
     if area is None and extent is not None and Input.EXTENT in task.names:
         return {Input.EXTENT: json.dumps(extent_json(extent, crs))}
