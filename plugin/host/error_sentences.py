@@ -9,7 +9,7 @@ from ..core import errors
 from ..core.arcgis.address import public_address
 from ..core.request import UpdateMode
 from .area_sources import Cancelled
-from .sign_in import ESRI_KIND, PortalAddressError, SignInUnusable
+from .sign_in import ESRI_KIND, MasterPasswordNeeded, PortalAddressError, SignInUnusable
 from .site_sentences import SITE_SENTENCES
 from .text import listed, number_text, plain, quoted_message, scale_text, tr
 from .wording import mode_text
@@ -69,12 +69,14 @@ def _no_levels(error: errors.NoLevels) -> str:
 
 
 def _unknown_scale(error: errors.UnknownScale) -> str:
-    text = tr("{scale} is not a scale of the service: choose from its own, {known}.")
+    text = tr("{scale} is none of the scales that the service caches: it caches none.")
+    if error.known:
+        text = tr("{scale} is none of the scales that the service caches: choose from {known}.")
     known = [scale_text(scale) for scale in error.known[:SCALES_NAMED]]
     if len(error.known) > SCALES_NAMED:
         more = tr("and {count} more")
         known.append(more.format(count=number_text(len(error.known) - SCALES_NAMED)))
-    return text.format(scale=scale_text(error.scale), known=listed(known) or tr("it has none"))
+    return text.format(scale=scale_text(error.scale), known=listed(known))
 
 
 def _bad_scales(error: errors.BadScales) -> str:
@@ -170,6 +172,15 @@ def _sign_in_unusable(error: SignInUnusable) -> str:
     return text.format(name=plain(error.name), method=plain(error.method))
 
 
+def _master_password(error: MasterPasswordNeeded) -> str:
+    text = tr(
+        "The master password of QGIS is missing or wrong, so the sign-in details “{name}” could not"
+        " be read: enter it when QGIS asks for it, or name a file that holds it in"
+        " QGIS_AUTH_PASSWORD_FILE for qgis_process."
+    )
+    return text.format(name=plain(error.name))
+
+
 def _portal_address(error: PortalAddressError) -> str:
     text = tr(
         "“{address}” is not the address of a portal: give it whole, such as"
@@ -204,5 +215,6 @@ _SENTENCES: dict[type, Callable[[Any], str]] = {
     errors.BadArea: _bad_area,
     PortalAddressError: _portal_address,
     SignInUnusable: _sign_in_unusable,
+    MasterPasswordNeeded: _master_password,
     Cancelled: _cancelled,
 }

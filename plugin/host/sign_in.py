@@ -34,6 +34,13 @@ class SignInUnusable(TileCacheError):
         self.method = method
 
 
+class MasterPasswordNeeded(SignInUnusable):
+    """The sign-in details `name` are locked: QGIS was not given its right master password."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "")
+
+
 class PortalAddressError(AddressError):
     """`address` is not that of a portal."""
 
@@ -45,7 +52,7 @@ def credentials(auth_config_id: str, portal_url: str = "") -> SignIn | None:
 
     Of kind Basic: user name and password. Of kind EsriToken: a token got elsewhere, which cannot be
     renewed here. (The keys are those that QGIS 3.22 and 3.40 store.)
-    Raises SignInUnusable, PortalAddressError.
+    Raises SignInUnusable, MasterPasswordNeeded, PortalAddressError.
     """
     portal_url = public_address(portal_url)
     if portal_url and not _is_url(portal_url):
@@ -55,6 +62,8 @@ def credentials(auth_config_id: str, portal_url: str = "") -> SignIn | None:
     manager = QgsApplication.authManager()
     loaded, config = manager.loadAuthenticationConfig(auth_config_id, QgsAuthMethodConfig(), True)
     if not loaded:
+        if not (manager.isDisabled() or manager.masterPasswordIsSet()):
+            raise MasterPasswordNeeded(auth_config_id)
         raise SignInUnusable(auth_config_id, "")
     name, method = config.name() or auth_config_id, config.method()
     if method == "Basic":

@@ -83,7 +83,8 @@ def _sign_in_needed(error: errors.SignInNeeded) -> str:
 def _with_message(text: str, error: errors.SiteRefused) -> str:
     """`text` filled in; details that the site gave stand behind its message."""
     parts = [part.strip().rstrip(".") for part in (error.message, *error.details)]
-    message = quoted_message("; ".join(part for part in parts if part))
+    # Sites like to give their message again as its only detail.
+    message = quoted_message("; ".join(part for part in dict.fromkeys(parts) if part))
     code = "" if error.code is None else str(error.code)
     return " ".join(text.format(url=plain(error.url), code=code, message=message).split())
 
@@ -117,12 +118,12 @@ def _sign_in_failed(error: errors.SignInFailed) -> str:
 def _caching_unavailable(error: errors.CachingUnavailable) -> str:
     texts = {
         errors.Unavailable.NO_TOOLS: tr(
-            "{url} offers no caching services{detail}, so the cache cannot be changed: ask the"
-            " site's administrator to start them."
+            "{url} offers no caching services{detail}, so the cache cannot be changed from here:"
+            " ask the site's administrator whether they are running; hosted tile layers have none."
         ),
         errors.Unavailable.SIGN_IN: tr(
             "The caching services of {url} want a sign-in{detail}: choose sign-in details of a user"
-            " who may manage caches, and load the service again."
+            " who may manage caches, and try again."
         ),
         errors.Unavailable.NO_RIGHT: tr(
             "This user has no right to the caching services of {url}{detail}: sign in as one who"

@@ -86,6 +86,8 @@ def report_sentence(report: UpdateReport) -> str:
             "The site has taken the job and goes on by itself, {facts}; it is at {address}."
         ),
     }[report.outcome]
+    if report.outcome is Outcome.CANCELLED and not report.job_url:
+        text = tr("Update of {address} cancelled before anything was changed.")
     return text.format(address=public_address(report.address), facts=listed(_facts(report)))
 
 
@@ -177,16 +179,27 @@ def _facts(report: UpdateReport) -> list[str]:
     planned = _planned_text(report.total("planned"))
     if report.outcome is Outcome.SUBMITTED:
         return [planned]
+    unknown = _unknown_text(report.mode, counts)
     matters = "deleted" if report.mode is UpdateMode.DELETE else "made"
     facts = [
         texts[what].format(count=number_text(count))
         for what, count in counts.items()
-        if count or (count is not None and what == matters)
+        if count or (count is not None and what == matters and not unknown)
     ]
-    if counts[matters] is None:
-        facts.append(
-            tr("the site does not tell how many it deleted")
-            if report.mode is UpdateMode.DELETE
-            else tr("the site does not tell how many it made")
-        )
-    return [planned, *facts]
+    return [planned, *facts, *([unknown] if unknown else [])]
+
+
+def _unknown_text(mode: UpdateMode, counts: dict[str, int | None]) -> str:
+    """Which of the `counts` that matter in `mode` the site did not tell; "" where it told them.
+
+    "0 made" alone would read as if nothing had happened where it replaced thousands.
+    """
+    if mode is UpdateMode.DELETE:
+        is_known = counts["deleted"] is not None
+        return "" if is_known else tr("the site does not tell how many it deleted")
+    replaced_matters = mode is UpdateMode.RECREATE_ALL and counts["replaced"] is None
+    if counts["made"] is None and replaced_matters:
+        return tr("the site does not tell how many it made or replaced")
+    if counts["made"] is None:
+        return tr("the site does not tell how many it made")
+    return tr("the site does not tell how many it replaced") if replaced_matters else ""

@@ -26,7 +26,11 @@ from tile_cache_manager.plugin.core.request import (
 from tile_cache_manager.plugin.core.tiling import SpatialReference
 from tile_cache_manager.plugin.host import messages
 from tile_cache_manager.plugin.host.area_sources import Cancelled
-from tile_cache_manager.plugin.host.sign_in import PortalAddressError, SignInUnusable
+from tile_cache_manager.plugin.host.sign_in import (
+    MasterPasswordNeeded,
+    PortalAddressError,
+    SignInUnusable,
+)
 
 pytestmark = pytest.mark.usefixtures("qgis_app", "american")
 
@@ -167,14 +171,21 @@ OTHER_SENTENCES = [
     (errors.AddressError("nonsense"),
      "“nonsense” is not the address of a map or image service: copy it from the service's page, it"
      " ends in /MapServer or /ImageServer."),
-    (errors.UnknownScale(5000, ()), "1:5,000 is not a scale of the service: choose from its own, it"
-     " has none."),
+    (errors.UnknownScale(5000, ()), "1:5,000 is none of the scales that the service caches: it"
+     " caches none."),
     (errors.UnknownScale(5000, tuple(range(1000, 9000, 1000))),
-     "1:5,000 is not a scale of the service: choose from its own, 1:1,000, 1:2,000, 1:3,000,"
+     "1:5,000 is none of the scales that the service caches: choose from 1:1,000, 1:2,000, 1:3,000,"
      " 1:4,000, 1:5,000, 1:6,000, and 2 more."),
     (errors.CachingUnavailable(URL, errors.Unavailable.NO_TOOLS),
-     f"{URL} offers no caching services, so the cache cannot be changed: ask the site's"
-     " administrator to start them."),
+     f"{URL} offers no caching services, so the cache cannot be changed from here: ask the site's"
+     " administrator whether they are running; hosted tile layers have none."),
+    (errors.SignInNeeded(URL, 499, "Token Required", ("Token Required",)),
+     f"{URL} wants a sign-in, the site says “Token Required”: choose sign-in details and try"
+     " again."),
+    (MasterPasswordNeeded("abc1234"),
+     "The master password of QGIS is missing or wrong, so the sign-in details “abc1234” could not"
+     " be read: enter it when QGIS asks for it, or name a file that holds it in"
+     " QGIS_AUTH_PASSWORD_FILE for qgis_process."),
     (errors.SiteRefused(URL, None, ""),
      f"{URL} answered with an error of its own, “no message”: try again, or ask the site's"
      " administrator."),
@@ -364,7 +375,19 @@ REPORTS = [
      DONE + "1,500 tiles in the area, 1,200 made, 300 left as they were."),
     (report(ALL, made=1000, replaced=500, failed=2),
      DONE + "1,500 tiles in the area, 1,000 made, 500 replaced, 2 failed."),
-    (report(ALL), DONE + "1,500 tiles in the area, the site does not tell how many it made."),
+    (report(EMPTY), DONE + "1,500 tiles in the area, the site does not tell how many it made."),
+    (report(ALL), DONE + "1,500 tiles in the area, the site does not tell how many it made or"
+     " replaced."),
+    (report(ALL, made=0, replaced=1500), DONE + "1,500 tiles in the area, 0 made, 1,500 replaced."),
+    (report(ALL, Outcome.CANCELLED, made=0),
+     f"Update of {URL} cancelled, what was done until then is kept: 1,500 tiles in the area, the"
+     " site does not tell how many it replaced."),
+    (report(ALL, Outcome.PARTIAL, made=3, failed=2),
+     f"Update of {URL} done, but some tiles failed, 1,500 tiles in the area, 3 made, 2 failed, the"
+     " site does not tell how many it replaced: look for the reason in the site's messages, and"
+     " run it again."),
+    (replace(report(ALL, Outcome.CANCELLED, made=0), job_id="", job_url=""),
+     f"Update of {URL} cancelled before anything was changed."),
     (report(EMPTY, made=0, skipped=1500), DONE + "1,500 tiles in the area, 0 made, 1,500 left as"
      " they were."),
     (report(DELETE, deleted=7), DONE + "1,500 tiles in the area, 7 deleted."),

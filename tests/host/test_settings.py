@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from qgis.core import (
     Qgis,
+    QgsApplication,
     QgsNetworkAccessManager,
     QgsOwsConnection,
     QgsRasterLayer,
@@ -24,7 +25,11 @@ from tile_cache_manager.plugin.core.request import UpdateMode
 from tile_cache_manager.plugin.host import connections, network, sign_in
 from tile_cache_manager.plugin.host.connections import LayerService, SavedConnection
 from tile_cache_manager.plugin.host.settings import Settings
-from tile_cache_manager.plugin.host.sign_in import PortalAddressError, SignInUnusable
+from tile_cache_manager.plugin.host.sign_in import (
+    MasterPasswordNeeded,
+    PortalAddressError,
+    SignInUnusable,
+)
 
 pytestmark = pytest.mark.usefixtures("qgis_app", "empty_settings")
 
@@ -180,6 +185,23 @@ def test_sign_in_details_that_can_be_used(store_sign_in: object) -> None:
     assert sign_in.credentials(basic, portal) == Credentials("anna", "hunter2", portal)
     assert "hunter2" not in repr(sign_in.credentials(basic))
     assert sign_in.credentials(store_sign_in("EsriToken", token="hunter3")) == FixedToken("hunter3")
+
+
+def test_sign_in_details_behind_a_master_password_that_was_not_given(
+    store_sign_in: object,
+) -> None:
+    manager = QgsApplication.authManager()
+    basic = store_sign_in("Basic", username="anna", password="hunter2", realm="")
+    manager.clearMasterPassword()
+    try:
+        with pytest.raises(MasterPasswordNeeded) as caught:
+            sign_in.credentials(basic)
+        assert not manager.setMasterPassword("wrong", True)
+        with pytest.raises(MasterPasswordNeeded):
+            sign_in.credentials(basic)
+    finally:
+        assert manager.setMasterPassword("master", True)
+    assert caught.value.name == basic
 
 
 def test_sign_in_details_that_cannot_be_used(store_sign_in: object) -> None:

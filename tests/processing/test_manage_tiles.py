@@ -158,7 +158,7 @@ def test_without_scales_all_cached_ones_are_updated(run: Any, fresh_site: Any) -
 
 
 def test_a_scale_the_service_does_not_have(run: Any, fresh_site: Any) -> None:
-    with pytest.raises(QgsProcessingException, match="1:500,000 is not a scale of the service"):
+    with pytest.raises(QgsProcessingException, match="1:500,000 is none of the scales"):
         run(SCALES="500000")
 
     assert fresh_site.jobs("classic") == []
