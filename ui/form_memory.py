@@ -41,7 +41,7 @@ class FormMemory:
         settings.auth_config_id = self._address.auth_config_id()
         settings.typed_extent = self._area.typed_extent_edit.text()
         settings.area_kind = self._area.kind().value
-        settings.update_mode = self._update.mode()
+        settings.update_mode = self._update.wanted_mode()
         settings.instances = self._update.instances()
         settings.wait = self._update.waits()
 

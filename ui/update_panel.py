@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QWidget
 
 from ..plugin.core.description import CacheDescription
@@ -13,25 +13,41 @@ from .forms import load_form
 FORM = load_form(__file__)
 
 
+MILDEST_FIRST = (UpdateMode.RECREATE_EMPTY, UpdateMode.RECREATE_ALL)
+"""What may stand in for a mode that is not offered. Deleting is never chosen for the person."""
+
+
 class UpdatePanel(QWidget, FORM):
-    """The update mode, the number of caching instances, and whether to follow the update."""
+    """The update mode, the number of caching instances, and whether to follow the update.
+
+    `changed`: the person chose something else in it.
+    """
+
+    changed = pyqtSignal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setupUi(self)
         for mode in UpdateMode:
             self.mode_combo.addItem(messages.mode_text(mode), mode)
+        self._wanted = self.mode()
         self._instances = self.instances_spin.value()
         self.mode_combo.currentIndexChanged.connect(self._mode_chosen)
         self.instances_spin.valueChanged.connect(self._skip_zero)
-        self._mode_chosen()
+        self.instances_spin.valueChanged.connect(self.changed)
+        self.wait_check.toggled.connect(self.changed)
+        self._show_mode_help()
 
     def mode(self) -> UpdateMode:
-        """The chosen update mode."""
+        """The update mode that will run: the wanted one wherever the service offers it."""
         return self.mode_combo.currentData()
 
+    def wanted_mode(self) -> UpdateMode:
+        """The update mode that the person chose."""
+        return self._wanted
+
     def set_mode(self, mode: UpdateMode) -> None:
-        """Choose `mode`."""
+        """Choose `mode`, as a person does."""
         self.mode_combo.setCurrentIndex(self.mode_combo.findData(mode))
 
     def instances(self) -> int:
@@ -43,7 +59,10 @@ class UpdatePanel(QWidget, FORM):
         return self.wait_check.isChecked()
 
     def show_description(self, description: CacheDescription | None) -> None:
-        """Disable the modes that the service does not offer, each with the reason as tool tip."""
+        """Disable the modes that the service does not offer, each with the reason as tool tip.
+
+        Where the wanted one is not offered, the mildest stands in for it, and a line says so.
+        """
         for row in range(self.mode_combo.count()):
             mode = self.mode_combo.itemData(row)
             offered = description is None or mode in description.modes
@@ -51,7 +70,10 @@ class UpdatePanel(QWidget, FORM):
             item = self.mode_combo.model().item(row)
             item.setEnabled(offered)
             item.setToolTip(reason)
-        self._leave_disabled_mode()
+        self.mode_combo.blockSignals(True)
+        self.mode_combo.setCurrentIndex(self.mode_combo.findData(self._possible_mode()))
+        self.mode_combo.blockSignals(False)
+        self._show_mode_help()
 
     def show_count(self, text: str) -> None:
         """Say how many tiles the update touches."""
@@ -62,23 +84,38 @@ class UpdatePanel(QWidget, FORM):
         if tiles is None:
             return self.tr("The number of tiles is not known: the service tells no extent.")
         if scales == 1:
-            return self.tr("{tiles} tiles at 1 scale.").format(tiles=messages.number_text(tiles))
+            text = (
+                self.tr("1 tile at 1 scale.")
+                if tiles == 1
+                else self.tr("{tiles} tiles at 1 scale.")
+            )
+            return text.format(tiles=messages.number_text(tiles))
         text = self.tr("{tiles} tiles at {scales} scales.")
         return text.format(tiles=messages.number_text(tiles), scales=scales)
 
-    def _leave_disabled_mode(self) -> None:
-        """Choose the first mode on offer where the chosen one is not."""
-        model = self.mode_combo.model()
-        if model.item(self.mode_combo.currentIndex()).isEnabled():
-            return
-        offered = [row for row in range(model.rowCount()) if model.item(row).isEnabled()]
-        # Deleting is never chosen for the person.
-        harmless = [row for row in offered if self.mode_combo.itemData(row) != UpdateMode.DELETE]
-        if harmless:
-            self.mode_combo.setCurrentIndex(harmless[0])
+    def _possible_mode(self) -> UpdateMode:
+        """The wanted mode or what stands in for it; the wanted one too where nothing can."""
+        offered = [mode for mode in MILDEST_FIRST if self._is_offered(mode)]
+        return self._wanted if self._is_offered(self._wanted) or not offered else offered[0]
+
+    def _is_offered(self, mode: UpdateMode) -> bool:
+        return self.mode_combo.model().item(self.mode_combo.findData(mode)).isEnabled()
 
     def _mode_chosen(self) -> None:
-        self.mode_help_label.setText(messages.mode_help(self.mode()))
+        self._wanted = self.mode()
+        self._show_mode_help()
+        self.changed.emit()
+
+    def _show_mode_help(self) -> None:
+        """Say what the mode will do, and in place of which other one it was chosen."""
+        mode = self.mode()
+        text = messages.mode_help(mode)
+        if mode is not self._wanted:
+            instead = self.tr("“{wanted}” is not offered here; “{mode}” is chosen instead.").format(
+                wanted=messages.mode_text(self._wanted), mode=messages.mode_text(mode)
+            )
+            text = f"{instead}\n{text}"
+        self.mode_help_label.setText(text)
         tip = self.mode_combo.itemData(self.mode_combo.currentIndex(), Qt.ItemDataRole.ToolTipRole)
         self.mode_combo.setToolTip(tip or "")
 
