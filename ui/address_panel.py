@@ -87,6 +87,8 @@ class AddressPanel(QWidget, FORM):
         listed = list(services)
         if listed:
             text = self.tr("The site lists {count} map and image services: choose one.")
+            if len(listed) == 1:
+                text = self.tr("The site lists 1 map or image service: choose it.")
             self.show_summary(text.format(count=len(listed)))
         self.service_combo.blockSignals(True)
         self.service_combo.clear()
@@ -138,7 +140,8 @@ class AddressPanel(QWidget, FORM):
         self.load_requested.emit(self.address(), self.auth_config_id())
 
     def _choose(self, address: str, auth_config_id: str) -> None:
-        self.fill(address, auth_config_id)
+        """Load this; where it brings no sign-in, with the one that the person chose."""
+        self.fill(address, auth_config_id or self.auth_config_id())
         self._request()
 
     def _service_chosen(self) -> None:

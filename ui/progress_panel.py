@@ -47,6 +47,10 @@ class ProgressPanel(QWidget, FORM):
         """Move the bar."""
         self.progress_bar.setValue(round(percent))
 
+    def show_no_progress(self) -> None:
+        """Empty the bar: how far the update is, is not known."""
+        self.progress_bar.reset()
+
     def add_message(self, message: Message) -> None:
         """Append a line that the update told."""
         line = {

@@ -27,12 +27,11 @@ class RunControl(QObject):
     question comes on QGIS's window. How it goes is shown in the progress panel, and Cancel there is
     obeyed; how it ended is told in QGIS's message bar too.
 
-    `busy_changed`: a plan was taken on, goes on to its next part, or has ended. `failed` carries
-    the sentence for the form's own message bar. `ended` carries the plan that ran to its end.
+    `busy_changed`: a plan was taken on, goes on to its next part, or has ended. `ended` carries the
+    plan that the site was asked for, whatever became of it.
     """
 
     busy_changed = pyqtSignal()
-    failed = pyqtSignal(str)
     ended = pyqtSignal(object)
 
     def __init__(self, panel: ProgressPanel, qgis_bar: QgsMessageBar, window: QWidget) -> None:
@@ -48,7 +47,7 @@ class RunControl(QObject):
         self._run.progressed.connect(self._progressed)
         self._run.message_received.connect(self._told)
         self._run.reported.connect(self._reported)
-        self._run.failed.connect(self._fail)
+        self._run.failed.connect(self._run_failed)
         self._run.cancelled.connect(self._cancelled)
         panel.cancel_requested.connect(self.cancel)
 
@@ -134,7 +133,8 @@ class RunControl(QObject):
         self.busy_changed.emit()
 
     def _progressed(self, percent: float) -> None:
-        self._hear()
+        if percent > 0:
+            self._hear()
         self._panel.show_progress(percent)
 
     def _told(self, message: Message) -> None:
@@ -150,6 +150,8 @@ class RunControl(QObject):
     def _reported(self, report: UpdateReport) -> None:
         if report.outcome is Outcome.DONE:
             self._panel.show_progress(100)
+        elif report.outcome is Outcome.SUBMITTED:  # how far the site is, nobody asks any more
+            self._panel.show_no_progress()
         went_well = report.outcome in (Outcome.DONE, Outcome.SUBMITTED)
         level = Qgis.MessageLevel.Success if went_well else Qgis.MessageLevel.Warning
         notice = Notice(messages.report_sentence(report), level)
@@ -168,7 +170,11 @@ class RunControl(QObject):
         sentence = messages.sentence(error)
         self._qgis_bar.pushItem(Notice(sentence, Qgis.MessageLevel.Critical))
         self._end(sentence)
-        self.failed.emit(sentence)
+
+    def _run_failed(self, error: Exception) -> None:
+        plan = self._plan
+        self._fail(error)
+        self.ended.emit(plan)
 
     def _end(self, sentence: str) -> None:
         self._plan = None

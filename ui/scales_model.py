@@ -121,6 +121,8 @@ class ScalesModel(QAbstractTableModel):
             return self._title(Column(section))
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _alignment(Column(section))
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return self._meaning(Column(section))
         return None
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:
@@ -168,6 +170,17 @@ class ScalesModel(QAbstractTableModel):
             Column.RESOLUTION: self.tr("Resolution"),
             Column.TILES: self.tr("Tiles in Area"),
             Column.CACHED: self.tr("Cached"),
+        }[column]
+
+    def _meaning(self, column: Column) -> str:
+        return {
+            Column.SCALE: self.tr("Ticked: the tiles of this scale are updated"),
+            Column.LEVEL: self.tr("Number of the level in the tiling scheme"),
+            Column.RESOLUTION: self.tr("Size of a pixel on the ground of the map"),
+            Column.TILES: self.tr("How many tiles of the scale the area of interest touches"),
+            Column.CACHED: self.tr(
+                "How much of the whole scale exists in the cache, not only of the area of interest"
+            ),
         }[column]
 
     def _text(self, level: Level, column: Column) -> str:

@@ -128,6 +128,13 @@ class UpdateDialog(QDialog, FORM):
         self._loader.listed.connect(self._listed)
         self._loader.failed.connect(self._load_failed)
         self._status_loader.described.connect(self._status_known)
+        for form_changed in (
+            self.address_panel.address_combo.editTextChanged,
+            self.scales_panel.ticked_changed,
+            self.area_panel.area_changed,
+            self.update_panel.changed,
+        ):
+            form_changed.connect(self.message_bar.clearWidgets)
         self.scales_panel.ticked_changed.connect(self._levels_changed)
         self.area_panel.area_changed.connect(self._area_changed)
         self._counter.changed.connect(self._counts_changed)
@@ -135,7 +142,6 @@ class UpdateDialog(QDialog, FORM):
         self.close_button.clicked.connect(self.reject)
         self.help_button.clicked.connect(self._open_help)
         self._control.busy_changed.connect(self._update_run_button)
-        self._control.failed.connect(self._complain)
         self._control.ended.connect(self._reload_status)
 
     # QWidget interface
@@ -155,8 +161,11 @@ class UpdateDialog(QDialog, FORM):
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
-        if not event.spontaneous():
-            self._area_changed()
+        if event.spontaneous():
+            return
+        if self._drawing_room.is_drawing:  # opened anew instead of drawing
+            self.area_panel.stop_drawing()
+        self._area_changed()
 
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)

@@ -145,6 +145,16 @@ def test_a_site_lists_its_services_to_choose_from(
     assert person.find("service_combo").currentText() == "World (MapServer)"
 
 
+def test_a_site_with_one_service_says_so(
+    dialog: Any, person: Any, cache: Any, services: Any
+) -> None:
+    cache.answer = services[1:]
+
+    person.load(SITE_URL)
+
+    assert "lists 1 map or image service:" in person.shows("summary_label")
+
+
 def test_a_site_without_services_says_so(dialog: Any, person: Any, cache: Any) -> None:
     cache.answer = ()
 
@@ -176,7 +186,7 @@ def test_saved_connections_are_offered(
 
 
 def test_the_active_layer_is_offered(
-    qgis_app: Any, wait_until: Any, cache: Any, forgetful: None
+    qgis_app: Any, wait_until: Any, cache: Any, forgetful: None, store_sign_in: Any
 ) -> None:
     from tile_cache_manager.ui.address_panel import AddressPanel
 
@@ -202,6 +212,13 @@ def test_the_active_layer_is_offered(
 
     assert menu.actions()[0].text() == "Active Layer “Rivers && Lakes”"
     assert asked == [(WORLD_URL, "")]
+
+    # It brings no sign-in: the one that the person chose stays.
+    mine = store_sign_in("Basic", username="writer", password="secret")
+    panel.fill("https://site.test/", mine)
+    menu.aboutToShow.emit()
+    menu.actions()[0].trigger()
+    assert asked[1:] == [(WORLD_URL, mine)]
     panel.deleteLater()
 
 

@@ -81,6 +81,26 @@ def test_another_crs_of_the_canvas_ends_the_drawing(
     wait_until(lambda: canvas.findChild(AreaMapTool) is None, what="the drawing tool to go")
 
 
+def test_opening_the_dialog_while_drawing_ends_the_drawing(
+    loaded: Any, person: Any, canvas: Any, qgis_bar: Any
+) -> None:
+    pan = QgsMapToolPan(canvas)
+    canvas.setMapTool(pan)
+    person.choose("area_kind_combo", "Draw Polygon")
+    person.click("draw_button")
+    QTest.mouseClick(canvas.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(10, 10))
+
+    loaded.show()  # as the menu does
+
+    assert loaded.isVisible()
+    assert canvas.mapTool() is pan
+    assert qgis_bar.currentItem() is None
+    assert bands(canvas) == []
+    assert "Nothing is drawn yet" in person.shows("area_note_label")
+    person.click("close_button")
+    assert not loaded.isVisible()
+
+
 def test_another_tool_chosen_while_drawing_stays(loaded: Any, person: Any, canvas: Any) -> None:
     person.choose("area_kind_combo", "Draw Rectangle")
     person.click("draw_button")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -231,3 +233,26 @@ def test_a_closed_dialog_makes_no_area(
     QCoreApplication.processEvents()
     fields.rollBack()
     QCoreApplication.processEvents()
+
+
+def test_closing_ends_a_preview_that_is_under_way(
+    loaded: Any, person: Any, layers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def preview_for_ever(_source: Any, _cache: Any, _crs: Any, cancelled: Any) -> Any:
+        begun.set()
+        end = time.monotonic() + 30
+        while not cancelled():
+            assert time.monotonic() < end, "nobody cancelled the preview"
+            time.sleep(0.01)
+        ended.set()
+        raise areas.Cancelled()
+
+    monkeypatch.setattr(areas, "preview", preview_for_ever)
+    person.choose("area_kind_combo", "Polygon Layer")
+    person.wait_until(begun.is_set, what="the preview")
+
+    person.click("close_button")
+
+    person.wait_until(ended.is_set, what="the end of the preview")

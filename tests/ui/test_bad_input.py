@@ -69,7 +69,7 @@ BAD_INPUTS = [
 
 @pytest.mark.parametrize(("do", "ending", "words"), BAD_INPUTS)
 def test_bad_input_is_told_in_a_sentence_and_the_form_stays_filled(
-    loaded: Any, person: Any, cache: Any, do: Any, ending: Any, words: str
+    loaded: Any, person: Any, cache: Any, qgis_bar: Any, do: Any, ending: Any, words: str
 ) -> None:
     cache.ending = ending or Outcome.DONE
     person.find("instances_spin").setValue(7)
@@ -79,15 +79,20 @@ def test_bad_input_is_told_in_a_sentence_and_the_form_stays_filled(
     filled = form(person)
 
     person.click("run_button")
-    sentence = person.wait_for_error()
+    if ending:
+        person.wait_until(lambda: cache.requests, what="the update")
+        person.wait_for_end()
+        sentence = person.shows("progress_label")
+        assert qgis_bar.currentItem().text() == sentence
+        assert person.error() == ""  # it stands in the dialog already
+    else:
+        sentence = person.wait_for_error()
 
     assert words in sentence
     assert "\n" not in sentence
     assert form(person) == filled
     assert len(cache.requests) == (1 if ending else 0)
     assert person.find("run_button").isEnabled()
-    if ending:
-        assert person.shows("progress_label") == sentence
 
 
 def form(person: Any) -> list[Any]:
@@ -101,16 +106,38 @@ def form(person: Any) -> list[Any]:
     ]
 
 
-def test_the_next_run_takes_the_error_away(loaded: Any, person: Any, cache: Any) -> None:
+def tick(person: Any) -> None:
+    person.click("check_all_button")
+
+
+def another_area(person: Any) -> None:
+    person.choose("area_kind_combo", "Canvas Extent")
+
+
+def another_mode(person: Any) -> None:
+    person.choose("mode_combo", "Delete Tiles")
+
+
+def another_address(person: Any) -> None:
+    person.find("address_combo").setEditText(JOB_URL)
+
+
+def load(person: Any) -> None:
+    person.click("load_button")
+
+
+@pytest.mark.parametrize("change", [tick, another_area, another_mode, another_address, load])
+def test_a_change_of_the_form_takes_the_error_away(
+    loaded: Any, person: Any, cache: Any, change: Any
+) -> None:
     person.click("check_none_button")
     person.click("run_button")
     assert person.error()
-    person.click("check_all_button")
-    person.click("run_button")
 
-    person.wait_until(lambda: cache.requests, what="the update")
-    person.wait_for_end()
+    change(person)
+
     assert person.error() == ""
+    person.wait_for_count()
 
 
 def test_what_a_site_says_is_never_read_as_markup(
@@ -119,6 +146,8 @@ def test_what_a_site_says_is_never_read_as_markup(
     cache.ending = errors.JobFailed(JOB_URL, "<b>bold</b> 1 < 2 & 3")
     person.click("run_button")
 
-    assert "1 < 2 & 3" in person.wait_for_error()
-    label = person.find("message_bar").currentItem().findChild(QObject, "notice_label")
-    assert label.textFormat() == Qt.TextFormat.PlainText
+    person.wait_until(lambda: qgis_bar.currentItem() is not None, what="a line in QGIS's bar")
+    notice = qgis_bar.currentItem().findChild(QObject, "notice_label")
+    for label in (notice, person.find("progress_label")):
+        assert "1 < 2 & 3" in label.text()
+        assert label.textFormat() == Qt.TextFormat.PlainText

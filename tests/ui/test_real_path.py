@@ -84,7 +84,8 @@ def test_a_job_that_fails_shows_the_site_s_own_words(
 
     visitor.click("run_button")
 
-    assert visitor.wait_for_error().startswith("The job failed on the site")
+    visitor.wait_for_end()
+    assert visitor.shows("progress_label").startswith("The job failed on the site")
     assert "ERROR 001470: Disk quota exceeded" in visitor.find("messages_view").toPlainText()
     assert visitor.ticked() == [0, 1]
 

@@ -11,6 +11,7 @@ from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QPushButton
 
+from tile_cache_manager.plugin.core import errors
 from tile_cache_manager.plugin.core.request import Outcome, UpdateMode
 from tile_cache_manager.plugin.core.tiling import Extent
 
@@ -68,6 +69,35 @@ def test_after_the_end_the_service_is_asked_how_full_it_is(
     cell = person.find("scales_view").model().index(2, 4)
     person.wait_until(lambda: cell.data() == "100 %", what="the new number")
     assert person.ticked() == [1, 2]
+
+
+def test_after_a_failure_too_the_service_is_asked_how_full_it_is(
+    loaded: Any, person: Any, cache: Any, world: Any
+) -> None:
+    cache.answer = replace(world, status=(replace(world.status[1], tiles=16),))
+    cache.ending = errors.JobFailed(f"{WORLD_URL}/jobs/j1", "no disk space")
+    person.click("run_button")
+
+    cell = person.find("scales_view").model().index(2, 4)
+    person.wait_until(lambda: cell.data() == "100 %", what="the new number")
+
+
+# how it ended, how much the bar shows
+ENDS = [(Outcome.DONE, "100%"), (Outcome.SUBMITTED, ""), (Outcome.CANCELLED, "40%")]
+
+
+@pytest.mark.parametrize(("outcome", "percent"), ENDS)
+def test_the_bar_at_the_end(
+    loaded: Any, person: Any, cache: Any, qgis_bar: Any, outcome: Outcome, percent: str
+) -> None:
+    cache.ending = outcome
+    person.start_and_hold(cache)
+    if outcome is Outcome.CANCELLED:
+        person.click("cancel_button")
+    cache.go_on.set()
+    person.wait_for_end()
+
+    assert person.find("progress_bar").text() == percent
 
 
 def test_loading_again_keeps_ticks_and_counts(loaded: Any, person: Any, cache: Any) -> None:

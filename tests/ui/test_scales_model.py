@@ -29,6 +29,18 @@ def texts(model: ScalesModel, column: Column) -> list[str]:
     return [model.index(row, column).data() for row in range(model.rowCount())]
 
 
+# a column, words that tell what its numbers are of
+MEANINGS = [(Column.TILES, "area of interest touches"), (Column.CACHED, "whole scale")]
+
+
+@pytest.mark.parametrize(("column", "words"), MEANINGS)
+def test_the_head_of_a_column_says_what_it_counts(
+    model: ScalesModel, column: Column, words: str
+) -> None:
+    tip = model.headerData(column, Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole)
+    assert words in tip
+
+
 def test_the_cached_scales_are_ticked_at_first(model: ScalesModel) -> None:
     assert ticked(model) == [1, 2, 3, 4, 5]
 
