@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import QgsApplication, QgsCoordinateReferenceSystem, QgsTask
+from qgis.core import Qgis, QgsApplication, QgsCoordinateReferenceSystem, QgsTask
 from qgis.PyQt.QtCore import pyqtSignal
 from shapely.geometry.base import BaseGeometry
 
@@ -23,15 +23,31 @@ from ..core.request import Feedback, UpdateMode, UpdateRequest
 from ..core.tiling import Extent, Level
 from . import areas, messages
 
+HIDING_FLAGS_SINCE = 32600
+"""From this version on, QGIS has tasks that it neither lists nor tells of."""
+
+
+def _quiet_flags() -> QgsTask.Flags:
+    """Of a task that QGIS need not tell people about, and ends without asking as it closes."""
+    flags = QgsTask.Flag.CanCancel | QgsTask.Flag.CancelWithoutPrompt
+    if HIDING_FLAGS_SINCE <= Qgis.QGIS_VERSION_INT:
+        flags |= QgsTask.Flag.Hidden | QgsTask.Flag.Silent
+    return flags
+
 
 class Task(QgsTask):
-    """What all tasks share: `work` in the task's thread, then one signal on the main thread."""
+    """What all tasks share: `work` in the task's thread, then one signal on the main thread.
+
+    `is_quiet`: it is the form's own business. QGIS neither lists it nor tells of its end nor asks
+    about it as it closes, as far as the version can do without.
+    """
 
     failed = pyqtSignal(object)
     cancelled = pyqtSignal()
 
-    def __init__(self, title: str) -> None:
-        super().__init__(title, QgsTask.Flag.CanCancel)
+    def __init__(self, title: str, *, is_quiet: bool = True) -> None:
+        super().__init__(title, _quiet_flags() if is_quiet else QgsTask.Flag.CanCancel)
+        self._is_quiet = is_quiet
         self._outcome: tuple[Any, object] | None = None
         # Not in finished(): that is not called for a task that was cancelled before its start.
         self.taskCompleted.connect(self._tell)
@@ -44,15 +60,16 @@ class Task(QgsTask):
     # QgsTask
 
     def run(self) -> bool:
+        """Of a quiet task always true: QGIS 3.22 logs every other end as a failed task."""
         try:
             self._outcome = self.work()
         except areas.Cancelled:
-            return False
+            return self._is_quiet
         except Exception as error:  # an exception that leaves run() ends QGIS
             messages.log_unexpected(error)
             self._outcome = (self.failed, error)
-            return False
-        return not self.isCanceled()
+            return self._is_quiet
+        return self._is_quiet or not self.isCanceled()
 
     # ours
 
@@ -166,7 +183,7 @@ class UpdateTask(Task):
         instances: int,
         wait: bool,
     ) -> None:
-        super().__init__(title)
+        super().__init__(title, is_quiet=False)
         self._address = address
         self._credentials = credentials
         self._transport = transport

@@ -383,6 +383,47 @@ def test_the_address_of_a_site_lists_its_services(
     assert asked == [SITE]
 
 
+def preview_task() -> tasks.PreviewTask:
+    source = areas.TypedExtent("0 0 9 9")
+    return tasks.PreviewTask(source, None, QgsCoordinateReferenceSystem("EPSG:4326"))
+
+
+QUIET = [
+    ("describe", lambda: tasks.DescribeTask(ADDRESS), True),
+    ("count", lambda: count_task("0 0 9 9"), True),
+    ("preview", preview_task, True),
+    ("update", update_task, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "is_quiet"), [case[1:] for case in QUIET], ids=[case[0] for case in QUIET]
+)
+def test_qgis_tells_people_of_updates_only(make: Callable, is_quiet: bool) -> None:
+    flags = make().flags()
+    assert flags & QgsTask.Flag.CanCancel
+    assert bool(flags & QgsTask.Flag.CancelWithoutPrompt) == is_quiet
+    if not hasattr(QgsTask.Flag, "Hidden"):
+        return
+    assert bool(flags & QgsTask.Flag.Hidden) == bool(flags & QgsTask.Flag.Silent) == is_quiet
+
+
+def test_a_quiet_task_that_was_cancelled_is_no_failed_task_to_qgis(
+    cache: FakeCache, kept: list, wait_until: Callable
+) -> None:
+    task = tasks.DescribeTask(ADDRESS, None, None)
+    ends, statuses = Ends(task), []
+    task.statusChanged.connect(statuses.append)
+    tasks.start(task, kept)
+    wait_until(cache.started.is_set)
+    task.cancel()
+    cache.released.set()
+    wait_until(lambda: ends.told and not kept)
+    assert ends.only() == ("cancelled", None)
+    assert statuses[-1] == QgsTask.TaskStatus.Complete
+    assert QgsTask.TaskStatus.Terminated not in statuses
+
+
 def test_what_is_no_address_fails(kept: list, wait_until: Callable) -> None:
     task = tasks.DescribeTask("nonsense", None, None)
     ends = Ends(task)
