@@ -26,7 +26,7 @@ from qgis.core import (
 from qgis.PyQt import sip
 from shapely.geometry.base import BaseGeometry
 
-from ..core.errors import BadArea, BadAreaReason
+from ..core.errors import BadArea, BadAreaReason, BadExtent
 from .geometries import polygons_of
 
 IsCancelled = Callable[[], bool]
@@ -34,6 +34,10 @@ IsCancelled = Callable[[], bool]
 
 class Cancelled(Exception):
     """The work was cancelled before its result was there."""
+
+
+class BadRectangle(BadExtent):
+    """`text` is not an extent as QGIS writes them, `xmin,xmax,ymin,ymax`, minima below maxima."""
 
 
 def project_context(project: QgsProject) -> QgsCoordinateTransformContext:
@@ -139,7 +143,7 @@ class LayerArea:
         thread. Raises BadArea: no such layer, no polygons, no CRS.
         """
         if source is None:
-            raise BadArea("", BadAreaReason.NO_LAYERS)
+            raise BadArea("", BadAreaReason.NO_POLYGONS)
         name, crs = source.sourceName(), source.sourceCrs()
         _check_polygons(name, QgsWkbTypes.geometryType(source.wkbType()), crs)
         source.setInvalidGeometryCheck(QgsFeatureRequest.InvalidGeometryCheck.GeometryNoCheck)

@@ -30,6 +30,7 @@ from ..core.errors import (
 from ..core.tiling import Extent, TilingScheme
 from .area_sources import (
     AreaSource,
+    BadRectangle,
     Cancelled,
     DrawnArea,
     FullExtent,
@@ -55,6 +56,7 @@ from .reprojection import NotTransformable, Reprojection
 
 __all__ = [
     "AreaSource",
+    "BadRectangle",
     "Cancelled",
     "Counted",
     "DrawnArea",

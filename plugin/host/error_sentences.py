@@ -8,7 +8,7 @@ from typing import Any
 from ..core import errors
 from ..core.arcgis.address import public_address
 from ..core.request import UpdateMode
-from .area_sources import Cancelled
+from .area_sources import BadRectangle, Cancelled
 from .sign_in import ESRI_KIND, MasterPasswordNeeded, PortalAddressError, SignInUnusable
 from .site_sentences import SITE_SENTENCES
 from .text import listed, number_text, plain, quoted_message, scale_text, tr
@@ -128,6 +128,14 @@ def _bad_extent(error: errors.BadExtent) -> str:
     return text.format(text=plain(error.text))
 
 
+def _bad_rectangle(error: BadRectangle) -> str:
+    text = tr(
+        "“{text}” is not an extent: give xmin,xmax,ymin,ymax and a CRS such as [EPSG:3857], with"
+        " the minima below the maxima."
+    )
+    return text.format(text=plain(error.text))
+
+
 def _bad_area(error: errors.BadArea) -> str:
     texts = {
         errors.BadAreaReason.NO_POLYGONS: tr(
@@ -216,5 +224,6 @@ _SENTENCES: dict[type, Callable[[Any], str]] = {
     PortalAddressError: _portal_address,
     SignInUnusable: _sign_in_unusable,
     MasterPasswordNeeded: _master_password,
+    BadRectangle: _bad_rectangle,
     Cancelled: _cancelled,
 }

@@ -40,6 +40,7 @@ from ..core.request import (
     parse_scales,
 )
 from ..host import areas, messages, network, sign_in
+from .extents import reversed_extent
 from .texts import MANAGE_TILES_HELP
 
 WAIT, DO_NOT_WAIT = "WAIT", "DO_NOT_WAIT"
@@ -87,7 +88,8 @@ class ManageTiles(QgsProcessingAlgorithm):
         )
 
     def shortHelpString(self) -> str:
-        return _tr(MANAGE_TILES_HELP)
+        # QGIS shows a line break for each that stands in the source.
+        return " ".join(_tr(MANAGE_TILES_HELP).split())
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
         for parameter in (*_what(), *_where(), *_how()):
@@ -172,8 +174,12 @@ class ManageTiles(QgsProcessingAlgorithm):
             return areas.LayerArea.of_source(source, transforms)
         if not _is_given(parameters, self.UPDATE_EXTENT):
             return areas.FullExtent()
-        extent = self.parameterAsExtent(parameters, self.UPDATE_EXTENT, context)
         crs = self._extent_crs(parameters, context)
+        text = self.parameterAsString(parameters, self.UPDATE_EXTENT, context)
+        across = reversed_extent(text, crs, transforms)
+        if across is not None:
+            return across
+        extent = self.parameterAsExtent(parameters, self.UPDATE_EXTENT, context)
         return areas.RectangleArea(self.UPDATE_EXTENT, extent, crs, transforms)
 
     def _extent_crs(

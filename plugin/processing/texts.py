@@ -15,7 +15,8 @@ is made stays when you cancel: run again with RECREATE_EMPTY_TILES to make the r
 <p>Denominators joined by “;”, for example 500000;250000;125000. Each is matched to the scale of
 the service that differs by no more than 0.1 %. Empty: all scales that the service caches.</p>
 <h4>Update mode (UPDATE_MODE)</h4>
-<p>RECREATE_EMPTY_TILES makes the tiles that do not exist and leaves the others as they are.<br/>
+<p>One of these keywords, not its number in the list:<br/>
+RECREATE_EMPTY_TILES makes the tiles that do not exist and leaves the others as they are.<br/>
 RECREATE_ALL_TILES makes all tiles, those that exist are replaced.<br/>
 DELETE_TILES deletes the tiles.</p>
 <h4>Area of interest (AREA_OF_INTEREST)</h4>
@@ -23,7 +24,8 @@ DELETE_TILES deletes the tiles.</p>
 extent is given too. Neither: the full extent of the cache. A layer or selection that turns out to
 be empty is refused, and never taken for the full extent.</p>
 <h4>Update extent (UPDATE_EXTENT)</h4>
-<p>A rectangle, as QGIS writes extents: xmin,xmax,ymin,ymax [EPSG:code]. Without a code, the
+<p>A rectangle, as QGIS writes extents: xmin,xmax,ymin,ymax [EPSG:code]. In degrees, an xmin above
+xmax means an extent that crosses the antimeridian. Without a code, the
 numbers are in the CRS of the project; without a project, or where that has no CRS, in the CRS of
 the service.</p>
 <h4>Wait for the job (WAIT)</h4>

@@ -25,7 +25,7 @@ from tile_cache_manager.plugin.core.request import (
 )
 from tile_cache_manager.plugin.core.tiling import SpatialReference
 from tile_cache_manager.plugin.host import messages
-from tile_cache_manager.plugin.host.area_sources import Cancelled
+from tile_cache_manager.plugin.host.area_sources import BadRectangle, Cancelled
 from tile_cache_manager.plugin.host.sign_in import (
     MasterPasswordNeeded,
     PortalAddressError,
@@ -215,6 +215,9 @@ OTHER_SENTENCES = [
     (errors.ServiceChanged("World"),
      "World has got another tiling scheme since it was loaded, so nothing was done: load it again"
      " and choose the scales anew."),
+    (BadRectangle("9,1,0,5"),
+     "“9,1,0,5” is not an extent: give xmin,xmax,ymin,ymax and a CRS such as [EPSG:3857], with the"
+     " minima below the maxima."),
     (Cancelled(), "The work was cancelled: run it again when you like."),
     (ValueError("odd value."),
      "Something unexpected happened (ValueError, odd value): see the log messages, and report it."),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from arcgis_server.handle import PUBLISHER, VIEWER, Account
+from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransformContext,
@@ -29,7 +30,10 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QVariant
 from qgis.PyQt.QtGui import QIcon
 
+from tile_cache_manager.plugin.core.cache import open_cache
+from tile_cache_manager.plugin.core.coverage import cover
 from tile_cache_manager.plugin.core.request import Message, Severity
+from tile_cache_manager.plugin.host import areas
 from tile_cache_manager.plugin.processing.manage_tiles import core_feedback
 from tile_cache_manager.plugin.processing.provider import TileCacheProvider
 
@@ -232,6 +236,52 @@ def test_an_extent(run: Any, fresh_site: Any, extent: str, tiles: set[tuple[int,
     assert set(fresh_site.read_cache("classic", "World")[1]) == tiles
 
 
+@pytest.mark.parametrize("extent", ["170,-170,-50,-30 [EPSG:4326]", "170,-170,-50,-30"])
+def test_an_extent_across_the_antimeridian_is_what_the_dialog_makes_of_it(
+    run: Any, fresh_site: Any, extent: str
+) -> None:
+    QgsProject.instance().setCrs(QgsCoordinateReferenceSystem())
+    service = fresh_site.service_url("gaps", "World")
+    description = open_cache(service).describe()
+    area = areas.resolve(areas.TypedExtent("170 -50 -170 -30"), description)
+    expected = {level.id: set(cover(description.scheme, level, area).tiles())
+                for level in description.cached_levels}  # fmt: skip
+
+    results = run(None, INPUT_SERVICE=service, UPDATE_EXTENT=extent)
+
+    made = fresh_site.read_cache("gaps", "World")
+    assert {level: set(tiles) for level, tiles in made.items() if tiles} == expected
+    assert results["TILES"] == sum(len(tiles) for tiles in expected.values())
+
+
+@pytest.mark.parametrize(
+    "extent",
+    ["100,-100,0,50 [EPSG:3857]", "0,10,50,-50 [EPSG:4326]", "400,-1,0,5 [EPSG:4326]",
+     "-10,10,5,-5"],
+)  # fmt: skip
+def test_extents_with_minima_above_maxima_are_refused(
+    run: Any, fresh_site: Any, extent: str
+) -> None:
+    with pytest.raises(QgsProcessingException, match="is not an extent: give xmin,xmax,ymin,ymax"):
+        run(SCALES=scales_of(fresh_site, 1), UPDATE_EXTENT=extent)
+
+    assert fresh_site.jobs("classic") == []
+
+
+def test_a_raster_is_no_area_of_interest(
+    run_unchecked: Any, fresh_site: Any, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "relief.tif")
+    raster = gdal.GetDriverByName("GTiff").Create(path, 8, 8)
+    raster.SetGeoTransform((0, 1, 0, 8, 0, -1))
+    del raster
+
+    with pytest.raises(QgsProcessingException, match="has no polygons that can be read"):
+        run_unchecked(SCALES=scales_of(fresh_site, 1), AREA_OF_INTEREST=path)
+
+    assert fresh_site.jobs("classic") == []
+
+
 @pytest.fixture
 def empty_geopackage(tmp_path: Path) -> str:
     path = tmp_path / "empty.gpkg"
@@ -428,6 +478,7 @@ def test_every_parameter_and_output_is_explained(provider: Any) -> None:
     names = [item.name() for item in algorithm.parameterDefinitions()]
     names += [item.name() for item in algorithm.outputDefinitions()]
 
+    assert "\n" not in help_text  # QGIS would show it as a line break
     assert len(names) == 12
     assert [name for name in names if f"({name})" not in help_text] == []
 
