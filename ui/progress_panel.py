@@ -11,9 +11,6 @@ from .forms import load_form
 
 FORM = load_form(__file__)
 
-VISIBLE_LINES = 2
-"""So many lines of messages are seen, however small the dialog is made."""
-
 
 class ProgressPanel(QWidget, FORM):
     """Progress, messages as they come, and Cancel."""
@@ -24,11 +21,6 @@ class ProgressPanel(QWidget, FORM):
         super().__init__(parent)
         self.setupUi(self)
         self.cancel_button.clicked.connect(self.cancel_requested)
-        line = self.messages_view.fontMetrics().lineSpacing()
-        frame = (
-            2 * self.messages_view.frameWidth() + 2 * self.messages_view.document().documentMargin()
-        )
-        self.messages_view.setMinimumHeight(VISIBLE_LINES * line + round(frame))
         self.show_state(self.tr("No update is running."))
 
     def wait(self, text: str) -> None:

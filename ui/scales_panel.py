@@ -11,7 +11,7 @@ from ..plugin.core.tiling import Level
 from ..plugin.host import messages
 from ..plugin.host.crs import qgis_crs
 from .forms import load_form
-from .scales_model import ScalesModel
+from .scales_model import Column, ScalesModel
 
 FORM = load_form(__file__)
 
@@ -46,12 +46,14 @@ class ScalesPanel(QWidget, FORM):
             unit = QgsUnitTypes.toAbbreviatedString(map_units)
         self.model.set_description(description, unit)
         self._fill_range(self.model.cached_levels())
+        self._fit_columns()
         for button in (self.check_all_button, self.check_none_button, self.invert_button):
             button.setEnabled(description is not None)
 
     def show_status(self, description: CacheDescription) -> None:
         """Show how full the levels are by now; `description` is the shown one in all else."""
         self.model.set_status(description)
+        self._fit_columns()
 
     def ticked_levels(self) -> tuple[Level, ...]:
         """The ticked levels, coarsest first."""
@@ -60,6 +62,7 @@ class ScalesPanel(QWidget, FORM):
     def set_counts(self, counts: dict[int, int]) -> None:
         """Show how many tiles the area touches, by level id."""
         self.model.set_counts(counts)
+        self._fit_columns()
 
     # QObject interface
 
@@ -75,10 +78,21 @@ class ScalesPanel(QWidget, FORM):
         """Close rows, of which VISIBLE_ROWS are always seen, and columns as wide as their texts."""
         header, rows = self.scales_view.horizontalHeader(), self.scales_view.verticalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(Column.CACHED, QHeaderView.ResizeMode.Stretch)
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         rows.setDefaultSectionSize(rows.minimumSectionSize())
         height = header.sizeHint().height() + VISIBLE_ROWS * rows.defaultSectionSize()
         self.scales_view.setMinimumHeight(height + 2 * self.scales_view.frameWidth())
+
+    def _fit_columns(self) -> None:
+        """Keep the list wide enough for all of every column, whatever the size of the letters."""
+        view = self.scales_view
+        columns = sum(
+            max(view.sizeHintForColumn(column), view.horizontalHeader().sectionSizeHint(column))
+            for column in Column
+        )
+        bar = view.verticalScrollBar().sizeHint().width()
+        view.setMinimumWidth(columns + bar + 2 * view.frameWidth())
 
     def _fill_range(self, levels: tuple[Level, ...]) -> None:
         for combo in (self.range_from_combo, self.range_to_combo):
@@ -86,6 +100,10 @@ class ScalesPanel(QWidget, FORM):
             for level in levels:
                 combo.addItem(messages.scale_text(level.scale), level.id)
             combo.setEnabled(bool(levels))
+            # Qt keeps the least width that the empty list had, and some styles leave no room for
+            # the arrow.
+            arrow = 2 * combo.fontMetrics().averageCharWidth()
+            combo.setMinimumWidth(combo.sizeHint().width() + arrow)
         self.range_from_combo.setCurrentIndex(0)
         self.range_to_combo.setCurrentIndex(len(levels) - 1)
         self.range_button.setEnabled(bool(levels))

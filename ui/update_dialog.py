@@ -149,7 +149,7 @@ class UpdateDialog(QDialog, FORM):
     def event(self, event: QEvent) -> bool:
         """Keep high enough for texts that wrap, which Qt leaves out of a window's minimum."""
         handled = super().event(event)
-        if event.type() == QEvent.Type.LayoutRequest:
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
             wanted = self.layout().minimumHeightForWidth(self.width())
             self.setMinimumHeight(max(wanted, self.layout().totalMinimumSize().height()))
         return handled
