@@ -7,7 +7,7 @@ cached scales, lose patience half way and cancel, then run again, which makes ju
 from arcgis_server.handle import CONTEXTS
 from desktop.stage import set_up
 from qgis.core import QgsRectangle
-from qgis.gui import QgsAuthConfigSelect, QgsMessageBar
+from qgis.gui import QgsAuthConfigSelect
 from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QDialog, QLabel, QProgressBar, QPushButton
 from qgis.utils import iface
 
@@ -111,12 +111,12 @@ def run_and_cancel(desktop, dialog):
 
 def run_to_the_end(desktop, dialog):
     run = desktop.find(QPushButton, "run_button", dialog)
-    messages = desktop.find(QgsMessageBar, "message_bar", dialog)
+    label = desktop.find(QLabel, "progress_label", dialog)
     yield desktop.click(run)
     yield desktop.until(lambda: not run.isEnabled(), 10, "the second run's start")
     yield desktop.until(run.isEnabled, 120, "the second run's end")
-    if messages.currentItem() is not None:
-        raise RuntimeError(messages.currentItem().text())
+    if " done: " not in label.text():
+        raise RuntimeError(label.text())
     yield from picture(desktop, "done")
 
 
