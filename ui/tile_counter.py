@@ -70,10 +70,12 @@ class TileCounter(QObject):
         self._count_missing()
 
     def set_levels(self, levels: tuple[Level, ...]) -> None:
-        """Count on these levels; nothing is counted where all numbers are known already."""
-        self.stop()
+        """Tell the total of these levels from now on; their numbers are known, or on their way."""
         self._levels = levels
-        self._count_missing()
+        if self.is_counting:
+            self.changed.emit()
+        else:
+            self._count_missing()
 
     @property
     def counts(self) -> dict[int, int]:
@@ -101,21 +103,21 @@ class TileCounter(QObject):
 
     def _count_missing(self) -> None:
         ready = self._description is not None and self._source is not None
-        is_missing = any(level.id not in self.counts for level in self._levels)
-        if ready and self.error is None and is_missing:
+        if ready and self.error is None and self.counted is None:
             self._timer.start()
         self.changed.emit()
 
     def _start(self) -> None:
         self._timer.stop()
-        # All levels, also those counted before: all numbers are to belong to the same area, and a
-        # layer may read otherwise by now.
+        # All cached levels, ticked or not: working the area out takes longer than counting, and is
+        # not to be done again for every tick.
+        levels = self._description.cached_levels
         answers = {
             "counted": self._counted,
             "failed": self._failed,
             "cancelled": lambda: self._failed(areas.Cancelled()),
         }
-        self._task.start(tasks.CountTask(self._source, self._description, self._levels), answers)
+        self._task.start(tasks.CountTask(self._source, self._description, levels), answers)
 
     def _counted(self, counted: areas.Counted) -> None:
         self.counted = counted

@@ -64,6 +64,19 @@ def test_the_form_s_own_count_is_the_one_that_is_waited_for(
     assert len(resolved) == 1
 
 
+def test_ticking_scales_works_no_area_out_again(
+    loaded: Any, person: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person.click("check_none_button")
+    person.choose("area_kind_combo", "Canvas Extent")
+    person.wait_until(lambda: loaded._counter.counts, what="the form's count")
+    monkeypatch.setattr(areas, "resolve", pytest.fail)
+    person.click("check_all_button")
+
+    assert "Counting" not in person.shows("tile_count_label")
+    assert person.shows("tile_count_label").split()[1:2] == ["tiles"]
+
+
 def test_a_counted_area_is_sent_as_it_is(
     loaded: Any, person: Any, cache: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
