@@ -8,7 +8,17 @@ from arcgis_server.handle import CONTEXTS
 from desktop.stage import set_up
 from qgis.core import QgsRectangle
 from qgis.gui import QgsAuthConfigSelect
-from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QDialog, QLabel, QProgressBar, QPushButton
+from qgis.PyQt.QtCore import QPoint
+from qgis.PyQt.QtGui import QCursor
+from qgis.PyQt.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QToolTip,
+)
 from qgis.utils import iface
 
 COUNTRY = "Canada"
@@ -129,6 +139,9 @@ def look_at_map(desktop, name):
 
 
 def picture(desktop, name):
+    # as a person would, lest a tool tip stays in the picture
+    QCursor.setPos(iface.mainWindow().mapToGlobal(QPoint(2, 2)))
+    QToolTip.hideText()
     yield desktop.painted()
     desktop.picture(name)
 
