@@ -1,0 +1,100 @@
+"""Areas that come to nothing: never the whole cache, for tiles may be deleted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processing_inputs import EUROPE, counts, polygon_layer, scales_of
+from qgis.core import (
+    QgsCoordinateTransformContext,
+    QgsProcessingException,
+    QgsProcessingFeatureSourceDefinition,
+    QgsProperty,
+    QgsRectangle,
+    QgsVectorFileWriter,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import QVariant
+
+pytestmark = pytest.mark.qgis
+
+
+@pytest.fixture
+def empty_geopackage(tmp_path: Path) -> str:
+    path = tmp_path / "empty.gpkg"
+    layer = QgsVectorLayer("Polygon?crs=EPSG:4326", "Area", "memory")
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    written = QgsVectorFileWriter.writeAsVectorFormatV3(
+        layer, str(path), QgsCoordinateTransformContext(), options
+    )
+    assert written[0] == QgsVectorFileWriter.WriterError.NoError
+    return str(path)
+
+
+def nothing_selected() -> QgsProcessingFeatureSourceDefinition:
+    return QgsProcessingFeatureSourceDefinition(polygon_layer(EUROPE).id(), True)
+
+
+def everything_filtered_out() -> QgsProcessingFeatureSourceDefinition:
+    definition = QgsProcessingFeatureSourceDefinition(polygon_layer(EUROPE).id())
+    if not hasattr(definition, "filterExpression"):
+        pytest.skip("this QGIS has no filters on inputs")
+    definition.filterExpression = "1 = 2"
+    return definition
+
+
+NO_AREA = [
+    ("an empty layer's extent", "UPDATE_EXTENT", lambda path: polygon_layer()),
+    ("an empty file's extent", "UPDATE_EXTENT", lambda path: path),
+    ("a missing file's extent", "UPDATE_EXTENT", lambda path: path + ".gone"),
+    ("zeros", "UPDATE_EXTENT", lambda path: "0,0,0,0 [EPSG:3857]"),
+    ("zeros without a CRS", "UPDATE_EXTENT", lambda path: "0,0,0,0"),
+    ("a null rectangle", "UPDATE_EXTENT", lambda path: QgsRectangle()),
+    ("an extent of NULL", "UPDATE_EXTENT", lambda path: QVariant(QVariant.Type.String)),
+    ("an extent of blanks", "UPDATE_EXTENT", lambda path: "  "),
+    ("an extent expression without result", "UPDATE_EXTENT",
+     lambda path: QgsProperty.fromExpression("@there_is_no_such_variable")),
+    ("an extent expression of no text", "UPDATE_EXTENT",
+     lambda path: QgsProperty.fromExpression("''")),
+    ("an empty layer", "AREA_OF_INTEREST", lambda path: polygon_layer()),
+    ("an empty file", "AREA_OF_INTEREST", lambda path: path),
+    ("a missing file", "AREA_OF_INTEREST", lambda path: path + ".gone"),
+    ("a layer of empty features", "AREA_OF_INTEREST", lambda path: polygon_layer("", "")),
+    ("nothing selected", "AREA_OF_INTEREST", lambda path: nothing_selected()),
+    ("everything filtered out", "AREA_OF_INTEREST", lambda path: everything_filtered_out()),
+    ("NULL", "AREA_OF_INTEREST", lambda path: QVariant(QVariant.Type.String)),
+    ("blanks", "AREA_OF_INTEREST", lambda path: "  "),
+    ("an expression without result", "AREA_OF_INTEREST",
+     lambda path: QgsProperty.fromExpression("@there_is_no_such_variable")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "make"), [case[1:] for case in NO_AREA], ids=[case[0] for case in NO_AREA]
+)
+@pytest.mark.parametrize("checked", [True, False], ids=["checked first", "not checked"])
+def test_an_area_that_comes_to_nothing_is_never_the_whole_cache(
+    run: Any, run_unchecked: Any, fresh_site: Any, empty_geopackage: str,
+    name: str, make: Any, checked: bool,
+) -> None:  # fmt: skip
+    scales = scales_of(fresh_site, 1)
+    run(SCALES=scales)
+    before = fresh_site.jobs("classic")
+    delete = run if checked else run_unchecked
+
+    with pytest.raises(QgsProcessingException):
+        delete(SCALES=scales, UPDATE_MODE="DELETE_TILES", **{name: make(empty_geopackage)})
+
+    assert fresh_site.jobs("classic") == before
+    assert counts(fresh_site) == {1: 4}
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_no_area_and_no_extent_is_the_whole_cache(
+    run: Any, fresh_site: Any, nothing: object
+) -> None:
+    run(SCALES=scales_of(fresh_site, 1), AREA_OF_INTEREST=nothing, UPDATE_EXTENT=nothing)
+
+    assert counts(fresh_site) == {1: 4}
