@@ -19,6 +19,23 @@ class LevelStatus:
 
 
 @dataclass(frozen=True)
+class UnfinishedRun:
+    """The last update on this computer, where it was interrupted or left failed tiles.
+
+    `started`: seconds since 1970. `done`, `planned`: supertiles. `failed`: number of failed tiles.
+    `is_interrupted`: it did not come to its end, so `Resume.CONTINUE` can.
+    """
+
+    mode: UpdateMode
+    level_ids: tuple[int, ...]
+    started: float
+    done: int
+    planned: int
+    failed: int
+    is_interrupted: bool
+
+
+@dataclass(frozen=True)
 class CacheDescription:
     """A cache's tiling scheme and what it holds and can do.
 
@@ -31,6 +48,9 @@ class CacheDescription:
     `modes`: the update modes that the site offers for it; empty where none, and then
     `modes_problem` says why.
     `status`: how full each level is, where the site tells.
+    `is_local`: on this computer; then `address` is its path, `kind` its StorageFormat's value,
+    `source` what it is drawn from, as text (see `host/sources`), "" for the project, and
+    `unfinished` the run that can be taken up again.
     """
 
     address: str
@@ -51,6 +71,9 @@ class CacheDescription:
     modes: tuple[UpdateMode, ...] = ()
     modes_problem: TileCacheError | None = None
     status: tuple[LevelStatus, ...] = ()
+    is_local: bool = False
+    source: str = ""
+    unfinished: UnfinishedRun | None = None
 
     def levels_of(self, scales: tuple[float, ...]) -> tuple[Level, ...]:
         """The cached levels of these scale denominators, coarsest first; of none: all of them.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,33 @@ class UpdateMode(Enum):
 
 
 @dataclass(frozen=True)
+class TileFilter:
+    """Which tiles of the area are left as they are, beyond what the mode says.
+
+    `only_existing`: touch only tiles that exist already. `older_than`: touch only tiles that were
+    stored before that time, seconds since 1970; with RECREATE_EMPTY it makes no difference.
+    For caches on this computer.
+    """
+
+    only_existing: bool = False
+    older_than: float | None = None
+
+
+class Resume(Enum):
+    """What a run on this computer starts from.
+
+    NEW: from the beginning; an interrupted run's record is dropped. AUTO: where an interrupted run
+    of just this request left off, else from the beginning. CONTINUE: where the interrupted run left
+    off, or NothingToResume. FAILED: only the tiles that failed in the last run, or NothingToResume.
+    """
+
+    AUTO = "auto"
+    NEW = "new"
+    CONTINUE = "continue"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
 class UpdateRequest:
     """An update of a cache.
 
@@ -37,6 +64,7 @@ class UpdateRequest:
     `extent`: rectangle in the scheme's CRS. Neither: the whole cache.
     `instances`: caching instances on the site, SITE_DECIDES or at least 1.
     `wait`: whether `update` follows the job to its end or returns once it is submitted.
+    `tile_filter`, `resume`: of an update on this computer; a site knows neither.
     Raises NoLevels, BadInstances, UnknownScale.
     """
 
@@ -47,6 +75,8 @@ class UpdateRequest:
     extent: Extent | None = None
     instances: int = SITE_DECIDES
     wait: bool = True
+    tile_filter: TileFilter = field(default_factory=TileFilter)
+    resume: Resume = Resume.AUTO
 
     def __post_init__(self) -> None:
         if not self.levels:
@@ -67,6 +97,8 @@ class UpdateRequest:
         area: BaseGeometry | Extent | None,
         instances: int = SITE_DECIDES,
         wait: bool = True,
+        tile_filter: TileFilter | None = None,
+        resume: Resume = Resume.AUTO,
     ) -> UpdateRequest:
         """A request to the cache of `description`; `area` as a polygon or a rectangle."""
         is_extent = isinstance(area, Extent)
@@ -78,6 +110,8 @@ class UpdateRequest:
             extent=area if is_extent else None,
             instances=instances,
             wait=wait,
+            tile_filter=tile_filter or TileFilter(),
+            resume=resume,
         )
 
 
@@ -171,12 +205,25 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
+class FailedTile:
+    """A tile that could not be made, and why."""
+
+    level_id: int
+    row: int
+    col: int
+    error: TileCacheError
+
+
+@dataclass(frozen=True)
 class UpdateReport:
     """What came of an update.
 
-    `output_url`: address of the updated service as the site gives it, else the service's own.
+    `output_url`: address of the updated service as the site gives it, else the service's own; the
+    path of a cache on this computer.
     `job_id`, `job_url`: the job on the site, by which it can be found again; "" where it was
-    cancelled before there was one.
+    cancelled before there was one, and for a cache on this computer.
+    `failed_tiles`: the first of those that failed on this computer, for people to see; all of them
+    are in the cache's record, which `Resume.FAILED` takes up.
     """
 
     outcome: Outcome
@@ -185,6 +232,8 @@ class UpdateReport:
     output_url: str
     job_id: str = ""
     job_url: str = ""
+    is_local: bool = False
+    failed_tiles: tuple[FailedTile, ...] = ()
 
     @property
     def address(self) -> str:
@@ -198,3 +247,16 @@ class UpdateReport:
         """
         counts = [getattr(level, what) for level in self.levels]
         return None if any(count is None for count in counts) else sum(counts)
+
+
+@dataclass(frozen=True)
+class LevelEstimate:
+    """What an update would do on one level: `tiles` touched, `bytes` stored, `seconds` taken.
+
+    None: not known.
+    """
+
+    level: Level
+    tiles: int | None
+    bytes: int | None
+    seconds: float | None

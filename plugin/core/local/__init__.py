@@ -1,0 +1,1 @@
+"""The update on this computer: plan, produce, store; journal; verify; defragment."""

@@ -1,0 +1,56 @@
+"""What a cache on this computer is drawn from, as the update sees it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..storage.profile import CacheProfile
+from ..tiling import Level, TileRange
+
+Cancelled = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Supertile:
+    """A block of tiles that is drawn at once; only those in `wanted` (rows x columns) are kept."""
+
+    level: Level
+    block: TileRange
+    wanted: NDArray[np.bool_]
+
+
+class TileSource(ABC):
+    """Draws tiles. Made on the main thread, with copies of all it needs; then used off it.
+
+    `name`: what people call it. `supertile_side`: so many tiles across are best drawn at once, a
+    power of two, 1 to 128. `workers`: so many threads may call `draw` at the same time.
+    """
+
+    name: str = ""
+    supertile_side: int = 8
+    workers: int = 1
+
+    @abstractmethod
+    def start(self, profile: CacheProfile) -> None:
+        """Get ready to draw for the cache of `profile`; before any `draw`, off the main thread.
+
+        Raises SourceError (nothing to draw, CRS unknown, format that cannot be drawn).
+        """
+
+    @abstractmethod
+    def draw(self, supertile: Supertile, cancelled: Cancelled) -> Mapping[tuple[int, int], bytes]:
+        """Encoded pictures of the wanted tiles, by row and column.
+
+        A tile that is left out is one of which the source has nothing (another cache's gap): it is
+        neither made nor failed. May end early, with anything, once `cancelled`.
+        Raises SourceError where the supertile cannot be drawn: then none of its tiles is stored.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what was needed. Called once, off the main thread, also after errors."""

@@ -1,0 +1,1 @@
+"""Tile stores: all that knows bytes on disk."""
