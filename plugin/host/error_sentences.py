@@ -11,6 +11,7 @@ from ..core.request import UpdateMode
 from .area_sources import BadRectangle, Cancelled
 from .sign_in import ESRI_KIND, MasterPasswordNeeded, PortalAddressError, SignInUnusable
 from .site_sentences import SITE_SENTENCES
+from .storage_sentences import STORAGE_SENTENCES
 from .text import listed, number_text, plain, quoted_message, scale_text, tr
 from .wording import mode_text
 
@@ -69,9 +70,9 @@ def _no_levels(error: errors.NoLevels) -> str:
 
 
 def _unknown_scale(error: errors.UnknownScale) -> str:
-    text = tr("{scale} is none of the scales that the service caches: it caches none.")
+    text = tr("{scale} is none of the scales that are cached: there are none.")
     if error.known:
-        text = tr("{scale} is none of the scales that the service caches: choose from {known}.")
+        text = tr("{scale} is none of the scales that are cached: choose from {known}.")
     known = [scale_text(scale) for scale in error.known[:SCALES_NAMED]]
     if len(error.known) > SCALES_NAMED:
         more = tr("and {count} more")
@@ -114,9 +115,7 @@ def _empty_area(error: errors.EmptyArea) -> str:
 
 
 def _area_outside(error: errors.AreaOutside) -> str:
-    text = tr(
-        "The area of interest lies outside {service}: choose one that meets the service's extent."
-    )
+    text = tr("The area of interest lies outside {service}: choose one that meets its extent.")
     return text.format(service=_service(error.service))
 
 
@@ -207,6 +206,7 @@ def _service(name: str) -> str:
 
 _SENTENCES: dict[type, Callable[[Any], str]] = {
     **SITE_SENTENCES,
+    **STORAGE_SENTENCES,
     errors.AddressError: _address,
     errors.DescriptionError: _description,
     errors.NotCached: _not_cached,

@@ -1,7 +1,7 @@
 """All that is said to people: errors, services, update modes and reports in words, and the log.
 
-The one door to words and numbers for people: what stands in `text`, `wording`,
-`error_sentences` and `site_sentences` is read by host alone.
+The one door to words and numbers for people: what stands in `text`, `wording`, `local_wording`,
+`error_sentences`, `site_sentences` and `storage_sentences` is read by host alone.
 """
 
 from __future__ import annotations

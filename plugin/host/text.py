@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from qgis.PyQt.QtCore import QCoreApplication, QLocale
+from qgis.PyQt.QtCore import QCoreApplication, QDir, QLocale
 
 from ..core.arcgis.address import public_address
 
@@ -33,13 +33,27 @@ def plain(text: str, length: int = FOREIGN_TEXT_LENGTH) -> str:
     Tags, control characters, queries and user info of URLs, and what looks like a token or password
     are taken out; a long text is cut at `length` characters.
     """
-    text = _INVISIBLE.sub(" ", text)
-    stripped = _TAG.sub("", text)
-    while stripped != text:
-        text, stripped = stripped, _TAG.sub("", stripped)
+    text = _without_tags(_INVISIBLE.sub(" ", text))
     text = _URL.sub(lambda url: public_address(url.group()), text)
     text = " ".join(_SECRET.sub(r"\1\2***", text).split())
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def _without_tags(text: str) -> str:
+    stripped = _TAG.sub("", text)
+    while stripped != text:
+        text, stripped = stripped, _TAG.sub("", stripped)
+    return text
+
+
+def path_text(path: str) -> str:
+    """A path as the system writes it, whole: with its blanks, without what must not be shown.
+
+    What may as well be a name or an address comes out as `plain` gives it.
+    """
+    if "://" in path:
+        return plain(path)
+    return _without_tags(_INVISIBLE.sub(" ", str(QDir.toNativeSeparators(path))))
 
 
 def quoted_message(text: str) -> str:
@@ -55,6 +69,12 @@ def number_text(value: int) -> str:
     locale = QLocale()
     locale.setNumberOptions(QLocale.NumberOption.DefaultNumberOptions)
     return str(locale.toString(value))
+
+
+def bytes_text(count: int) -> str:
+    """So many bytes as people read them: `84.0 MB`, in the user's locale."""
+    kind = QLocale.DataSizeFormat.DataSizeTraditionalFormat
+    return str(QLocale().formattedDataSize(count, 1, kind))
 
 
 def scale_text(denominator: float) -> str:

@@ -11,7 +11,7 @@ BEHIND_DOORS = {
     f"plugin/host/{name}"
     for name in (
         *("area_sources", "geometries", "reprojection"),
-        *("error_sentences", "site_sentences", "text", "wording"),
+        *("error_sentences", "site_sentences", "storage_sentences", "text", "wording"),
     )
 }
 

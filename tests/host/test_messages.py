@@ -60,9 +60,18 @@ ARGUMENTS = {
     "patience": (300.0, "300"),
     "cause": (errors.SiteUnreachable("https://site.test", errors.Unreachable.TIMEOUT), ""),
     "scheme_only": (True, ""),
+    "path": ("/maps/Über  all/World", "/maps/Über  all/World"),
+    "option": ("DPI", "DPI"),
+    "value": ("0", "“0”"),
+    "allowed": ("a number above 0", "give a number above 0"),
+    "needed": (88080384, "84.0 MB"),
+    "free": (2048, "2.0 kB"),
+    "size": (88080384, "84.0 MB"),
+    "image_format": ("LERC", "LERC"),
 }
 # Roots that are never raised themselves carry their text to programs, not to people.
-TEXT_OF_ROOTS = {errors.SiteError, errors.JobError}
+TEXT_OF_ROOTS = {errors.SiteError, errors.JobError, errors.StorageError, errors.SourceError}
+WITHOUT_SUBJECT = {errors.NothingToDrawReason.NO_SOURCE}
 WHERE_DETAIL_IS_SAID = {errors.SignInProblem.REFUSED, errors.SignInProblem.OTHER_HOST}
 
 
@@ -98,6 +107,8 @@ def errors_of(kind: type[Exception]) -> Iterator[tuple[Exception, list[str]]]:
             wanted.remove("abc")
         if member is not None:
             values["reason"] = member
+        if member in WITHOUT_SUBJECT:
+            wanted.clear()
         if member in WHERE_DETAIL_IS_SAID or kind is errors.CachingUnavailable:
             wanted.append(ARGUMENTS["detail"][0])
         yield kind(**values), wanted
@@ -171,11 +182,11 @@ OTHER_SENTENCES = [
     (errors.AddressError("nonsense"),
      "“nonsense” is not the address of a map or image service: copy it from the service's page, it"
      " ends in /MapServer or /ImageServer."),
-    (errors.UnknownScale(5000, ()), "1:5,000 is none of the scales that the service caches: it"
-     " caches none."),
+    (errors.UnknownScale(5000, ()), "1:5,000 is none of the scales that are cached: there are"
+     " none."),
     (errors.UnknownScale(5000, tuple(range(1000, 9000, 1000))),
-     "1:5,000 is none of the scales that the service caches: choose from 1:1,000, 1:2,000, 1:3,000,"
-     " 1:4,000, 1:5,000, 1:6,000, and 2 more."),
+     "1:5,000 is none of the scales that are cached: choose from 1:1,000, 1:2,000, 1:3,000, "
+     "1:4,000, 1:5,000, 1:6,000, and 2 more."),
     (errors.CachingUnavailable(URL, errors.Unavailable.NO_TOOLS),
      f"{URL} offers no caching services, so the cache cannot be changed from here: ask the site's"
      " administrator whether they are running; hosted tile layers have none."),
