@@ -12,35 +12,78 @@ from qgis.core import Qgis, QgsMessageLog
 
 from ..core.description import CacheDescription
 from ..core.errors import TileCacheError
-from ..core.request import Message, Severity, UpdateMode
+from ..core.request import Message, Severity, UpdateMode, UpdateReport
+from ..core.tiling import Level
+from . import local_wording, wording
 from .error_sentences import sentence
-from .text import number_text, plain, scale_text, tr
-from .wording import (
-    mode_help,
-    mode_text,
-    report_sentence,
-    summary,
-    uncached_reason,
-    unoffered_text,
+from .local_wording import (
+    defragment_sentence,
+    estimate_text,
+    finding_text,
+    storage_text,
+    unfinished_text,
+    verify_sentence,
 )
+from .text import bytes_text, number_text, path_text, plain, scale_text, tr
+from .wording import mode_help, mode_text
 
 __all__ = [
+    "bytes_text",
+    "defragment_sentence",
+    "estimate_text",
+    "failure_sentences",
+    "finding_text",
     "log",
     "log_unexpected",
     "message_text",
     "mode_help",
     "mode_text",
     "number_text",
+    "path_text",
     "report_sentence",
     "scale_text",
     "sentence",
+    "storage_text",
     "summary",
     "tr",
     "unavailable_reason",
     "uncached_reason",
+    "unfinished_text",
+    "verify_sentence",
 ]
 
 LOG_TAG = "Tile Cache Manager"
+
+
+FAILURES_SAID = 5
+"""So many different reasons for failed tiles are told of one update."""
+
+
+def summary(description: CacheDescription) -> str:
+    """The cache in words, in a few lines."""
+    if description.is_local:
+        return local_wording.local_summary(description)
+    return wording.summary(description)
+
+
+def report_sentence(report: UpdateReport) -> str:
+    """What came of an update: one line with the numbers and where the cache is."""
+    if report.is_local:
+        return local_wording.local_report_sentence(report)
+    return wording.report_sentence(report)
+
+
+def failure_sentences(report: UpdateReport) -> list[str]:
+    """Why tiles failed on this computer: each reason once, the most frequent first, a few."""
+    kinds = local_wording.failure_kinds(report)
+    return [sentence(error) for error, _ in kinds[:FAILURES_SAID]]
+
+
+def uncached_reason(description: CacheDescription, level: Level) -> str:
+    """Why `level` of the scheme cannot be ticked, in one sentence; "" where it can."""
+    if description.is_local:
+        return local_wording.local_uncached_reason(description, level)
+    return wording.uncached_reason(description, level)
 
 
 def unavailable_reason(description: CacheDescription, mode: UpdateMode) -> str:
@@ -49,7 +92,9 @@ def unavailable_reason(description: CacheDescription, mode: UpdateMode) -> str:
         return ""
     if description.modes_problem is not None:
         return sentence(description.modes_problem)
-    return unoffered_text(description, mode)
+    if description.is_local:
+        return local_wording.local_unoffered_text(description, mode)
+    return wording.unoffered_text(description, mode)
 
 
 def message_text(message: Message) -> str:

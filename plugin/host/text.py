@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from qgis.PyQt.QtCore import QCoreApplication, QDir, QLocale
+from qgis.PyQt.QtCore import QCoreApplication, QDateTime, QDir, QLocale
 
 from ..core.arcgis.address import public_address
 
@@ -82,6 +82,32 @@ def scale_text(denominator: float) -> str:
     if denominator < 10:
         return "1:" + str(QLocale().toString(float(denominator), "g", 3))
     return "1:" + number_text(round(denominator))
+
+
+def about_text(value: float) -> str:
+    """A number that is only roughly known: no more than three digits of it."""
+    unit = 10 ** max(0, len(str(round(value))) - 3)
+    return number_text(round(value / unit) * unit)
+
+
+def duration_text(seconds: float) -> str:
+    """So much time in the largest unit of which there is at least one and a half."""
+    units = (
+        (86400, tr("{count} days")),
+        (3600, tr("{count} hours")),
+        (60, tr("{count} minutes")),
+        (1, tr("{count} seconds")),
+    )
+    for length, text in units:
+        if seconds >= 1.5 * length:
+            return text.format(count=number_text(round(seconds / length)))
+    return tr("a second")
+
+
+def time_text(seconds: float) -> str:
+    """A moment, seconds since 1970, as the user's calendar and clock show it."""
+    moment = QDateTime.fromMSecsSinceEpoch(int(seconds * 1000))
+    return str(QLocale().toString(moment, QLocale.FormatType.ShortFormat))
 
 
 def coordinate_text(value: float, decimals: int) -> str:

@@ -43,9 +43,9 @@ def summary(description: CacheDescription) -> str:
     """The service in words, in a few lines."""
     lines = [
         _what_line(description),
-        _tiles_line(description),
-        _place_line(description),
-        _fullness_line(description),
+        tiles_line(description),
+        place_line(description),
+        fullness_line(description),
         plain(description.text),
     ]
     return "\n".join(line for line in lines if line)
@@ -108,7 +108,8 @@ def _what_line(description: CacheDescription) -> str:
     )
 
 
-def _tiles_line(description: CacheDescription) -> str:
+def tiles_line(description: CacheDescription) -> str:
+    """How many scales are cached, and in what tiles."""
     levels = description.cached_levels
     scheme = description.scheme
     text = tr("No cached scale, {format} tiles of {width} x {height} pixels")
@@ -130,7 +131,8 @@ def _tiles_line(description: CacheDescription) -> str:
     return " ".join(line.split())
 
 
-def _place_line(description: CacheDescription) -> str:
+def place_line(description: CacheDescription) -> str:
+    """The cache's CRS and extent."""
     try:
         crs = qgis_crs(description.scheme.crs, description.name)
     except DescriptionError:
@@ -146,7 +148,8 @@ def _place_line(description: CacheDescription) -> str:
     return text.format(crs=name, xmin=xmin, xmax=xmax, ymin=ymin, ymax=ymax)
 
 
-def _fullness_line(description: CacheDescription) -> str:
+def fullness_line(description: CacheDescription) -> str:
+    """How many tiles exist; "" where nobody tells."""
     if not description.status:
         return ""
     tiles = sum(status.tiles for status in description.status)
@@ -158,7 +161,8 @@ def _fullness_line(description: CacheDescription) -> str:
     return text.format(tiles=number_text(tiles), expected=number_text(total))
 
 
-def _planned_text(planned: int | None) -> str:
+def planned_text(planned: int | None) -> str:
+    """How many tiles an area touches."""
     if planned is None:
         return tr("how many tiles the area touches is not known")
     if planned == 1:
@@ -176,7 +180,7 @@ def _facts(report: UpdateReport) -> list[str]:
         "failed": tr("{count} failed"),
     }
     counts = {what: report.total(what) for what in texts}
-    planned = _planned_text(report.total("planned"))
+    planned = planned_text(report.total("planned"))
     if report.outcome is Outcome.SUBMITTED:
         return [planned]
     unknown = _unknown_text(report.mode, counts)

@@ -11,7 +11,14 @@ BEHIND_DOORS = {
     f"plugin/host/{name}"
     for name in (
         *("area_sources", "geometries", "reprojection"),
-        *("error_sentences", "site_sentences", "storage_sentences", "text", "wording"),
+        *(
+            "error_sentences",
+            "site_sentences",
+            "storage_sentences",
+            "local_wording",
+            "text",
+            "wording",
+        ),
     )
 }
 

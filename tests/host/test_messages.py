@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from enum import Enum
 
 import pytest
 from host.samples import WEB_MERCATOR_LEVELS, degrees, swiss, web_mercator
+from host.sentence_rules import american, assert_is_one_sentence  # noqa: F401
 from qgis.core import Qgis, QgsApplication
-from qgis.PyQt.QtCore import QLocale, Qt
+from qgis.PyQt.QtCore import QLocale
 
 from tile_cache_manager.plugin.core import errors
 from tile_cache_manager.plugin.core.description import CacheDescription, LevelStatus
@@ -75,15 +75,6 @@ WITHOUT_SUBJECT = {errors.NothingToDrawReason.NO_SOURCE}
 WHERE_DETAIL_IS_SAID = {errors.SignInProblem.REFUSED, errors.SignInProblem.OTHER_HOST}
 
 
-@pytest.fixture
-def american() -> Iterator[None]:
-    """Numbers as written in the United States."""
-    before = QLocale()
-    QLocale.setDefault(QLocale(QLocale.Language.English, QLocale.Country.UnitedStates))
-    yield
-    QLocale.setDefault(before)
-
-
 def error_classes() -> list[type[Exception]]:
     found = [
         item
@@ -126,16 +117,6 @@ CASES = [
     for kind in error_classes()
     for error, wanted in errors_of(kind)
 ]
-
-
-def assert_is_one_sentence(text: str) -> None:
-    assert text.endswith(".")
-    assert not text.endswith("..")
-    assert "\n" not in text
-    assert "{" not in text
-    assert text.count(": ") <= 1
-    assert not re.search(r"[.!?] [A-Z]", text), "more than one sentence"
-    assert not Qt.mightBeRichText(text)
 
 
 @pytest.mark.parametrize(
