@@ -1,0 +1,306 @@
+"""One bundle of a compact cache, version 2: up to 128 x 128 tiles in a file.
+
+Layout (Esri/raster-tiles-compactcache, CompactCacheV2.md), all little-endian: 64 bytes of header,
+16384 index entries of 8 bytes, row by row, then the tiles, each behind its size of 4 bytes. An
+entry holds the offset of a picture's first byte in its low 40 bits and the size in its high 24;
+size 0 is no tile. Replaced tiles stay behind as holes.
+
+What is written has the header of the white paper. What is read may also have what ArcGIS itself
+writes: record count 0, a constant instead of the size of the largest tile, and so on.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DamagedCache, TargetProblem, TileTooLarge
+from ..tiling import BUNDLE_TILES
+from .byte_range import ByteRange, OpenFile, reading_errors
+from .files import replacing, storage_errors
+from .store import Bools
+
+SLOTS = BUNDLE_TILES * BUNDLE_TILES
+EMPTY_ENTRY = 4  # offset 4, size 0: what ArcGIS writes where there is no tile
+OFFSET_BITS = 40
+LARGEST_TILE = (1 << 24) - 1
+LARGEST_BUNDLE = 1 << OFFSET_BITS
+PREFIX_SIZE = 4
+
+_VERSION, _OFFSET_BYTES, _USER_HEADER_AT = 3, 5, 40
+_HEADER = struct.Struct("<4I3Q6I")
+HEADER_SIZE = _HEADER.size
+INDEX_SIZE = 8 * SLOTS
+DATA_START = HEADER_SIZE + INDEX_SIZE
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first 64 bytes of a bundle; the defaults are the white paper's.
+
+    `largest_tile`: bytes of the largest tile. `slack`: unused bytes, 0 where nobody counted.
+    """
+
+    version: int = _VERSION
+    record_count: int = SLOTS
+    largest_tile: int = 0
+    offset_bytes: int = _OFFSET_BYTES
+    slack: int = 0
+    file_size: int = DATA_START
+    user_header_at: int = _USER_HEADER_AT
+    user_header_size: int = 20 + INDEX_SIZE
+    legacy_version: int = 3
+    legacy_16: int = 16
+    legacy_count: int = SLOTS
+    legacy_offset_bytes: int = 5
+    index_size: int = INDEX_SIZE
+
+    @classmethod
+    def of(cls, content: bytes) -> Header:
+        """The header that `content` begins with. Raises struct.error where it is shorter."""
+        return cls(*_HEADER.unpack(content[:HEADER_SIZE]))
+
+    @property
+    def is_of_a_bundle(self) -> bool:
+        """Whether it has the four values by which readers know a bundle of version 2."""
+        wanted = (_VERSION, _OFFSET_BYTES, _USER_HEADER_AT, INDEX_SIZE)
+        return wanted == (self.version, self.offset_bytes, self.user_header_at, self.index_size)
+
+    def to_bytes(self) -> bytes:
+        """The 64 bytes."""
+        return _HEADER.pack(*(getattr(self, name) for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class Index:
+    """Where the pictures of a bundle lie: for each slot (128 * row + column) offset and size.
+
+    `file_size` and `data_start`: pictures lie between them; an entry that points elsewhere is
+    broken and counts as no tile.
+    """
+
+    offsets: Integers
+    sizes: Integers
+    file_size: int
+    data_start: int = DATA_START
+
+    @property
+    def used(self) -> Bools:
+        """Slots whose entry names a tile, wherever it points."""
+        return self.sizes > 0
+
+    @property
+    def exists(self) -> Bools:
+        """Slots whose tile lies inside the file."""
+        begins = self.offsets >= self.data_start
+        return self.used & begins & (self.offsets + self.sizes <= self.file_size)
+
+
+class BundleV2:
+    """A bundle file, open; or, `part`, one that lies inside a package, which is only read.
+
+    Who writes holds the bundle's lock and opens it once it has it: another process may have
+    replaced the file. Opening raises FileNotFoundError, DamagedCache, CacheInUse;
+    `for_writing` ReadOnlyCache, TargetProblem as well.
+    """
+
+    def __init__(
+        self, path: Path, part: ByteRange | None = None, *, for_writing: bool = False
+    ) -> None:
+        self.path = path
+        self._own: OpenFile | None = None
+        if part is None:
+            self._own = _opened(path, for_writing)
+            part = ByteRange(self._own)
+        self.part = part
+
+    def header(self) -> Header:
+        """The header as it stands. Raises DamagedCache where the file is too short for one."""
+        with reading_errors(self.path):
+            content = self.part.read(0, HEADER_SIZE)
+        if len(content) < HEADER_SIZE:
+            raise DamagedCache(str(self.path), f"{len(content)} bytes are no bundle")
+        return Header.of(content)
+
+    def index(self) -> Index:
+        """The index as it is just now. Raises DamagedCache where there is no whole one."""
+        self._check()
+        with reading_errors(self.path):
+            content = self.part.read(HEADER_SIZE, INDEX_SIZE)
+            size = self.part.size  # after the index: what entries point at has been written
+        if len(content) < INDEX_SIZE:
+            raise DamagedCache(str(self.path), "the index is cut off")
+        return _index_of(content, size)
+
+    def read(self, slot: int) -> bytes | None:
+        """The tile in `slot`; None where there is none. Raises DamagedCache."""
+        self._check()
+        with reading_errors(self.path):
+            entry = self.part.read(HEADER_SIZE + 8 * slot, 8)
+            if len(entry) < 8:
+                raise DamagedCache(str(self.path), "the index is cut off")
+            offset, size = _place(int.from_bytes(entry, "little"))
+            if not size:
+                return None
+            content = self.part.read(offset, size) if offset >= DATA_START else b""
+        if len(content) < size:
+            raise DamagedCache(str(self.path), f"tile {slot} lies outside the file")
+        return content
+
+    def append(self, tiles: Mapping[int, bytes], *, is_durable: bool = True) -> None:
+        """Store tiles by slot, replacing those that exist.
+
+        `is_durable`: the tiles' bytes are on the disk before an entry points at them, so that even
+        loss of power leaves old tiles or new ones. Killed at any point: the same.
+        Raises DiskFull and others of `storage_errors`; then no entry has changed, except where the
+        system fails to write over bytes that are there. TileTooLarge, DamagedCache: nothing is
+        written.
+        """
+        if not tiles:
+            return
+        index = self.index()
+        end = self._writable().size
+        content, entries = self._laid_out(tiles, end)
+        with storage_errors(self.path):
+            self._append_content(content, end, is_durable)
+            self._write_entries(entries)
+            sizes = index.sizes.copy()
+            sizes[list(tiles)] = [len(tile) for tile in tiles.values()]
+            self._write_header(end + len(content), sizes[index.exists | _only(tiles)])
+
+    def delete(self, slots: Collection[int]) -> int:
+        """Empty the entries of `slots`; how many tiles there were. Raises as `append`."""
+        index = self.index()
+        here = _only(slots)
+        gone = here & index.used
+        if not gone.any():
+            return 0
+        with storage_errors(self.path):
+            self._write_entries({int(slot): EMPTY_ENTRY for slot in np.flatnonzero(gone)})
+            self._write_header(index.file_size, index.sizes[index.exists & ~here])
+        return int(np.count_nonzero(here & index.exists))
+
+    def sync(self) -> None:
+        """Make all that was written durable. Raises as `storage_errors`."""
+        if self._own is not None:
+            with storage_errors(self.path):
+                self._own.sync_content()
+
+    def close(self) -> None:
+        """Let go of the file; a package's stays open."""
+        if self._own is not None:
+            self._own.close()
+
+    def _check(self) -> None:
+        if not self.header().is_of_a_bundle:
+            raise DamagedCache(str(self.path), "no bundle of version 2")
+
+    def _laid_out(self, tiles: Mapping[int, bytes], end: int) -> tuple[bytes, dict[int, int]]:
+        """What to append at `end`, and the entries that point into it."""
+        parts: list[bytes] = []
+        entries: dict[int, int] = {}
+        for slot, tile in tiles.items():
+            if not tile:
+                raise ValueError(f"slot {slot}: a tile of no bytes cannot be told from none")
+            if len(tile) > LARGEST_TILE:
+                raise TileTooLarge(str(self.path), len(tile))
+            parts += [len(tile).to_bytes(PREFIX_SIZE, "little"), tile]
+            entries[slot] = len(tile) << OFFSET_BITS | (end + PREFIX_SIZE)
+            end += PREFIX_SIZE + len(tile)
+        if end > LARGEST_BUNDLE:
+            raise TargetProblem(str(self.path), "a bundle cannot be larger than 1 TiB")
+        return b"".join(parts), entries
+
+    def _append_content(self, content: bytes, end: int, is_durable: bool) -> None:
+        """Write `content` at `end`, or leave the file as it was."""
+        file = self._writable()
+        try:
+            file.write(end, content)
+            if is_durable:
+                file.sync_content()
+        except BaseException:
+            with suppress(OSError):
+                file.truncate(end)
+            raise
+
+    def _write_entries(self, entries: Mapping[int, int]) -> None:
+        """Write index entries, neighbours together: aligned, none is ever half written."""
+        slots = sorted(entries)
+        start = 0
+        for at in range(1, len(slots) + 1):
+            if at == len(slots) or slots[at] != slots[at - 1] + 1:
+                values = [entries[slot] for slot in slots[start:at]]
+                content = struct.pack(f"<{len(values)}Q", *values)
+                self._writable().write(HEADER_SIZE + 8 * slots[start], content)
+                start = at
+
+    def _write_header(self, file_size: int, sizes: Integers) -> None:
+        largest = int(sizes.max(initial=0))
+        header = replace(Header(), largest_tile=largest, file_size=file_size)
+        self._writable().write(0, header.to_bytes())
+
+    def _writable(self) -> OpenFile:
+        if self._own is None:
+            raise TargetProblem(str(self.path), "a bundle inside a package is only read")
+        return self._own
+
+    def __enter__(self) -> BundleV2:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def make_empty(path: Path, *, is_locked: bool = True) -> None:
+    """Make a bundle without tiles at `path`, whole, in place of what may be there.
+
+    `is_locked`: the caller holds the bundle's lock. Raises as `replacing`.
+    """
+    with replacing(path, is_locked=is_locked) as part:
+        part.write_bytes(Header().to_bytes() + EMPTY_ENTRY.to_bytes(8, "little") * SLOTS)
+
+
+def _opened(path: Path, for_writing: bool) -> OpenFile:
+    if not for_writing:
+        with reading_errors(path):
+            return OpenFile(path)
+    try:
+        with storage_errors(path):
+            return OpenFile(path, for_writing=True)
+    except TargetProblem as problem:
+        if isinstance(problem.__cause__, FileNotFoundError):
+            raise problem.__cause__ from problem
+        raise
+
+
+def _place(entry: int) -> tuple[int, int]:
+    """Offset and size in an index entry."""
+    return entry & (LARGEST_BUNDLE - 1), entry >> OFFSET_BITS
+
+
+def _index_of(content: bytes, file_size: int) -> Index:
+    entries = np.frombuffer(content, dtype="<u8")
+    offsets = (entries & np.uint64(LARGEST_BUNDLE - 1)).astype(np.int64)
+    sizes = (entries >> np.uint64(OFFSET_BITS)).astype(np.int64)
+    return Index(offsets, sizes, file_size)
+
+
+def _only(slots: Collection[int]) -> Bools:
+    """Which of all slots are among `slots`."""
+    found = np.zeros(SLOTS, dtype=np.bool_)
+    found[list(slots)] = True
+    return found
