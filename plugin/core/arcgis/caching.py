@@ -15,10 +15,10 @@ from enum import Enum
 from shapely.geometry import box
 
 from ..errors import CachingUnavailable, EmptyArea, ModeNotOffered, Unavailable
+from ..esri_json import extent_json, feature_set_json
 from ..request import UpdateMode, UpdateRequest
 from ..tiling import Level
 from .client import Client
-from .esri_json import extent_json, feature_set_json
 from .gp_task import Parameter, Role, choice_of, find_task, names_of, parameter_of
 
 TASK_NAME = "Manage Map Cache Tiles"

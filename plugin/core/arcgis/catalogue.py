@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import SiteRefused
+from ..esri_json import items, mapping, text
 from .address import KINDS, folder_of, service_url, services_url, site_of
 from .client import Client
-from .esri_json import items, mapping, text
 
 _TOOL_FOLDERS = frozenset({"System", "Utilities"})
 """Folders that every server has and that hold no map of anybody's."""

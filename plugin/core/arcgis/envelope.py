@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ..errors import NotAllowed, NotArcGIS, NotFound, SignInNeeded, SiteRefused
-from .esri_json import items, mapping, text, whole
+from ..esri_json import items, mapping, text, whole
 from .transport import HttpResponse
 
 INVALID_TOKEN = 498

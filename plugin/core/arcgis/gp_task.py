@@ -19,9 +19,9 @@ from ..errors import (
     SiteRefused,
     Unavailable,
 )
+from ..esri_json import JsonObject, items, mapping, text
 from .address import services_url
 from .client import Client
-from .esri_json import JsonObject, items, mapping, text
 
 
 @dataclass(frozen=True)

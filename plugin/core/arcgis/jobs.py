@@ -24,9 +24,9 @@ from ..errors import (
     SiteRefused,
     SiteUnreachable,
 )
+from ..esri_json import JsonObject, items, mapping, number, text
 from ..request import Feedback, Message, Severity
 from .client import Client, wait
-from .esri_json import JsonObject, items, mapping, number, text
 
 
 class JobPhase(Enum):

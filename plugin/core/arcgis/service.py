@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from ..description import CacheDescription
 from ..errors import DescriptionError, NotCached
-from ..tiling import SCALE_TOLERANCE, Extent, Level, SpatialReference, TilingScheme
-from .address import ServiceAddress
-from .esri_json import (
+from ..esri_json import (
     JsonObject,
+    UnusableKey,
     extent,
     is_true,
     items,
@@ -21,10 +20,12 @@ from .esri_json import (
     number,
     spatial_reference,
     text,
+    tiling_scheme,
     whole,
 )
+from ..tiling import SCALE_TOLERANCE, Extent, Level, SpatialReference, TilingScheme
+from .address import ServiceAddress
 
-_USUAL_DPI = 96.0
 _SIGNS_OF_A_SERVICE = (
     "currentVersion",
     "singleFusedMapCache",
@@ -69,37 +70,10 @@ def parse_service(body: JsonObject, service: ServiceAddress) -> CacheDescription
 
 
 def _scheme(tile_info: JsonObject, body: JsonObject, service: str) -> TilingScheme:
-    origin = mapping(tile_info.get("origin"))
-    origin_x, origin_y = number(origin.get("x")), number(origin.get("y"))
-    if origin_x is None or origin_y is None:
-        raise DescriptionError(service, "tileInfo.origin")
-    width, height = whole(tile_info.get("cols")), whole(tile_info.get("rows"))
-    if not width or not height or width < 1 or height < 1:
-        raise DescriptionError(service, "tileInfo.rows, tileInfo.cols")
-    crs = spatial_reference(tile_info.get("spatialReference")) or spatial_reference(
-        body.get("spatialReference")
-    )
-    if crs is None:
-        raise DescriptionError(service, "tileInfo.spatialReference")
-    dpi = number(tile_info.get("dpi")) or _USUAL_DPI
-    levels = _levels(items(tile_info.get("lods")), service)
-    return TilingScheme(origin_x, origin_y, width, height, dpi, crs, levels)
-
-
-def _levels(lods: list[object], service: str) -> tuple[Level, ...]:
-    """Coarsest first. Hand-made schemes lack `level`: then the place in the list is the id."""
-    levels: dict[int, Level] = {}
-    for index, lod in enumerate(lods):
-        resolution = number(mapping(lod).get("resolution"))
-        scale = number(mapping(lod).get("scale"))
-        if not resolution or not scale or resolution <= 0 or scale <= 0:
-            raise DescriptionError(service, f"tileInfo.lods[{index}]")
-        level_id = whole(mapping(lod).get("level"))
-        level_id = index if level_id is None else level_id
-        if level_id in levels:
-            raise DescriptionError(service, f"tileInfo.lods[{index}].level")
-        levels[level_id] = Level(level_id, resolution, scale)
-    return tuple(sorted(levels.values(), key=lambda level: -level.resolution))
+    try:
+        return tiling_scheme(tile_info, body.get("spatialReference"))
+    except UnusableKey as error:
+        raise DescriptionError(service, error.key) from error
 
 
 def _cached_levels(body: JsonObject, scheme: TilingScheme) -> tuple[Level, ...]:

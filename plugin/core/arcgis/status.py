@@ -11,9 +11,9 @@ from typing import Any
 
 from ..description import LevelStatus
 from ..errors import CachingUnavailable, SiteRefused
+from ..esri_json import items, mapping, text, whole
 from .caching import SERVICE_ROLE
 from .client import Client
-from .esri_json import items, mapping, text, whole
 from .gp_task import find_task, parameter_of
 
 _TASK_SERVICES = ("System/ReportingTools",)

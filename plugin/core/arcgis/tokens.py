@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import SignInFailed, SignInNeeded, SignInProblem, SiteRefused
+from ..esri_json import mapping, number, text
 from .address import origin_of
 from .credentials import RENEW_BEFORE_SECONDS, Credentials, Token
 from .envelope import is_busy
-from .esri_json import mapping, number, text
 
 LIFETIME_MINUTES = 60
 _GENERATE = "generateToken"

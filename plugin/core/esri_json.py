@@ -1,7 +1,8 @@
-"""Values of ArcGIS JSON: numbers, spatial references, extents, polygons; read and written.
+"""Values of ArcGIS JSON: numbers, spatial references, extents, polygons, tiling schemes.
 
-Sources: Esri REST reference, "Geometry objects" and "Common data types"; what servers really send
-is looser, so numbers are accepted as strings and refused when they are not finite.
+Services and cache packages share them. Sources: Esri REST reference, "Geometry objects", "Common
+data types" and "Map service"; what servers really send is looser, so numbers are accepted as
+strings and refused when they are not finite.
 """
 
 from __future__ import annotations
@@ -14,9 +15,19 @@ from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 from shapely.geometry.polygon import orient
 
-from ..tiling import Extent, SpatialReference
+from .tiling import Extent, Level, SpatialReference, TilingScheme
 
 JsonObject = Mapping[str, Any]
+
+_USUAL_DPI = 96.0
+
+
+class UnusableKey(ValueError):
+    """What stands at `key` (`tileInfo.origin`) is missing or cannot be used."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
 
 
 def number(value: object) -> float | None:
@@ -94,6 +105,57 @@ def extent_json(rectangle: Extent, crs: SpatialReference) -> dict[str, object]:
         "xmax": rectangle.xmax,
         "ymax": rectangle.ymax,
         "spatialReference": spatial_reference_json(crs),
+    }
+
+
+def tiling_scheme(tile_info: JsonObject, other_crs: object) -> TilingScheme:
+    """The scheme of a `tileInfo` object; `other_crs`: the `spatialReference` around it.
+
+    Raises UnusableKey.
+    """
+    origin = mapping(tile_info.get("origin"))
+    origin_x, origin_y = number(origin.get("x")), number(origin.get("y"))
+    if origin_x is None or origin_y is None:
+        raise UnusableKey("tileInfo.origin")
+    width, height = whole(tile_info.get("cols")), whole(tile_info.get("rows"))
+    if not width or not height or width < 1 or height < 1:
+        raise UnusableKey("tileInfo.rows, tileInfo.cols")
+    crs = spatial_reference(tile_info.get("spatialReference")) or spatial_reference(other_crs)
+    if crs is None:
+        raise UnusableKey("tileInfo.spatialReference")
+    dpi = number(tile_info.get("dpi")) or _USUAL_DPI
+    levels = _levels(items(tile_info.get("lods")))
+    return TilingScheme(origin_x, origin_y, width, height, dpi, crs, levels)
+
+
+def _levels(lods: list[object]) -> tuple[Level, ...]:
+    """Coarsest first. Hand-made schemes lack `level`: then the place in the list is the id."""
+    levels: dict[int, Level] = {}
+    for index, lod in enumerate(lods):
+        resolution = number(mapping(lod).get("resolution"))
+        scale = number(mapping(lod).get("scale"))
+        if not resolution or not scale or resolution <= 0 or scale <= 0:
+            raise UnusableKey(f"tileInfo.lods[{index}]")
+        level_id = whole(mapping(lod).get("level"))
+        level_id = index if level_id is None else level_id
+        if level_id in levels:
+            raise UnusableKey(f"tileInfo.lods[{index}].level")
+        levels[level_id] = Level(level_id, resolution, scale)
+    return tuple(sorted(levels.values(), key=lambda level: -level.resolution))
+
+
+def tile_info_json(scheme: TilingScheme) -> dict[str, object]:
+    """`scheme` as a `tileInfo` object."""
+    return {
+        "rows": scheme.tile_height,
+        "cols": scheme.tile_width,
+        "dpi": int(scheme.dpi) if scheme.dpi == int(scheme.dpi) else scheme.dpi,
+        "origin": {"x": scheme.origin_x, "y": scheme.origin_y},
+        "spatialReference": spatial_reference_json(scheme.crs),
+        "lods": [
+            {"level": level.id, "resolution": level.resolution, "scale": level.scale}
+            for level in scheme.levels
+        ],
     }
 
 
