@@ -1,0 +1,281 @@
+"""Compact caches in folders: `Lnn/RxxxxCxxxx.bundle`. Version 2 is read and written, 1 read.
+
+Files are opened for each call and closed again: so a reader always sees what other processes have
+appended, index and tiles are of one and the same file when another replaces it, nothing is shared
+between threads, and on Windows nobody is kept from replacing a bundle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import CacheInUse, DamagedCache, ReadOnlyCache, ReadOnlyReason
+from ..tiling import BUNDLE_TILES
+from . import bundle_care
+from .bundle_v1 import BundleV1
+from .bundle_v2 import BundleV2, make_empty
+from .bundled import Bundle, BundledStore, Place, bundle_name, only_place, place_of_name, slot_of
+from .byte_range import reading_errors
+from .files import storage_errors
+from .level_folders import LevelFolders, entries_of, level_folder_name
+from .locks import locked
+from .profile import CacheProfile, StorageFormat
+from .store import Bools, Cancelled, Fault, Finding, Floats, Holes
+from .tile_times import TileTimes
+
+LOCK_PATIENCE = 60.0  # seconds
+
+
+class CompactStore(BundledStore):
+    """The compact cache at `path`, whose level folders lie in `tiles_folder`.
+
+    `work`: our own folder for it (`sidecar.work_folder`), which holds locks and times.
+    `profile.storage` tells the version: COMPACT_V1, or else 2.
+
+    What a call of `write` has stored is safe against the death of the process. Against loss of
+    power: the tiles' bytes are on the disk before the index names them, so that it leaves old tiles
+    or new ones, never broken ones; new ones for sure after `commit`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        profile: CacheProfile,
+        tiles_folder: Path,
+        work: Path,
+        is_writable: bool = True,
+    ) -> None:
+        self.path = path
+        self.profile = profile
+        self._is_v1 = profile.storage is StorageFormat.COMPACT_V1
+        self.is_writable = is_writable and not self._is_v1
+        self._folders = LevelFolders(tiles_folder)
+        self._work = work
+        self._unusual: dict[int, dict[Place, str]] = {}
+        self._written: set[Path] = set()
+
+    # Where bundles are
+
+    def level_ids(self) -> tuple[int, ...]:
+        return self._folders.ids()
+
+    def places(self, level_id: int) -> Iterator[Place]:
+        folder = self._folders.path(level_id)
+        for entry in entries_of(folder):
+            place = place_of_name(entry.name)
+            if place is not None and _is_the_one(folder, entry.name, place):
+                yield place
+
+    def bundle_at(self, level_id: int, place: Place) -> Bundle | None:
+        path = self._file(level_id, place)
+        try:
+            return BundleV1(path) if self._is_v1 else BundleV2(path)
+        except FileNotFoundError:
+            return None
+
+    def times_of(self, level_id: int, place: Place, exists: Bools) -> Floats:
+        path = self._file(level_id, place)
+        try:
+            with reading_errors(path):
+                modified = path.stat().st_mtime
+        except FileNotFoundError:
+            return np.full(exists.shape, np.nan)  # removed this moment
+        return self._times(level_id, place).read(exists, modified)
+
+    def _file(self, level_id: int, place: Place) -> Path:
+        """The file of a bundle: the one there is, also under an unusual name, or would be."""
+        folder = self._folders.path(level_id)
+        usual = folder / bundle_name(place)
+        unusual = self._unusual_names(level_id, folder).get(place)
+        return usual if unusual is None or usual.exists() else folder / unusual
+
+    def _unusual_names(self, level_id: int, folder: Path) -> dict[Place, str]:
+        """Names of bundles that are not in lower case, as they were when first asked for.
+
+        Listed once, not at each call: nobody makes new ones but under the usual names.
+        """
+        if level_id not in self._unusual:
+            names: dict[Place, str] = {}
+            for entry in entries_of(folder):
+                place = place_of_name(entry.name)
+                if place is not None and entry.name != bundle_name(place):
+                    names[place] = entry.name
+            self._unusual[level_id] = names
+        return self._unusual[level_id]
+
+    def _times(self, level_id: int, place: Place) -> TileTimes:
+        name = bundle_name(place).replace(".bundle", ".times")
+        return TileTimes(self._work / "times" / level_folder_name(level_id) / name)
+
+    # Writing
+
+    def write(self, level_id: int, tiles: Mapping[tuple[int, int], bytes]) -> None:
+        self._check_writable()
+        if not tiles:
+            return
+        place = only_place(tiles)
+        by_slot = {slot_of(row, col): tile for (row, col), tile in tiles.items()}
+        times = self._times(level_id, place)
+        with self._locked_file(level_id, place) as path:
+            with self._bundle_to_write(path, times) as bundle:
+                times.begin(bundle.index().exists, bundle.part.file.modified)
+                bundle.append(by_slot)
+            times.stored(by_slot)
+            self._written.add(path)
+
+    def delete(self, level_id: int, tiles: Collection[tuple[int, int]]) -> int:
+        self._check_writable()
+        if not tiles:
+            return 0
+        place = only_place(tiles)
+        slots = [slot_of(row, col) for row, col in tiles]
+        if not self._file(level_id, place).exists():
+            return 0
+        times = self._times(level_id, place)
+        with self._locked_file(level_id, place) as path:
+            try:
+                bundle = BundleV2(path, for_writing=True)
+            except FileNotFoundError:
+                return 0
+            with bundle:
+                times.begin(bundle.index().exists, bundle.part.file.modified)
+                deleted = bundle.delete(slots)
+            times.deleted(slots)
+            self._written.add(path)
+        return deleted
+
+    def commit(self) -> None:
+        while self._written:
+            path = self._written.pop()
+            try:
+                with BundleV2(path, for_writing=True) as bundle:
+                    bundle.sync()
+            except FileNotFoundError:
+                continue  # removed since, being empty
+            except BaseException:
+                self._written.add(path)
+                raise
+
+    def close(self) -> None:
+        """Nothing stays open between calls."""
+
+    def _check_writable(self) -> None:
+        if not self.is_writable:
+            why = ReadOnlyReason.FORMAT if self._is_v1 else ReadOnlyReason.RIGHTS
+            raise ReadOnlyCache(str(self.path), why)
+
+    @contextmanager
+    def _locked_file(self, level_id: int, place: Place) -> Iterator[Path]:
+        """The file of a bundle, nobody else writing it meanwhile. Raises CacheInUse."""
+        stem = bundle_name(place).replace(".bundle", "")
+        lock = self._work / "locks" / f"{level_folder_name(level_id)}-{stem}.lock"
+        path = self._file(level_id, place)
+        try:
+            with locked(lock, LOCK_PATIENCE):
+                yield path
+        except CacheInUse as error:
+            raise CacheInUse(str(path)) from error
+
+    def _bundle_to_write(self, path: Path, times: TileTimes) -> BundleV2:
+        """The bundle at `path`, made where there is none. The caller holds its lock."""
+        try:
+            return BundleV2(path, for_writing=True)
+        except FileNotFoundError:
+            with storage_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            times.forget()
+            make_empty(path)
+            return BundleV2(path, for_writing=True)
+
+    # Care
+
+    def findings(self, level_id: int, cancelled: Cancelled = lambda: False) -> Iterator[Finding]:
+        folder = self._folders.path(level_id)
+        for entry in entries_of(folder):
+            if cancelled():
+                return
+            if not entry.name.lower().endswith(".bundle"):
+                continue
+            place = place_of_name(entry.name)
+            name = self._name(folder / entry.name)
+            if place is None or not _is_the_one(folder, entry.name, place):
+                yield Finding(Fault.STRAY, level_id, name)
+            else:
+                yield from self._findings_of(level_id, place, name)
+
+    def _findings_of(self, level_id: int, place: Place, name: str) -> Iterator[Finding]:
+        try:
+            bundle = self.bundle_at(level_id, place)
+        except (DamagedCache, CacheInUse):
+            yield Finding(Fault.UNREADABLE, level_id, name)
+            return
+        if bundle is None:
+            return
+        with closing(bundle):
+            if isinstance(bundle, BundleV2):
+                yield from bundle_care.findings_of(bundle, level_id, name)
+            elif isinstance(bundle, BundleV1):
+                yield from _findings_of_v1(bundle, level_id, name)
+
+    def mend(self, finding: Finding) -> bool:
+        self._check_writable()
+        place = place_of_name(Path(finding.file).name)
+        if place is None or not finding.can_be_mended:
+            return False
+        with self._locked_file(finding.level_id, place) as path:
+            is_right = bundle_care.mend_bundle(path, finding)
+            self._written.add(path)
+        return is_right
+
+    def holes(self, level_id: int, cancelled: Cancelled = lambda: False) -> Iterator[Holes]:
+        if self._is_v1:
+            return
+        for place in self.places(level_id):
+            if cancelled():
+                return
+            try:
+                bundle = self.bundle_at(level_id, place)
+                if not isinstance(bundle, BundleV2):
+                    continue
+                with bundle:
+                    size, unused = bundle_care.holes_of(bundle)
+            except DamagedCache:
+                continue  # `findings` tells
+            yield Holes(level_id, self._name(self._file(level_id, place)), size, unused)
+
+    def defragment(self, holes: Holes) -> int:
+        self._check_writable()
+        place = place_of_name(Path(holes.file).name)
+        if place is None:
+            return 0
+        with self._locked_file(holes.level_id, place) as path:
+            won = bundle_care.defragment_bundle(path)
+            if not path.exists():
+                self._times(holes.level_id, place).forget()
+        return won
+
+    def _name(self, path: Path) -> str:
+        """What a file is called in findings: from the cache, or the package, on."""
+        return path.relative_to(self._folders.root.parent).as_posix()
+
+
+def _findings_of_v1(bundle: BundleV1, level_id: int, name: str) -> Iterator[Finding]:
+    try:
+        index = bundle.index()
+    except DamagedCache:
+        yield Finding(Fault.NOT_A_BUNDLE, level_id, name)
+        return
+    row, col = bundle_care.first_tile(name)
+    for slot in np.flatnonzero(index.used & ~index.exists):
+        down, right = divmod(int(slot), BUNDLE_TILES)
+        yield Finding(Fault.OUTSIDE, level_id, name, (row + down, col + right))
+
+
+def _is_the_one(folder: Path, name: str, place: Place) -> bool:
+    """Whether the file `name` is the bundle of `place`; where two are, the usual name is."""
+    usual = folder / bundle_name(place)
+    return name == usual.name or not usual.exists() or usual.samefile(folder / name)
