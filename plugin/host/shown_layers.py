@@ -1,0 +1,89 @@
+"""Layers that draw a cache on this computer: made, and brought up to date. Main thread.
+
+GDAL, which draws compact caches and packages in QGIS, keeps the index of a bundle it has read and
+remembers bundles that were missing, until the file is opened anew. QGIS itself keeps the pictures
+of an MBTiles file that it draws without GDAL, by their address and beyond the life of the layer.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+from qgis.core import QgsProject, QgsProviderRegistry, QgsRasterLayer
+
+CONF_XML = "conf.xml"
+PACKAGES = (".tpkx", ".mbtiles")
+
+_RELOADED = re.compile(r"#reloaded=\d+")
+_URL_PART = re.compile(r"(?:^|&)url=[^&]*")
+
+
+def layer_of_cache(path: Path) -> QgsRasterLayer | None:
+    """A layer that draws the cache at `path`, not yet in any project; None where QGIS cannot.
+
+    It can draw compact caches of version 2, MBTiles, and TPKX from GDAL 3.8 on. A new layer shows
+    what the cache holds now.
+    """
+    file = _file_to_open(path)
+    if file is None:
+        return None
+    options = QgsRasterLayer.LayerOptions()
+    options.loadDefaultStyle = False
+    layer = QgsRasterLayer(str(file), _name(path), "gdal", options)
+    return layer if layer.isValid() else None
+
+
+def reload_layers_of(project: QgsProject, path: Path) -> int:
+    """Have all layers of `project` that draw the cache at `path` drawn anew; how many there are."""
+    layers = [layer for layer in project.mapLayers().values() if _draws(layer, path)]
+    for layer in layers:
+        if layer.providerType() == "wms":
+            _forget_pictures(layer)
+        layer.reload()
+        layer.triggerRepaint()
+    return len(layers)
+
+
+def _name(path: Path) -> str:
+    is_conf = path.name.lower() == CONF_XML
+    return path.stem if path.suffix.lower() in PACKAGES else (path.parent if is_conf else path).name
+
+
+def _file_to_open(path: Path) -> Path | None:
+    """What GDAL is told to open: the package, or the folder's `conf.xml`, in whatever case."""
+    if path.suffix.lower() in PACKAGES or path.name.lower() == CONF_XML:
+        return path
+    try:
+        found = sorted(each for each in path.iterdir() if each.name.lower() == CONF_XML)
+    except OSError:
+        return None
+    return found[0] if found else None
+
+
+def _draws(layer: object, path: Path) -> bool:
+    if not isinstance(layer, QgsRasterLayer) or layer.providerType() not in ("gdal", "wms"):
+        return False
+    parts = QgsProviderRegistry.instance().decodeUri(layer.providerType(), layer.source())
+    drawn = parts.get("path")
+    if not isinstance(drawn, str) or not drawn:
+        return False
+    file, cache = _comparable(Path(drawn)), _comparable(path)
+    return file == cache or (file.parent == cache and file.name.lower() == CONF_XML)
+
+
+def _comparable(path: Path) -> Path:
+    return Path(os.path.normcase(os.path.realpath(path)))
+
+
+def _forget_pictures(layer: QgsRasterLayer) -> None:
+    """Give an MBTiles file an address by which QGIS has kept no pictures yet.
+
+    What stands behind `#` in a file's address is not part of its path.
+    """
+    fresh = f"#reloaded={time.time_ns()}"
+    plain = _RELOADED.sub("", layer.source())
+    source = _URL_PART.sub(lambda url: url.group() + fresh, plain, count=1)
+    layer.setDataSource(source, layer.name(), "wms")
