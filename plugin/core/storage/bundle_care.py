@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import DamagedCache
 from ..tiling import BUNDLE_TILES
+from .bundle_v1 import BundleV1
 from .bundle_v2 import (
     DATA_START,
     EMPTY_ENTRY,
@@ -37,6 +40,9 @@ DAMAGED = ".damaged"
 """How the names of files end that were set aside, since nothing in them can be read."""
 
 _NAME = re.compile(r"R([0-9a-f]{4,})C([0-9a-f]{4,})\.bundle$", re.IGNORECASE)
+_V1_HEADER = struct.Struct("<4I3Q5I")
+_V1_DATA_START = _V1_HEADER.size + 4 * SLOTS
+_V1_USER_HEADER_AT = 40
 _UNJUDGED = (b"Lerc2 ", b"CntZImage ", b"\x1f\x8b")
 """How tiles begin that are no pictures: elevations (LERC), packed vector tiles."""
 
@@ -72,6 +78,37 @@ def findings_of(bundle: BundleV2, level_id: int, name: str) -> Iterator[Finding]
         yield Finding(fault, level_id, name, tile, can_be_mended=True)
 
 
+def findings_of_v1(bundle: BundleV1, level_id: int, name: str) -> Iterator[Finding]:
+    """The same of a bundle of version 1, of which nothing can be mended: it is only read."""
+    try:
+        size = bundle.part.size
+        if size < _V1_DATA_START:
+            yield Finding(Fault.CUT, level_id, name)
+            return
+        header = _V1_HEADER.unpack(bundle.part.read(0, _V1_HEADER.size))
+        index = bundle.index()
+    except DamagedCache:
+        yield Finding(Fault.NOT_A_BUNDLE, level_id, name)
+        return
+    except OSError:
+        yield Finding(Fault.UNREADABLE, level_id, name)
+        return
+    first_row, first_col = first_tile(name)
+    rows, cols = (
+        (first_row, first_row + BUNDLE_TILES - 1),
+        (first_col, first_col + BUNDLE_TILES - 1),
+    )
+    if header[5] > size:
+        yield Finding(Fault.CUT, level_id, name)
+    elif header[5] != size or header[8:12] != (*rows, *cols) or header[6] != _V1_USER_HEADER_AT:
+        yield Finding(Fault.HEADER, level_id, name)
+    outside, overlapping = index.used & ~_inside(index), _overlapping(index)
+    for slot in np.flatnonzero(outside | overlapping).tolist():
+        tile = (first_row + slot // BUNDLE_TILES, first_col + slot % BUNDLE_TILES)
+        fault = Fault.OUTSIDE if outside[slot] else Fault.OVERLAP
+        yield Finding(fault, level_id, name, tile)
+
+
 def mend_bundle(path: Path, finding: Finding) -> bool:
     """Put right what `finding` tells of the bundle at `path`; whether it is right now.
 
@@ -82,31 +119,27 @@ def mend_bundle(path: Path, finding: Finding) -> bool:
     """
     if not finding.can_be_mended:
         return False
-    with storage_errors(path):
-        size = path.stat().st_size
-    if size < DATA_START:
+    try:
+        bundle = BundleV2(path, for_writing=True)
+    except FileNotFoundError:
+        return True  # removed in the meantime
+    with bundle:
+        is_too_short = bundle.part.size < DATA_START
+        if not is_too_short:
+            _mend_open(bundle, finding)
+    if is_too_short:  # closed first: Windows renames no open files
         _set_aside(path)
-        return True
-    with BundleV2(path, for_writing=True) as bundle:
-        if finding.tile is None:
-            _write_header(bundle)
-            return True
-        row, col = finding.tile
-        slot = row % BUNDLE_TILES * BUNDLE_TILES + col % BUNDLE_TILES
-        index = bundle.index()
-        if finding.fault is not Fault.PICTURE and _Faults(bundle, index).at(slot) is None:
-            return True  # stored anew in the meantime
-        tile = _whole_tile(bundle, index, slot)
-        if tile is None:
-            bundle.delete([slot])
-        else:
-            bundle.append({slot: tile})
     return True
 
 
 def holes_of(bundle: BundleV2) -> tuple[int, int]:
-    """Bytes of the bundle, and how many of them no tile uses. Raises DamagedCache."""
+    """Bytes of the bundle, and how many of them no tile uses. Raises DamagedCache.
+
+    Without any tile that is all of them, for then nobody needs header and index either.
+    """
     index = bundle.index()
+    if not index.exists.any():
+        return index.file_size, index.file_size
     starts, ends = _spans(index, np.flatnonzero(index.exists))
     order = np.argsort(starts, kind="stable")
     starts, ends = starts[order], ends[order]
@@ -123,7 +156,11 @@ def defragment_bundle(path: Path) -> int:
     A bundle without a tile that can be read is removed. Entries that point outside the file are
     dropped. Raises DamagedCache, DiskFull and others of `files.replacing`; then all is as before.
     """
-    with BundleV2(path) as bundle:
+    try:
+        bundle = BundleV2(path)
+    except FileNotFoundError:
+        return 0  # removed in the meantime
+    with bundle:
         index = bundle.index()
     slots = np.flatnonzero(index.exists)
     if slots.size:
@@ -226,6 +263,22 @@ def _whole_tile(bundle: BundleV2, index: Index, slot: int) -> bytes | None:
 
 
 # Mending and rewriting
+
+
+def _mend_open(bundle: BundleV2, finding: Finding) -> None:
+    if finding.tile is None:
+        _write_header(bundle)
+        return
+    row, col = finding.tile
+    slot = row % BUNDLE_TILES * BUNDLE_TILES + col % BUNDLE_TILES
+    index = bundle.index()
+    if finding.fault is not Fault.PICTURE and _Faults(bundle, index).at(slot) is None:
+        return  # stored anew in the meantime
+    tile = _whole_tile(bundle, index, slot)
+    if tile is None:
+        bundle.delete([slot])
+    elif finding.fault is not Fault.PICTURE:
+        bundle.append({slot: tile})
 
 
 def _write_header(bundle: BundleV2) -> None:

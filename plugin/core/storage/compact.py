@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import CacheInUse, DamagedCache, ReadOnlyCache, ReadOnlyReason
-from ..tiling import BUNDLE_TILES
 from . import bundle_care
 from .bundle_v1 import BundleV1
 from .bundle_v2 import BundleV2, make_empty
@@ -195,6 +194,8 @@ class CompactStore(BundledStore):
 
     def findings(self, level_id: int, cancelled: Cancelled = lambda: False) -> Iterator[Finding]:
         folder = self._folders.path(level_id)
+        if level_id not in (level.id for level in self.profile.scheme.levels):
+            yield Finding(Fault.LEVEL, level_id, self._name(folder))
         for entry in entries_of(folder):
             if cancelled():
                 return
@@ -215,11 +216,13 @@ class CompactStore(BundledStore):
             return
         if bundle is None:
             return
+        found: list[Finding] = []
         with closing(bundle):
             if isinstance(bundle, BundleV2):
-                yield from bundle_care.findings_of(bundle, level_id, name)
+                found = list(bundle_care.findings_of(bundle, level_id, name))
             elif isinstance(bundle, BundleV1):
-                yield from _findings_of_v1(bundle, level_id, name)
+                found = list(bundle_care.findings_of_v1(bundle, level_id, name))
+        yield from found  # the bundle closed again: Windows would not let it be replaced
 
     def mend(self, finding: Finding) -> bool:
         self._check_writable()
@@ -261,18 +264,6 @@ class CompactStore(BundledStore):
     def _name(self, path: Path) -> str:
         """What a file is called in findings: from the cache, or the package, on."""
         return path.relative_to(self._folders.root.parent).as_posix()
-
-
-def _findings_of_v1(bundle: BundleV1, level_id: int, name: str) -> Iterator[Finding]:
-    try:
-        index = bundle.index()
-    except DamagedCache:
-        yield Finding(Fault.NOT_A_BUNDLE, level_id, name)
-        return
-    row, col = bundle_care.first_tile(name)
-    for slot in np.flatnonzero(index.used & ~index.exists):
-        down, right = divmod(int(slot), BUNDLE_TILES)
-        yield Finding(Fault.OUTSIDE, level_id, name, (row + down, col + right))
 
 
 def _is_the_one(folder: Path, name: str, place: Place) -> bool:

@@ -10,6 +10,7 @@ import random
 import struct
 import subprocess
 import sys
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -17,13 +18,14 @@ import pytest
 from arcgis_server import bundles
 
 from tile_cache_manager.plugin.core.errors import DamagedCache, DiskFull
-from tile_cache_manager.plugin.core.storage import files
 from tile_cache_manager.plugin.core.storage.bundle_care import (
     defragment_bundle,
     findings_of,
+    findings_of_v1,
     holes_of,
     mend_bundle,
 )
+from tile_cache_manager.plugin.core.storage.bundle_v1 import BundleV1
 from tile_cache_manager.plugin.core.storage.bundle_v2 import BundleV2
 from tile_cache_manager.plugin.core.storage.store import Fault, Finding
 
@@ -242,6 +244,62 @@ def test_findings_of_many(tmp_path):
     assert by_fault[Fault.OVERLAP] == {tile_of(s) for s in within}
 
 
+def old_bundle(folder: Path, offset: int | None = None, length: int | None = None, **odd) -> Path:
+    """A bundle of version 1 with a tile in row 1, column 0; its index `offset` may be wrong."""
+    tile = picture(1)
+    start = 60 + 4 * 16384
+    size = start + 4 + len(tile)
+    rows, cols = odd.get("rows", (0x80, 0xFF)), (0x100, 0x17F)
+    header = struct.pack("<4I3Q", 3, 16384, len(tile), 5, 4, odd.get("file_size", size), 40)
+    header += struct.pack("<5I", 16, *rows, *cols)
+    content = header + bytes(4 * 16384) + struct.pack("<I", len(tile)) + tile
+    offsets = [60 + 4 * place for place in range(16384)]
+    offsets[1] = start
+    if offset is not None:
+        offsets[3] = offset
+    index = struct.pack("<4I", 3, 16, 16384, odd.get("offset_bytes", 5))
+    index += b"".join(place.to_bytes(5, "little") for place in offsets)
+    path = folder / NAME
+    path.write_bytes(content[:length])
+    path.with_suffix(".bundlx").write_bytes(index + struct.pack("<4I", 0, 16, 16, 0))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, []),
+        ({"offset": 0}, []),
+        ({"offset": 1 << 38}, [(Fault.OUTSIDE, tile_of(3 * 128))]),
+        ({"offset": 60 + 4 * 16384 + 1}, [(Fault.OUTSIDE, tile_of(3 * 128))]),
+        ({"file_size": 99}, [(Fault.HEADER, None)]),
+        ({"rows": (0, 127)}, [(Fault.HEADER, None)]),
+        ({"offset_bytes": 4}, [(Fault.NOT_A_BUNDLE, None)]),
+        ({"length": 100}, [(Fault.CUT, None)]),
+        ({"length": 65650}, [(Fault.CUT, None), (Fault.OUTSIDE, tile_of(128))]),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_findings_of_version_1(values, expected, tmp_path):
+    with BundleV1(old_bundle(tmp_path, **values)) as bundle:
+        found = list(findings_of_v1(bundle, 7, NAME))
+
+    assert [(finding.fault, finding.tile) for finding in found] == expected
+    assert not any(finding.can_be_mended for finding in found)
+
+
+def test_nothing_is_wrong_with_bundles_of_arcgis(tmp_path):
+    package = SHARED / "cache-samples" / "consbio-tpkutils" / "tests" / "data" / "states_filled.tpk"
+    if not package.exists():
+        pytest.skip("the sample caches are not here")
+    zipfile.ZipFile(package).extractall(tmp_path)
+    paths = sorted(tmp_path.rglob("*.bundle"))
+    assert len(paths) == 5
+    for path in paths:
+        with BundleV1(path) as bundle:
+            assert list(findings_of_v1(bundle, 0, path.name)) == []
+
+
 # --- mending ---------------------------------------------------------------------------------
 
 MENDABLE = {
@@ -341,7 +399,7 @@ def test_what_is_no_bundle_is_left_alone(tmp_path):
 @pytest.mark.parametrize(
     ("draft", "unused"),
     [
-        (Draft(), 0),
+        (Draft(), FIXED),
         (draft_of(0, 5, 9), 0),
         (shared(), 0),
         (overlapping(), 0),
@@ -425,10 +483,10 @@ def test_no_room_for_the_new_file(tmp_path, monkeypatch):
     path = draft.save(tmp_path)
     before = path.read_bytes()
 
-    def full(part):
+    def full(file):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files, "_sync_file", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DiskFull):
         defragment_bundle(path)
 
