@@ -56,12 +56,13 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def replacing(path: Path, *, is_locked: bool = False) -> Iterator[Path]:
+def replacing(path: Path, *, is_locked: bool = False, is_durable: bool = True) -> Iterator[Path]:
     """Give the path of a new file beside `path`, which takes its place at the end of the block.
 
     Whoever reads the old one goes on with it. After an error in the block the new file is removed
     and the old one is as it was. `is_locked`: nobody else writes `path` at the same time; then the
     new file always has the same name, so that killed writers leave one behind at most.
+    `is_durable`: also against loss of power, once it returns; else only against a killed process.
     Raises DiskFull, CacheInUse (on Windows, while another program keeps the old one open),
     ReadOnlyCache, TargetProblem.
     """
@@ -71,13 +72,21 @@ def replacing(path: Path, *, is_locked: bool = False) -> Iterator[Path]:
             yield part
             if path.exists():
                 shutil.copymode(path, part)
-            _sync_file(part)
+            if is_durable:
+                sync_file(part)
             _replace(part, path)
         except BaseException:
             with suppress(OSError):
                 part.unlink()
             raise
-        sync_folder(path.parent)
+        if is_durable:
+            sync_folder(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Make the bytes of a file durable."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(path: Path) -> None:
@@ -117,11 +126,6 @@ def _part_of(path: Path, mark: str) -> Path:
     """The name `path` is written under first, in the same folder."""
     stem = path.name.encode()[:_LONGEST_STEM].decode(errors="ignore")
     return path.with_name(f".{stem}.{mark}{PART}" if mark else f".{stem}{PART}")
-
-
-def _sync_file(path: Path) -> None:
-    with path.open("r+b") as file:
-        os.fsync(file.fileno())
 
 
 def _replace(part: Path, path: Path) -> None:
