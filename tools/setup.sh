@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the project needs and is missing: programs by apt, Python packages into .venv.
+# Installs what the project needs and is missing: programs by apt, Python packages into .venv, and
+# other programs that read tile caches into .venv-readers.
 # Says what it does; says nothing and ends at once when all is there.
 set -eu
 cd "$(dirname "$0")/.."
@@ -39,17 +40,31 @@ install_programs() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $packages
 }
 
-wanted_state() { { cat tools/requirements.txt; readlink -f /usr/bin/python3; } | sha256sum | cut -d' ' -f1; }
+# What a virtual environment made of that list would be: of the list itself and of the Python.
+wanted_state() { { cat "$1"; readlink -f /usr/bin/python3; } | sha256sum | cut -d' ' -f1; }
+
+environment_ready() { [ -x "$1/bin/python" ] && [ "$(cat "$1/.ready" 2>/dev/null)" = "$(wanted_state "$2")" ]; }
 
 install_python_packages() {
   echo "setup: making .venv from /usr/bin/python3, which can import QGIS"
   /usr/bin/python3 -m venv --clear --system-site-packages .venv
   echo "setup: installing tools/requirements.txt into .venv"
   PIP_USER=0 .venv/bin/python -m pip install -q --disable-pip-version-check -r tools/requirements.txt
-  wanted_state >.venv/.ready
+  wanted_state tools/requirements.txt >.venv/.ready
 }
 
-ready() { programs_present && [ -x .venv/bin/python ] && [ "$(cat .venv/.ready 2>/dev/null)" = "$(wanted_state)" ]; }
+# Without the system's packages: its GDAL and the one that rasterio brings keep apart.
+install_readers() {
+  echo "setup: installing tools/readers-requirements.txt into .venv-readers"
+  /usr/bin/python3 -m venv --clear .venv-readers
+  PIP_USER=0 .venv-readers/bin/python -m pip install -q --disable-pip-version-check --only-binary rasterio \
+    -r tools/readers-requirements.txt
+  wanted_state tools/readers-requirements.txt >.venv-readers/.ready
+}
+
+packages_ready() { environment_ready .venv tools/requirements.txt; }
+readers_ready() { environment_ready .venv-readers tools/readers-requirements.txt; }
+ready() { programs_present && packages_ready && readers_ready; }
 
 ready && exit 0
 mkdir -p build
@@ -57,5 +72,6 @@ exec 9>build/.setup.lock
 flock 9  # two makes at once: the second waits, then finds all in place
 ready && exit 0
 programs_present || install_programs
-install_python_packages
+packages_ready || install_python_packages
+readers_ready || install_readers
 echo "setup: ready"
