@@ -316,6 +316,7 @@ class NotACacheReason(Enum):
     UNKNOWN_FILE = "not a format of caches"
     NOT_READABLE = "it may not be read"
     VECTOR = "vector tiles"
+    SEVERAL = "several caches lie below it"
 
 
 class NotACache(StorageError):
@@ -397,11 +398,12 @@ class TileTooLarge(StorageError):
 
 
 class SourceError(TileCacheError):
-    """Something about `name`, what a cache is drawn from."""
+    """Something about `name`, what a cache is drawn from; `text` says what, for experts."""
 
     def __init__(self, name: str, text: str) -> None:
         super().__init__(f"{name}: {text}")
         self.name = name
+        self.text = text
 
 
 class NothingToDrawReason(Enum):

@@ -75,6 +75,9 @@ def _not_a_cache(error: errors.NotACache) -> str:
         errors.NotACacheReason.VECTOR: tr(
             "{path} holds vector tiles, which cannot be updated here: choose a cache of pictures."
         ),
+        errors.NotACacheReason.SEVERAL: tr(
+            "{path} holds several tile caches: choose the folder of one of them."
+        ),
     }
     return texts[error.reason].format(path=path_text(error.path))
 
@@ -158,7 +161,8 @@ def _source(error: errors.SourceError) -> str:
 def _nothing_to_draw(error: errors.NothingToDraw) -> str:
     texts = {
         errors.NothingToDrawReason.NO_SOURCE: tr(
-            "There is nothing to draw the tiles from: open a project, or name a source."
+            "There is nothing to draw the tiles from: open a project (for qgis_process, name it with"
+            " --PROJECT_PATH), or name a source."
         ),
         errors.NothingToDrawReason.NO_LAYERS: tr(
             "“{name}” has no visible layers to draw: switch some on, or choose another source."

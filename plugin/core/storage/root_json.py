@@ -153,12 +153,10 @@ def _cached_ids(body: JsonObject, scheme: TilingScheme) -> tuple[int, ...]:
 
 
 def _extent(body: JsonObject, crs: SpatialReference) -> Extent | None:
-    for key in ("fullExtent", "initialExtent"):
-        found = extent(body.get(key))
-        own = spatial_reference(mapping(body.get(key)).get("spatialReference"))
-        if found is not None and (own is None or own.same_as(crs)):
-            return found
-    return None
+    """Of `fullExtent`; `initialExtent` is a view only, and may leave out half of the data."""
+    told = mapping(body.get("fullExtent"))
+    own = spatial_reference(told.get("spatialReference"))
+    return extent(told) if own is None or own.same_as(crs) else None
 
 
 def _tiles_path(value: object, name: str) -> str:

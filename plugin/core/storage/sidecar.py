@@ -7,13 +7,18 @@ a package beside the file; its name begins with a dot, so that file lists leave 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from ..errors import StorageError
+from ..esri_json import text
 from .files import write_whole
+from .small_files import read_small
 
 NAME = ".tile_cache_manager"
 SETTINGS = "settings.json"
+
+_LARGEST = 1024 * 1024  # bytes of the settings
 
 
 @dataclass(frozen=True)
@@ -22,10 +27,14 @@ class CacheSettings:
 
     `source`: see `host/sources`, "" for the project. `background`: `#rrggbb`, or "" for the
     default of the tile format: transparent where it can be, else the project's own colour.
+    `levels`: ids of the levels that were chosen when it was created, of those its scheme lists;
+    empty: all. They belong to the cache and stay when other settings change, so they count for
+    nothing where settings are compared.
     """
 
     source: str = ""
     background: str = ""
+    levels: tuple[int, ...] = field(default=(), compare=False)
 
 
 def work_folder(path: Path) -> Path:
@@ -35,15 +44,39 @@ def work_folder(path: Path) -> Path:
 
 def read_settings(path: Path) -> CacheSettings:
     """The settings of the cache at `path`; the defaults where there are none, or none readable."""
+    return read_settings_in(work_folder(path))
+
+
+def read_settings_in(work: Path) -> CacheSettings:
+    """The settings that lie in our folder `work`."""
     try:
-        found = json.loads((work_folder(path) / SETTINGS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(read_small(work / SETTINGS, _LARGEST))
+    except (StorageError, ValueError, RecursionError):
         return CacheSettings()
-    known = {each.name for each in fields(CacheSettings)}
-    texts = found.items() if isinstance(found, dict) else ()
-    return CacheSettings(**{k: v for k, v in texts if k in known and isinstance(v, str)})
+    if not isinstance(found, dict):
+        return CacheSettings()
+    levels = found.get("levels")
+    listed = levels if isinstance(levels, list) else []
+    return CacheSettings(
+        source=text(found.get("source")),
+        background=text(found.get("background")),
+        levels=tuple(sorted({each for each in listed if _is_id(each)})),
+    )
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def write_settings(path: Path, settings: CacheSettings) -> None:
-    """Keep `settings` for the cache at `path`. Raises StorageError."""
-    write_whole(work_folder(path) / SETTINGS, json.dumps(asdict(settings)).encode())
+    """Keep `settings` for the cache at `path`; its levels as they are unless some are given.
+
+    Raises StorageError.
+    """
+    write_settings_in(work_folder(path), settings)
+
+
+def write_settings_in(work: Path, settings: CacheSettings) -> None:
+    """Keep `settings` in our folder `work`. Raises StorageError."""
+    kept = replace(settings, levels=settings.levels or read_settings_in(work).levels)
+    write_whole(work / SETTINGS, json.dumps(asdict(kept)).encode())

@@ -1,0 +1,265 @@
+"""From a path to the tile store that lies there."""
+
+from __future__ import annotations
+
+import math
+import os
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..errors import (
+    DamagedCache,
+    NotACache,
+    NotACacheReason,
+    ReadOnlyCache,
+    ReadOnlyReason,
+)
+from .addresses import local_path as local_path
+from .compact import CompactStore
+from .conf_xml import CONF_CDI, CONF_XML, read_conf
+from .exploded import ExplodedStore
+from .mbtiles import MBTilesStore, read_mbtiles_profile
+from .profile import CacheProfile, StorageFormat
+from .root_json import LARGEST, ROOT_JSON, read_root
+from .sidecar import read_settings, work_folder
+from .small_files import find_file, read_small
+from .store import TileStore
+
+ALL_LAYERS = "_alllayers"
+"""The folder of the levels beside a conf.xml: one for all layers of the map."""
+
+_LEVELS_BESIDE = {ALL_LAYERS: CONF_XML, "tile": ROOT_JSON}
+"""Folders of levels, in lower case, and the files that lie beside them."""
+
+_DEEPEST = 3  # folders down to the cache: a folder of services, a service, `Layers`
+_MOST_ENTRIES = 20_000  # names that are looked at on the way
+_SQLITE = b"SQLite format 3\0"
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_PACKAGES = {".tpkx", ".tpk", ".mbtiles"}
+_VECTOR_PACKAGES = {".vtpk", ".pmtiles"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a cache lies: the folder or the package at `path`.
+
+    `scheme_file`: the conf.xml or root.json of a folder; None for a package, which is `package`.
+    """
+
+    path: Path
+    scheme_file: Path | None = None
+    package: StorageFormat | None = None
+
+
+def open_store(path: Path, *, for_writing: bool = False) -> TileStore:
+    """The tiles of the cache at `path`.
+
+    That is a folder with conf.xml or root.json, one of these files, `_alllayers`, a folder that
+    holds just one cache not far below, as ArcGIS's `<service>/Layers`, or a .tpkx, .tpk or
+    .mbtiles file. Raises NotACache, DamagedCache, HostileFile, CacheInUse, and ReadOnlyCache where
+    it is wanted `for_writing`.
+    """
+    place = find_cache(path)
+    if place.package is not None:
+        if for_writing:
+            check_writable(place.path, place.package)
+        return _open_package(place, for_writing)
+    profile, tiles_folder = _read_folder(place)
+    if for_writing:
+        check_writable(place.path, profile.storage)
+    kind = ExplodedStore if profile.storage is StorageFormat.EXPLODED else CompactStore
+    return kind(place.path, profile, tiles_folder, work_folder(place.path), for_writing)
+
+
+def read_profile(path: Path) -> CacheProfile:
+    """What the cache at `path` says of itself. Raises as `open_store`."""
+    place = find_cache(path)
+    if place.package is None:
+        return _read_folder(place)[0]
+    if place.package is StorageFormat.MBTILES:
+        return read_mbtiles_profile(place.path)
+    with _open_package(place, for_writing=False) as store:
+        profile: CacheProfile = store.profile
+    return profile
+
+
+def check_writable(path: Path, storage: StorageFormat) -> None:
+    """Raise ReadOnlyCache where tiles cannot be put into the cache at `path`, of format `storage`.
+
+    Tells what the system tells beforehand: a network share may still refuse.
+    """
+    if not storage.can_be_written:
+        raise ReadOnlyCache(str(path), ReadOnlyReason.FORMAT)
+    needed = (path, path.parent) if path.is_file() else (path,)
+    if not all(os.access(each, os.W_OK) for each in needed):
+        raise ReadOnlyCache(str(path), ReadOnlyReason.RIGHTS)
+
+
+def find_cache(path: Path) -> Place:
+    """Where the cache that `path` names lies. Raises NotACache, DamagedCache, HostileFile."""
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except (OSError, ValueError) as error:
+        raise NotACache(str(path), NotACacheReason.NOT_READABLE) from error
+    if is_folder:
+        return _in_folder(path)
+    if not is_file:
+        raise NotACache(str(path), NotACacheReason.MISSING)
+    if path.name.lower() in (CONF_XML, CONF_CDI, ROOT_JSON):
+        return _in_folder(path.parent)
+    return Place(path, package=_package_format(path))
+
+
+# Folders
+
+
+def _in_folder(folder: Path) -> Place:
+    try:
+        found, below = _look_into(folder, _Allowance())
+    except OSError as error:
+        raise NotACache(str(folder), NotACacheReason.NOT_READABLE) from error
+    if found is None and folder.name.lower() in _LEVELS_BESIDE:
+        found = find_file(folder.parent, _LEVELS_BESIDE[folder.name.lower()])
+    if found is not None:
+        return Place(found.parent, found)
+    nearest = _caches_below(below)
+    first, second = next(nearest, None), next(nearest, None)
+    if first is None:
+        raise NotACache(str(folder), NotACacheReason.NO_SCHEME)
+    if second is not None:
+        raise NotACache(str(folder), NotACacheReason.SEVERAL)
+    return Place(first.parent, first)
+
+
+class _Allowance:
+    """How many names may still be looked at."""
+
+    def __init__(self, left: float = math.inf) -> None:
+        self.left = left
+
+
+def _look_into(folder: Path, allowance: _Allowance) -> tuple[Path | None, list[Path]]:
+    """The conf.xml, else the root.json, in `folder`, in any case; and the folders in it.
+
+    Without hidden folders, links and the levels of caches. Raises OSError.
+    """
+    schemes: dict[str, Path] = {}
+    folders: list[Path] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            allowance.left -= 1
+            if allowance.left < 0:
+                break
+            name = entry.name.lower()
+            if name in (CONF_XML, ROOT_JSON) and entry.is_file():
+                schemes[name] = Path(entry.path)
+            elif name != ALL_LAYERS and name[0] != "." and entry.is_dir(follow_symlinks=False):
+                folders.append(Path(entry.path))
+    return schemes.get(CONF_XML) or schemes.get(ROOT_JSON), sorted(folders)
+
+
+def _caches_below(folders: list[Path]) -> Iterator[Path]:
+    """The scheme files of caches in `folders` and not far below them, nearest first."""
+    allowance = _Allowance(_MOST_ENTRIES)
+    for _ in range(_DEEPEST):
+        deeper: list[Path] = []
+        for folder in folders:
+            try:
+                found, inside = _look_into(folder, allowance)
+            except OSError:
+                continue  # what cannot be listed holds no cache for us
+            if found is not None:
+                yield found
+            else:
+                deeper += inside
+        folders = deeper
+
+
+def _read_folder(place: Place) -> tuple[CacheProfile, Path]:
+    """What the cache in a folder says of itself, and the folder of its levels."""
+    file = place.scheme_file
+    if file is None:
+        raise NotACache(str(place.path), NotACacheReason.NO_SCHEME)
+    if file.name.lower() == CONF_XML:
+        profile, tiles = read_conf(file), ALL_LAYERS
+    else:
+        profile, tiles = read_root(read_small(file, LARGEST), str(file))
+        name = profile.name or place.path.name
+        profile = replace(profile, storage=StorageFormat.COMPACT_V2, name=name)
+    return _with_chosen_levels(profile, place.path), _levels_folder(place.path, tiles)
+
+
+def _with_chosen_levels(profile: CacheProfile, path: Path) -> CacheProfile:
+    """`profile` with the levels that were chosen when we created the cache, where we did."""
+    chosen = read_settings(path).levels
+    cached = tuple(each for each in profile.cached_ids if each in chosen)
+    return replace(profile, cached_ids=cached) if cached else profile
+
+
+def _levels_folder(folder: Path, name: str) -> Path:
+    """The folder of levels, in any case; it may not exist."""
+    usual = folder / name
+    if "/" in name or usual.is_dir():
+        return usual
+    try:
+        names = [e.name for e in folder.iterdir() if e.name.lower() == name.lower()]
+    except OSError:
+        return usual
+    return folder / names[0] if names else usual
+
+
+# Packages
+
+
+def _open_package(place: Place, for_writing: bool) -> TileStore:
+    if place.package is StorageFormat.MBTILES:
+        return MBTilesStore(place.path, for_writing)
+    from .tpk import TpkStore
+    from .tpkx import TpkxStore
+
+    if place.package is StorageFormat.TPKX:
+        store = TpkxStore(place.path, for_writing)
+        store.profile = _with_chosen_levels(store.profile, place.path)
+        return store
+    return TpkStore(place.path)
+
+
+def _package_format(path: Path) -> StorageFormat:
+    """What kind of package the file at `path` is, by what is in it: names may be wrong.
+
+    Raises NotACache, DamagedCache.
+    """
+    suffix = path.suffix.lower()
+    if suffix in _VECTOR_PACKAGES:
+        raise NotACache(str(path), NotACacheReason.VECTOR)
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise NotACache(str(path), NotACacheReason.NOT_READABLE) from error
+    if start == _SQLITE:
+        return StorageFormat.MBTILES
+    if start.startswith(_ZIP):
+        return _zip_format(path)
+    if suffix in _PACKAGES:
+        raise DamagedCache(str(path), "cut off or overwritten" if start else "empty")
+    raise NotACache(str(path), NotACacheReason.UNKNOWN_FILE)
+
+
+def _zip_format(path: Path) -> StorageFormat:
+    try:
+        with zipfile.ZipFile(path) as package:
+            names = {name.replace("\\", "/").lower() for name in package.namelist()}
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise DamagedCache(str(path), f"no zip: {error}") from error
+    if ROOT_JSON in names:
+        return StorageFormat.TPKX
+    if f"p12/{ROOT_JSON}" in names:
+        raise NotACache(str(path), NotACacheReason.VECTOR)
+    if any(name.startswith("v10") and name.endswith(f"/{CONF_XML}") for name in names):
+        return StorageFormat.TPK
+    is_package = path.suffix.lower() in _PACKAGES
+    reason = NotACacheReason.NO_SCHEME if is_package else NotACacheReason.UNKNOWN_FILE
+    raise NotACache(str(path), reason)
