@@ -49,8 +49,9 @@ class CacheDescription:
     `modes_problem` says why.
     `status`: how full each level is, where the site tells.
     `is_local`: on this computer; then `address` is its path, `kind` its StorageFormat's value,
-    `source` what it is drawn from, as text (see `host/sources`), "" for the project, and
-    `unfinished` the run that can be taken up again.
+    `source` what it is drawn from, as text (see `host/sources`), "" for the project, `background`
+    what is seen where that draws nothing (see CacheSettings), and `unfinished` the run that can be
+    taken up again.
     """
 
     address: str
@@ -73,6 +74,7 @@ class CacheDescription:
     status: tuple[LevelStatus, ...] = ()
     is_local: bool = False
     source: str = ""
+    background: str = ""
     unfinished: UnfinishedRun | None = None
 
     def levels_of(self, scales: tuple[float, ...]) -> tuple[Level, ...]:
