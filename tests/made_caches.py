@@ -5,14 +5,11 @@ The bundles are written by `arcgis_server.bundles`, not by the plugin.
 
 from __future__ import annotations
 
-import random
-import struct
-import zlib
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 
 from arcgis_server import bundles
+from tile_bytes import SIDE, Key, tile
 
 from tile_cache_manager.plugin.core.schemes import web_mercator
 from tile_cache_manager.plugin.core.storage.conf_xml import conf_cdi, conf_xml
@@ -21,42 +18,6 @@ from tile_cache_manager.plugin.core.tiling import WEB_MERCATOR_HALF, Extent
 
 HALF = WEB_MERCATOR_HALF
 WORLD = Extent(-HALF, -HALF, HALF, HALF)
-SIDE = 64
-"""Pixels across the tiles: small ones are made quickly."""
-
-Key = tuple[int, int, int]
-"""Level id, row, column."""
-
-
-def chunk(kind: bytes, body: bytes = b"") -> bytes:
-    """A chunk of a PNG file."""
-    checksum = zlib.crc32(kind + body)
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", checksum)
-
-
-@lru_cache(maxsize=8)
-def _pixels(side: int) -> bytes:
-    return zlib.compress(b"".join(bytes([0]) + bytes(4 * side) for _ in range(side)))
-
-
-def tile(level_id: int, row: int, col: int, generation: int = 0, side: int = SIDE) -> bytes:
-    """A PNG with transparency, of a size of its own; another for every place and generation."""
-    rng = random.Random(f"{level_id} {row} {col} {generation}")
-    name = f"tile\0{level_id} {row} {col} {generation} ".encode()
-    text = name + rng.randbytes(rng.randrange(2000))
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0))
-    middle = chunk(b"tEXt", text) + chunk(b"IDAT", _pixels(side))
-    return b"\x89PNG\r\n\x1a\n" + header + middle + chunk(b"IEND")
-
-
-def generation_of(content: bytes, key: Key) -> int | None:
-    """Which generation of the tile `key` this is; None where it is not that tile, or not whole."""
-    start = content.find(b"tEXttile\0")
-    words = content[start + 9 : start + 60].split(b" ")
-    if start < 0 or len(words) < 4 or not words[3].isdigit():
-        return None
-    generation = int(words[3])
-    return generation if content == tile(*key, generation) else None
 
 
 def profile(

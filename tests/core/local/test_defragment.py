@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from arcgis_server import bundles
-from made_caches import make_compact, profile, tile, write_metadata
+from made_caches import make_compact, profile, write_metadata
+from tile_bytes import tile
 
 from tile_cache_manager.plugin.core.errors import CacheInUse, ReadOnlyCache
 from tile_cache_manager.plugin.core.local.defragment import DefragmentReport, defragment

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from arcgis_server import bundles
-from made_caches import SIDE, chunk, make_compact, profile, tile, write_metadata
+from made_caches import make_compact, profile, write_metadata
+from tile_bytes import SIDE, chunk, tile
 
 from tile_cache_manager.plugin.core.errors import NotACache, ReadOnlyCache, ReadOnlyReason
 from tile_cache_manager.plugin.core.local.verify import MOST_FINDINGS, verify
