@@ -13,7 +13,10 @@ from .arcgis.client import Client
 from .arcgis.credentials import SignIn
 from .arcgis.transport import RequestsTransport, Transport
 from .description import CacheDescription
-from .request import Feedback, UpdateReport, UpdateRequest
+from .local.cache import LocalCache
+from .local.source import TileSource
+from .request import Feedback, LevelEstimate, UpdateReport, UpdateRequest
+from .storage.addresses import local_path
 
 
 class Cache(Protocol):
@@ -21,6 +24,12 @@ class Cache(Protocol):
 
     def describe(self) -> CacheDescription:
         """Ask the cache what it is. Raises TileCacheError."""
+
+    def estimate(self, request: UpdateRequest, feedback: Feedback) -> tuple[LevelEstimate, ...]:
+        """What `request` would take, level by level, as far as that can be told beforehand.
+
+        Raises TileCacheError.
+        """
 
     def update(self, request: UpdateRequest, feedback: Feedback) -> UpdateReport:
         """Carry out `request`, telling `feedback`. Raises TileCacheError.
@@ -37,12 +46,17 @@ def open_cache(
     sign_in: SignIn | None = None,
     transport: Transport | None = None,
     cancelled: Cancelled = lambda: False,
+    source: TileSource | None = None,
 ) -> Cache:
-    """The cache at `address`, the URL of a map or image service. Nothing is sent yet.
+    """The cache at `address`, the URL of a map or image service or a path on this computer.
 
-    `cancelled`: once true, a request that fails is not repeated any more.
+    Nothing is sent or read yet. `cancelled`: once true, a request that fails is not repeated any
+    more. `source`: what a cache on this computer is drawn from, for one update or estimate.
     Raises AddressError.
     """
+    path = local_path(address)
+    if path is not None:
+        return LocalCache(path, source)
     service = service_of(address)
     return ArcGISCache(service, _client(service.site_url, sign_in, transport, cancelled))
 

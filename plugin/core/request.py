@@ -32,7 +32,8 @@ class TileFilter:
     """Which tiles of the area are left as they are, beyond what the mode says.
 
     `only_existing`: touch only tiles that exist already. `older_than`: touch only tiles that were
-    stored before that time, seconds since 1970; with RECREATE_EMPTY it makes no difference.
+    stored before that time, seconds since 1970, or do not exist; with RECREATE_EMPTY it makes no
+    difference.
     For caches on this computer.
     """
 
@@ -148,16 +149,33 @@ class Severity(Enum):
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How an update on this computer gets on: it is at `level`.
+
+    `tiles` of `planned` are dealt with, of all levels. `tiles_per_second`: made, replaced or deleted
+    lately. `seconds_left`: until the end, None where nobody can tell yet.
+    """
+
+    level: Level
+    tiles: int
+    planned: int
+    tiles_per_second: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
 class Message:
     """A line that a running update tells: `text` in its source's own words.
 
     `error` is set where the line is about something that went wrong on our side and is being
-    tried again; `text` is then empty, for the sentence is made where people are spoken to.
+    tried again or passed by, `pace` where it says how the update gets on; `text` is then empty, for
+    the sentence is made where people are spoken to.
     """
 
     text: str
     severity: Severity = Severity.INFO
     error: TileCacheError | None = None
+    pace: Pace | None = None
 
 
 @dataclass(frozen=True)

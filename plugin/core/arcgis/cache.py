@@ -9,6 +9,7 @@ from ..description import CacheDescription, LevelStatus
 from ..errors import ServiceChanged, SiteError, TileCacheError
 from ..request import (
     Feedback,
+    LevelEstimate,
     LevelReport,
     Outcome,
     UpdateMode,
@@ -81,6 +82,17 @@ class ArcGISCache:
         outcome = _OUTCOMES[state.phase]
         report = replace(report, outcome=outcome, output_url=self._output(job, state))
         return _with_change(report, _change(counts_of(before), counts_of(_read(reporter))))
+
+    def estimate(self, request: UpdateRequest, feedback: Feedback) -> tuple[LevelEstimate, ...]:
+        """How many tiles the area touches; a site tells neither bytes nor seconds.
+
+        Raises SiteError, NotCached, DescriptionError, ServiceChanged.
+        """
+        description = self._read_service()
+        if description.scheme != request.scheme:
+            raise ServiceChanged(self._service.name)
+        planned = _planned_report(request, description).levels
+        return tuple(LevelEstimate(each.level, each.planned, None, None) for each in planned)
 
     def _read_service(self) -> CacheDescription:
         return parse_service(self._client.read(self._service.url), self._service)

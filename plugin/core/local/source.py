@@ -29,11 +29,14 @@ class TileSource(ABC):
 
     `name`: what people call it. `supertile_side`: so many tiles across are best drawn at once, a
     power of two, 1 to 128. `workers`: so many threads may call `draw` at the same time.
+    `fingerprint`: changes with what is drawn (styles, layers, files), as far as the source can tell
+    once it has started; an interrupted update only goes on by itself where it is the same.
     """
 
     name: str = ""
     supertile_side: int = 8
     workers: int = 1
+    fingerprint: str = ""
 
     @abstractmethod
     def start(self, profile: CacheProfile) -> None:

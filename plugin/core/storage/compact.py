@@ -14,10 +14,20 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import CacheInUse, DamagedCache, ReadOnlyCache, ReadOnlyReason
+from ..tiling import TileRange
 from . import bundle_care
 from .bundle_v1 import BundleV1
 from .bundle_v2 import BundleV2, make_empty
-from .bundled import Bundle, BundledStore, Place, bundle_name, only_place, place_of_name, slot_of
+from .bundled import (
+    Bundle,
+    BundledStore,
+    Place,
+    block_of,
+    bundle_name,
+    only_place,
+    place_of_name,
+    slot_of,
+)
 from .byte_range import reading_errors
 from .files import storage_errors
 from .level_folders import LevelFolders, entries_of, level_folder_name
@@ -241,14 +251,20 @@ class CompactStore(BundledStore):
             if cancelled():
                 return
             try:
-                bundle = self.bundle_at(level_id, place)
-                if not isinstance(bundle, BundleV2):
-                    continue
-                with bundle:
-                    size, unused = bundle_care.holes_of(bundle)
+                holes = self.holes_in(level_id, block_of(place))
             except DamagedCache:
                 continue  # `findings` tells
-            yield Holes(level_id, self._name(self._file(level_id, place)), size, unused)
+            if holes is not None:
+                yield holes
+
+    def holes_in(self, level_id: int, block: TileRange) -> Holes | None:
+        place = block.min_row, block.min_col
+        bundle = self.bundle_at(level_id, place)
+        if not isinstance(bundle, BundleV2):
+            return None
+        with bundle:
+            size, unused = bundle_care.holes_of(bundle)
+        return Holes(level_id, self._name(self._file(level_id, place)), size, unused)
 
     def defragment(self, holes: Holes) -> int:
         self._check_writable()

@@ -150,6 +150,13 @@ class TileStore(ABC):
     def holes(self, level_id: int, cancelled: Cancelled = lambda: False) -> Iterator[Holes]:
         """Of each file of the level that can have holes, how many bytes are unused, lazily."""
 
+    def holes_in(self, level_id: int, block: TileRange) -> Holes | None:
+        """The holes of the file that holds the bundle `block`.
+
+        None where there is no file, or one file holds more than a bundle.
+        """
+        return None
+
     @abstractmethod
     def defragment(self, holes: Holes) -> int:
         """Write the file of `holes` anew without them, then rename; gives the bytes won.

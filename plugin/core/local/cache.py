@@ -1,0 +1,93 @@
+"""A cache on this computer: described by its files, updated here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..description import CacheDescription, LevelStatus
+from ..errors import ReadOnlyCache
+from ..request import Feedback, LevelEstimate, UpdateMode, UpdateReport, UpdateRequest
+from ..storage.opening import check_writable, open_store
+from ..storage.sidecar import read_settings
+from .estimate import run_estimate
+from .journal import unfinished
+from .source import TileSource
+from .update import run_update
+
+
+class LocalCache:
+    """The cache in the folder or package at `path`. Blocks: for use off the main thread.
+
+    `source`: what it is drawn from; serves one estimate or one update, which closes it. None: for
+    whom only describes, or deletes.
+    """
+
+    def __init__(self, path: Path, source: TileSource | None = None) -> None:
+        self._path, self._source = path, source
+
+    def describe(self) -> CacheDescription:
+        """What the cache is, which update modes it can take, how many tiles each level has.
+
+        Raises StorageError: NotACache, DamagedCache, HostileFile, CacheInUse.
+        """
+        with open_store(self._path) as store:
+            profile, path = store.profile, store.path
+            counts = store.counts()
+        known = profile.cached_levels
+        status = tuple(LevelStatus(level.id, counts.get(level.id, 0)) for level in known)
+        modes: tuple[UpdateMode, ...] = tuple(UpdateMode)
+        problem: ReadOnlyCache | None = None
+        try:
+            check_writable(path, profile.storage)
+        except ReadOnlyCache as error:
+            modes, problem = (), error
+        if modes and profile.tile_format is None:
+            modes = (UpdateMode.DELETE,)
+        return CacheDescription(
+            address=str(path),
+            name=profile.name or path.name,
+            kind=profile.storage.value,
+            scheme=profile.scheme,
+            cached_levels=known,
+            extent=profile.extent,
+            image_format=profile.image_format,
+            compression_quality=profile.compression_quality,
+            storage_format=profile.storage.value,
+            text=profile.text,
+            modes=modes,
+            modes_problem=problem,
+            status=status,
+            is_local=True,
+            source=read_settings(path).source,
+            unfinished=unfinished(path),
+        )
+
+    def update(self, request: UpdateRequest, feedback: Feedback) -> UpdateReport:
+        """Carry out `request` here; see `Cache.update`, `run_update`.
+
+        Raises RequestError, StorageError, SourceError.
+        """
+        try:
+            store = open_store(self._path, for_writing=True)
+        except BaseException:
+            self._close_source()
+            raise
+        with store:
+            return run_update(store, self._source, request, feedback)
+
+    def estimate(self, request: UpdateRequest, feedback: Feedback) -> tuple[LevelEstimate, ...]:
+        """What `request` would take, learned from a few samples; see `run_estimate`.
+
+        Raises RequestError, StorageError, SourceError.
+        """
+        try:
+            store = open_store(self._path)
+        except BaseException:
+            self._close_source()
+            raise
+        with store:
+            return run_estimate(store, self._source, request, feedback)
+
+    def _close_source(self) -> None:
+        if self._source is not None:
+            self._source.close()

@@ -1,0 +1,62 @@
+"""Deleting the tiles of an area, bundle by bundle."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import CacheInUse, DamagedCache
+from ..storage.store import Bools
+from ..tiling import Level, TileRange
+from .plan import Corner, tiles_to_do
+from .run_record import Entry, Tiles
+from .work import Work
+
+
+class Deletion:
+    """A run that deletes tiles."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def run(self) -> bool:
+        """Delete; whether it came to its end. Raises StorageError."""
+        work = self._work
+        for level in work.plan.levels:
+            for block, mask in work.bundles(level):
+                before = list(work.done_before(level, block))
+                for entry in before:
+                    work.tally.add(entry)
+                if not before:
+                    self._delete(level, block, mask)
+                work.progress.deal(level, int(mask.sum()))
+        if work.stopped():
+            return False
+        work.write_failures()
+        return True
+
+    def _delete(self, level: Level, block: TileRange, mask: Bools) -> None:
+        work = self._work
+        corner = block.min_row, block.min_col
+        todo = mask
+        try:
+            todo, exists = tiles_to_do(work.store, work.request, level.id, block, mask)
+            skipped = int((mask & exists & ~todo).sum())
+            if not todo.any():
+                work.tally.skip(level.id, skipped)
+                work.journal.untouched(1)
+                return
+            deleted = work.store.delete(level.id, tiles_in(corner, todo))
+        except (DamagedCache, CacheInUse) as error:
+            if work.is_one_file:
+                raise
+            failed = Entry(level.id, *corner, failed=tiles_in(corner, todo), error=error)
+            work.record_failure([failed], error)
+            return
+        work.record(Entry(level.id, *corner, deleted=deleted, skipped=skipped))
+        work.commit_sometimes()
+
+
+def tiles_in(corner: Corner, mask: Bools) -> Tiles:
+    """Rows and columns of the tiles of `mask`, whose first is at `corner`."""
+    row, col = corner
+    return tuple((row + r, col + c) for r, c in np.argwhere(mask).tolist())

@@ -1,0 +1,90 @@
+"""Drawing: supertiles go to the source in several threads, few at a time, and come back as drawn.
+
+A supertile that fails is tried again, a bounded number of times, after a pause.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Callable
+
+from ..errors import FormatNotDrawn, NothingToDraw, SourceError, TileCacheError
+from .source import Supertile, TileSource
+
+PAUSES = (0.2, 1.0)
+"""Seconds to wait before a supertile that failed is tried again: as many as there are tries."""
+
+LOOK_AHEAD = 2
+"""Supertiles per worker that are drawn, or wait to be drawn or stored, at the same time."""
+
+_LISTEN = 0.1  # seconds between two looks whether the run was cancelled
+
+Pictures = Mapping[tuple[int, int], bytes]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What came of a supertile: `tiles`, or the `error` of the last try."""
+
+    supertile: Supertile
+    tiles: Pictures
+    error: TileCacheError | None = None
+
+
+def drawn(
+    source: TileSource,
+    supertiles: Iterator[Supertile],
+    cancelled: Callable[[], bool],
+    pauses: tuple[float, ...] = PAUSES,
+) -> Generator[Drawing, None, None]:
+    """Draw `supertiles`, which are asked for in this thread and in order; give them as they finish.
+
+    Ends early once `cancelled`, which is asked in this thread only. Never returns or is closed
+    before the source's threads have ended. Raises NothingToDraw, FormatNotDrawn: then nothing else
+    could be drawn either.
+    """
+    stop = threading.Event()
+    pending: set[Future[Drawing]] = set()
+    with ThreadPoolExecutor(source.workers, thread_name_prefix="tiles") as pool:
+        try:
+            more = True
+            while not cancelled():
+                while more and len(pending) < LOOK_AHEAD * source.workers:
+                    supertile = next(supertiles, None)
+                    more = supertile is not None
+                    if supertile is not None:
+                        pending.add(pool.submit(_draw, source, supertile, stop, pauses))
+                if not pending:
+                    return
+                done, pending = wait(pending, timeout=_LISTEN, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        finally:
+            # First the flag, so that the threads that the pool waits for come to their end.
+            stop.set()
+            for future in pending:
+                future.cancel()
+
+
+def _draw(
+    source: TileSource, supertile: Supertile, stop: threading.Event, pauses: tuple[float, ...]
+) -> Drawing:
+    """Draw one supertile, in a thread of the pool."""
+    tries = len(pauses) + 1
+    error: TileCacheError = SourceError(source.name, "not drawn")
+    for attempt in range(tries):
+        if attempt and stop.wait(pauses[attempt - 1]):
+            break
+        try:
+            return Drawing(supertile, source.draw(supertile, stop.is_set))
+        except (NothingToDraw, FormatNotDrawn):
+            raise
+        except TileCacheError as caught:
+            error = caught
+        except Exception as caught:  # a source's own mistake must not end the run
+            error = SourceError(source.name, f"{type(caught).__name__} {caught}".strip())
+            error.__cause__ = caught
+    return Drawing(supertile, {}, error)

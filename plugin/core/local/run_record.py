@@ -1,0 +1,216 @@
+"""What the journal of an update holds, and how it is written: JSON lines.
+
+The first line, the head, says what the run is about. Then, each as it happens:
+
+    [level, row, col, made, replaced, deleted, skipped]   a supertile done; of a deletion, a bundle
+    [..., [[row, first, last], ...], error, name, text]   the same, with runs of failed tiles
+    {"untouched": n}                                      n supertiles in which nothing was to do
+    {"resumed": seconds}                                  taken up again after an interruption
+    {"end": outcome, "time": seconds}                     to its end
+
+Of two lines of one supertile the later holds. Lines that are torn, or nobody knows, are passed by.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from shapely import wkb
+
+from .. import errors
+from ..errors import LayerFailed, SourceError, StorageError, TileCacheError
+from ..request import Resume, TileFilter, UpdateMode, UpdateRequest
+from ..tiling import BUNDLE_TILES, Extent, Level, SpatialReference, TilingScheme
+from .plan import Corner
+
+VERSION = 1
+
+Tiles = tuple[Corner, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What came of a supertile (of a deletion: of a bundle), named by its first tile.
+
+    Numbers of tiles, and the rows and columns of those that `failed`, because of `error`.
+    """
+
+    level_id: int
+    row: int
+    col: int
+    made: int = 0
+    replaced: int = 0
+    deleted: int = 0
+    skipped: int = 0
+    failed: Tiles = ()
+    error: TileCacheError | None = None
+
+    @property
+    def key(self) -> tuple[int, int, int]:
+        return self.level_id, self.row, self.col
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a run is about.
+
+    `request`: as it was asked. `source`: what it is drawn from and in which state, as text.
+    `side`: tiles to a side of what an entry is about. `started`: seconds since 1970. `planned`:
+    number of supertiles. `tiles`: by level id, the tiles it is about where those were listed and
+    not taken from the area.
+    """
+
+    request: UpdateRequest
+    source: str
+    side: int
+    started: float
+    planned: int
+    tiles: dict[int, Tiles] | None = None
+
+    def is_about(self, request: UpdateRequest) -> bool:
+        """Whether `request` asks for just the same, from the beginning or not."""
+        return _digest(self.request) == _digest(request)
+
+
+def head_line(head: Head) -> str:
+    """The first line of a journal."""
+    listed = head.tiles
+    tiles = None if listed is None else {level: runs_of(each) for level, each in listed.items()}
+    rest = {"source": head.source, "side": head.side, "started": head.started}
+    about = {"planned": head.planned, "tiles": tiles}
+    return _json({"version": VERSION, **_asked(head.request), **rest, **about})
+
+
+def read_head(line: str) -> Head:
+    """The head that `line` holds. Raises ValueError, KeyError, TypeError, RequestError."""
+    found = json.loads(line)
+    if found["version"] != VERSION:
+        raise ValueError(found["version"])
+    side, listed = int(found["side"]), found["tiles"]
+    if side not in {1 << power for power in range(BUNDLE_TILES.bit_length())}:
+        raise ValueError(side)
+    tiles = None if listed is None else {int(k): tiles_of(runs) for k, runs in listed.items()}
+    return Head(
+        request=_read_request(found),
+        source=str(found["source"]),
+        side=side,
+        started=float(found["started"]),
+        planned=int(found["planned"]),
+        tiles=tiles,
+    )
+
+
+def entry_line(entry: Entry) -> str:
+    """An entry as a line."""
+    numbers = (entry.made, entry.replaced, entry.deleted, entry.skipped)
+    line: list[Any] = [entry.level_id, entry.row, entry.col, *numbers]
+    if entry.failed:
+        error = entry.error or TileCacheError()
+        name, text = _said(error)
+        line += [runs_of(entry.failed), type(error).__name__, name, text]
+    return _json(line)
+
+
+def read_entry(line: list[Any]) -> Entry:
+    """The entry of a decoded line. Raises ValueError, TypeError, IndexError."""
+    level_id, row, col, made, replaced, deleted, skipped = (int(number) for number in line[:7])
+    if min(row, col, made, replaced, deleted, skipped) < 0:
+        raise ValueError(line)
+    entry = Entry(level_id, row, col, made, replaced, deleted, skipped)
+    if len(line) == 7:
+        return entry
+    kind, name, text = (str(item) for item in line[8:11])
+    return replace(entry, failed=tiles_of(line[7]), error=_told(kind, name, text))
+
+
+def runs_of(tiles: Iterable[Corner]) -> list[list[int]]:
+    """Tiles as runs of neighbours: row, first and last column."""
+    runs: list[list[int]] = []
+    for row, col in sorted(tiles):
+        if runs and runs[-1][0] == row and runs[-1][2] == col - 1:
+            runs[-1][2] = col
+        else:
+            runs.append([row, col, col])
+    return runs
+
+
+def tiles_of(runs: Collection[Collection[int]]) -> Tiles:
+    """The tiles of such runs. Raises ValueError, TypeError."""
+    whole = [tuple(int(number) for number in run) for run in runs]
+    if any(not 0 <= first <= last < first + BUNDLE_TILES**2 for _row, first, last in whole):
+        raise ValueError(whole)
+    return tuple((row, col) for row, first, last in whole for col in range(first, last + 1))
+
+
+def _said(error: TileCacheError) -> tuple[str, str]:
+    """What an error is about and what it says."""
+    if isinstance(error, SourceError):
+        return error.name, getattr(error, "detail", "") or error.text
+    return str(getattr(error, "path", "")), str(getattr(error, "detail", "") or error)
+
+
+def _told(kind: str, name: str, text: str) -> TileCacheError:
+    """The error that was written so, as far as it can be made again."""
+    if kind == LayerFailed.__name__:
+        return LayerFailed(name, text)
+    if kind == errors.DamagedCache.__name__:
+        return errors.DamagedCache(name, text)
+    if kind == errors.CacheInUse.__name__:
+        return errors.CacheInUse(name)
+    known = getattr(errors, kind, None)
+    if isinstance(known, type) and issubclass(known, StorageError):
+        return StorageError(name, text)
+    return SourceError(name, text)
+
+
+def _asked(request: UpdateRequest) -> dict[str, Any]:
+    """What is asked for, apart from how a run is taken up."""
+    area, extent, chosen = request.area, request.extent, request.tile_filter
+    return {
+        "mode": request.mode.value,
+        "levels": sorted(level.id for level in request.levels),
+        "area": None if area is None else wkb.dumps(area, hex=True),
+        "extent": None if extent is None or area is not None else list(extent.bounds),
+        "only_existing": chosen.only_existing,
+        "older_than": chosen.older_than,
+        "scheme": asdict(request.scheme),
+    }
+
+
+def _digest(request: UpdateRequest) -> str:
+    return hashlib.sha256(_json(_asked(request)).encode()).hexdigest()
+
+
+def _read_request(found: dict[str, Any]) -> UpdateRequest:
+    scheme = _read_scheme(found["scheme"])
+    area, extent, older = found["area"], found["extent"], found["older_than"]
+    ids = {int(number) for number in found["levels"]}
+    try:
+        geometry = None if area is None else wkb.loads(area, hex=True)
+    except Exception as error:  # shapely 1.8 and 2 raise errors of their own, without a common root
+        raise ValueError(area) from error
+    return UpdateRequest(
+        scheme=scheme,
+        levels=tuple(level for level in scheme.levels if level.id in ids),
+        mode=UpdateMode(found["mode"]),
+        area=geometry,
+        extent=None if extent is None else Extent(*(float(number) for number in extent)),
+        tile_filter=TileFilter(
+            bool(found["only_existing"]), None if older is None else float(older)
+        ),
+        resume=Resume.CONTINUE,
+    )
+
+
+def _read_scheme(found: dict[str, Any]) -> TilingScheme:
+    scheme = TilingScheme(**found)
+    levels = tuple(Level(**level) for level in found["levels"])
+    return replace(scheme, crs=SpatialReference(**found["crs"]), levels=levels)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,147 @@
+"""Room on the disk: whether an update has enough before it begins, and while it goes on."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+
+from ..errors import DamagedCache, DiskFull
+from ..request import UpdateMode, UpdateRequest
+from ..storage.files import free_bytes
+from ..storage.profile import StorageFormat
+from ..storage.store import TileStore
+from .journal import Journal, Run
+from .plan import Plan, existing_bundles, tiles_to_do
+
+RESERVE = 50 * 1024 * 1024
+"""Bytes that an update leaves free, so that the rest of the computer goes on."""
+
+RESERVE_SHARE = 0.02
+"""Part of a disk that is left free where that is less than RESERVE."""
+
+USUAL_TILE = 10 * 1024
+"""Bytes of a tile where nothing better is known."""
+
+_SURE = 0.5  # part of a guess that is believed before an update is refused
+_SAMPLES = 32  # tiles of a level that are read to learn how large they are
+_LISTEN = 3.0  # seconds between two looks at the disk
+_PATIENCE = 20.0  # seconds for counting, before the start, what is really to do
+
+
+class Room:
+    """Watches the disk of the cache at `path` while an update goes on."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path, self._clock = path, clock
+        self._reserve = reserve_of(path)
+        self._next = clock() + _LISTEN
+
+    def check(self) -> None:
+        """Look, every few seconds. Raises DiskFull."""
+        if self._clock() < self._next:
+            return
+        self._next = self._clock() + _LISTEN
+        free = free_bytes(self._path)
+        if free < self._reserve:
+            raise DiskFull(str(self._path), needed=self._reserve, free=free)
+
+
+def reserve_of(path: Path) -> int:
+    """Bytes that stay free on the disk of `path`."""
+    existing = next((each for each in (path, *path.parents) if each.exists()), None)
+    if existing is None:
+        return RESERVE
+    return min(RESERVE, int(shutil.disk_usage(existing).total * RESERVE_SHARE))
+
+
+def check_room(
+    store: TileStore,
+    request: UpdateRequest,
+    plan: Plan,
+    journal: Journal,
+    stopped: Callable[[], bool],
+) -> None:
+    """Refuse an update for which there is clearly too little room.
+
+    Most often the number of planned tiles is enough to see that there is room; only otherwise is
+    it counted which of them are to be made. Raises DiskFull.
+    """
+    if request.mode is UpdateMode.DELETE:
+        return
+    free = free_bytes(store.path) - reserve_of(store.path)
+    sizes = {level.id: _sure_size(store, level.id) for level in plan.levels}
+    sizes_of_all = sum(plan.count(level) * sizes[level.id] for level in plan.levels)
+    if with_copies(store, sizes_of_all) <= free:
+        return
+    new = 0.0
+    for level_id, count in _new_tiles(store, request, plan, journal.run, stopped):
+        new += count * sizes[level_id]
+        needed = with_copies(store, new)
+        if needed > free:
+            raise DiskFull(str(store.path), needed=int(needed), free=max(0, int(free)))
+
+
+def with_copies(store: TileStore, new: float) -> float:
+    """Bytes that `new` bytes of tiles take while an update goes on."""
+    storage = store.profile.storage
+    if not storage.is_package:
+        return new
+    whole = store.path.stat().st_size if store.path.is_file() else 0
+    # A package of bundles is unpacked, grows, and is packed anew beside the old one.
+    return 2 * new + (whole if storage is StorageFormat.TPKX else 0)
+
+
+def average_size(store: TileStore, level_id: int) -> float | None:
+    """Average bytes of a level's tiles, from some of them; None where there are none."""
+    sizes: list[int] = []
+    for block in store.blocks(level_id):
+        try:
+            places = np.argwhere(store.exists(level_id, block))
+            # Some from each of the first bundles, spread over it.
+            for row, col in places[:: max(1, len(places) // (_SAMPLES // 4))].tolist():
+                content = store.read(level_id, block.min_row + row, block.min_col + col)
+                sizes.append(len(content or b""))
+                if len(sizes) >= _SAMPLES:
+                    return sum(sizes) / len(sizes)
+        except DamagedCache:
+            continue
+    return sum(sizes) / len(sizes) if sizes else None
+
+
+def _sure_size(store: TileStore, level_id: int) -> float:
+    """Bytes that a tile of the level takes at the least, so that nothing is refused by a guess."""
+    known = average_size(store, level_id)
+    return USUAL_TILE * _SURE if known is None else known * (1 + _SURE) / 2
+
+
+def _new_tiles(
+    store: TileStore,
+    request: UpdateRequest,
+    plan: Plan,
+    run: Run | None,
+    stopped: Callable[[], bool],
+) -> Iterator[tuple[int, int]]:
+    """Numbers of tiles that take new room, bundle by bundle, as far as time allows: level, count.
+
+    Replacing a tile of a bundle takes room, too: the old one stays as a hole.
+    """
+    end = time.monotonic() + _PATIENCE
+    leaves_holes = store.profile.storage in (StorageFormat.COMPACT_V2, StorageFormat.TPKX)
+    for level in plan.levels:
+        among = existing_bundles(store, request, level.id)
+        for block, mask in plan.bundles(level, among):
+            if stopped() or time.monotonic() > end:
+                return
+            corner = block.min_row, block.min_col
+            if run is not None:
+                mask &= ~run.done_tiles(level.id, corner)
+            try:
+                todo, exists = tiles_to_do(store, request, level.id, block, mask)
+            except DamagedCache:
+                continue
+            yield level.id, int((todo if leaves_holes else todo & ~exists).sum())

@@ -1,0 +1,141 @@
+"""The update on this computer: plan, produce, store; bundle by bundle, resumable at any point."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import Callable
+
+from ..errors import (
+    DiskFull,
+    NothingToDraw,
+    NothingToDrawReason,
+    ReadOnlyCache,
+    ReadOnlyReason,
+    ServiceChanged,
+    TileCacheError,
+)
+from ..request import Feedback, Outcome, Resume, UpdateMode, UpdateReport, UpdateRequest
+from ..storage.store import TileStore
+from ..tiling import BUNDLE_TILES
+from .deletion import Deletion
+from .journal import Journal, open_journal
+from .plan import Plan, TilesPlan, plan_of
+from .produce import PAUSES
+from .recreation import Recreation
+from .run_record import Head
+from .source import TileSource
+from .space import check_room
+from .tally import Progress, Tally
+from .work import Work
+
+
+def run_update(
+    store: TileStore,
+    source: TileSource | None,
+    request: UpdateRequest,
+    feedback: Feedback,
+    *,
+    pauses: tuple[float, ...] = PAUSES,
+) -> UpdateReport:
+    """Carry out `request` on `store`, drawing from `source`, which is closed at the end.
+
+    `pauses`: seconds to wait before each new try of a supertile that failed. Tiles that cannot be
+    made are listed in the report and stay as they were. A cancelled update gives a report, too.
+    After any error, and after a cancellation, what was stored is kept and the run can be resumed.
+
+    Raises ServiceChanged, EmptyArea, AreaOutside, NothingToResume; StorageError (DiskFull before
+    anything is changed, if there is clearly too little room); SourceError (nothing can be drawn, or
+    one supertile after the other fails).
+    """
+    try:
+        return _updated(store, source, request, feedback, pauses)
+    finally:
+        if source is not None:
+            source.close()
+
+
+def _updated(
+    store: TileStore,
+    source: TileSource | None,
+    request: UpdateRequest,
+    feedback: Feedback,
+    pauses: tuple[float, ...],
+) -> UpdateReport:
+    name = store.profile.name or store.path.name
+    if store.profile.scheme != request.scheme:
+        raise ServiceChanged(name)
+    if not store.is_writable:
+        raise ReadOnlyCache(str(store.path), ReadOnlyReason.FORMAT)
+    if request.mode is not UpdateMode.DELETE:
+        if source is None:
+            raise NothingToDraw("", NothingToDrawReason.NO_SOURCE)
+        source.start(store.profile)
+    # A run that takes up failed tiles has them from the journal, wherever the area is.
+    plan = None if request.resume is Resume.FAILED else plan_of(request, store.profile, name)
+    head = _head(request, source, plan)
+    with closing(open_journal(store.path, head)) as journal:
+        return _run(store, source, journal, _planned(store, journal, plan), feedback, pauses)
+
+
+def _head(request: UpdateRequest, source: TileSource | None, plan: Plan | None) -> Head:
+    """What the journal says first."""
+    if source is None or request.mode is UpdateMode.DELETE:
+        side, state = BUNDLE_TILES, ""
+    else:
+        side, state = source.supertile_side, f"{source.name}\n{source.fingerprint}"
+    count = 0 if plan is None else sum(plan.supertiles(level, side) for level in plan.levels)
+    return Head(request, state, side, time.time(), count)
+
+
+def _planned(store: TileStore, journal: Journal, plan: Plan | None) -> Plan:
+    """The tiles that the run is about, by the journal or by the area."""
+    listed = journal.head.tiles
+    if listed is not None:
+        return TilesPlan(store.profile.scheme.levels, listed)
+    return plan or plan_of(journal.head.request, store.profile, store.path.name)
+
+
+def _run(
+    store: TileStore,
+    source: TileSource | None,
+    journal: Journal,
+    plan: Plan,
+    feedback: Feedback,
+    pauses: tuple[float, ...],
+) -> UpdateReport:
+    # Which tiles to work on is the same for a run that is taken up, how it was asked for or not.
+    request = journal.head.request
+    tally = Tally(plan)
+    work = Work(store, request, plan, journal, tally, Progress(plan, feedback), _stop(feedback))
+    try:
+        check_room(store, request, plan, journal, work.stopped)
+    except DiskFull:
+        journal.discard()
+        raise
+    try:
+        if source is None or request.mode is UpdateMode.DELETE:
+            is_complete = Deletion(work).run()
+        else:
+            is_complete = Recreation(work, source, pauses).run()
+    except TileCacheError:
+        work.save()
+        raise
+    work.commit()
+    outcome = Outcome.DONE if is_complete else Outcome.CANCELLED
+    report = tally.report(request.mode, outcome, str(store.path))
+    if is_complete:
+        journal.end(report.outcome)
+    return report
+
+
+def _stop(feedback: Feedback) -> Callable[[], bool]:
+    """Whether the run is to stop; once yes, always yes."""
+    asked = False
+
+    def stopped() -> bool:
+        nonlocal asked
+        asked = asked or feedback.cancelled() or feedback.abandoned()
+        return asked
+
+    return stopped
