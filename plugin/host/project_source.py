@@ -1,0 +1,149 @@
+"""Caches drawn from layers of a QGIS project."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from qgis.core import QgsMapLayer, QgsMapSettings, QgsProject
+from qgis.PyQt.QtCore import QThreadPool
+from qgis.PyQt.QtGui import QColor
+
+from ..core.errors import (
+    DescriptionError,
+    FormatNotDrawn,
+    LayerFailed,
+    NothingToDraw,
+    NothingToDrawReason,
+)
+from ..core.local.source import Cancelled, Supertile, TileSource
+from ..core.storage.profile import CacheProfile, TileFormat
+from .blocks import block_extent, inside_world, is_whole_world, supertile_side, wanted_tiles
+from .crs import qgis_crs
+from .rendering import LayerCopies, MapDrawer, copies_of, project_settings
+from .tile_encoder import TileEncoder
+
+MOST_WORKERS = 4
+"""Each worker has copies of all layers and a picture of 16 MB; more than that gain little."""
+
+GUTTER_PIXELS = 128
+"""Features so far outside of what is drawn at once are drawn too: their symbols reach into it."""
+
+_OPAQUE = (TileFormat.PNG24, TileFormat.JPEG)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What to draw of a project: `layers`, topmost first, and other styles for some, by their id.
+
+    `title`: what people call it.
+    """
+
+    title: str
+    layers: Sequence[QgsMapLayer]
+    styles: Mapping[str, str] = field(default_factory=dict)
+
+
+class MapSource(TileSource):
+    """Draws copies of layers, which `layer_copies` gives, as `settings` say.
+
+    `settings`, `colour`: as a project draws, and its background. `background`: as in CacheSettings.
+    """
+
+    def __init__(
+        self, name: str, settings: QgsMapSettings, colour: QColor, background: str
+    ) -> None:
+        self.name = name
+        self.workers = max(1, min(os.cpu_count() or 1, MOST_WORKERS))
+        self._settings = settings
+        self._own_colour = colour
+        self._background = background
+        self._copies: list[LayerCopies] = []
+        self._released = 0
+
+    def layer_copies(self) -> list[LayerCopies]:
+        """For each worker the layers to draw. Off the main thread. Raises SourceError."""
+        raise NotImplementedError
+
+    def start(self, profile: CacheProfile) -> None:
+        tile_format = profile.tile_format
+        if tile_format is None:
+            raise FormatNotDrawn(self.name, profile.image_format)
+        scheme = profile.scheme
+        try:
+            crs = qgis_crs(scheme.crs, profile.name)
+        except DescriptionError:
+            raise NothingToDraw(self.name, NothingToDrawReason.NO_CRS) from None
+        self._copies = self.layer_copies()
+        self._scheme = scheme
+        self.supertile_side = supertile_side(scheme)
+        colour = self._colour(tile_format)
+        self._encoder = TileEncoder(tile_format, profile.compression_quality)
+        self._settings.setBackgroundColor(colour)
+        self._settings.setDestinationCrs(crs)
+        self._settings.setOutputDpi(scheme.dpi)
+        self._drawer = MapDrawer(self._copies, self._settings)
+        # Pictures are drawn in threads of Qt's pool, where QGIS's tasks wait for them: with few
+        # processors they would take all places and wait for ever.
+        for _ in range(self.workers):
+            QThreadPool.globalInstance().releaseThread()
+            self._released += 1
+
+    def draw(self, supertile: Supertile, cancelled: Cancelled) -> Mapping[tuple[int, int], bytes]:
+        block = inside_world(self._scheme, supertile.level, supertile.block)
+        width, height = self._scheme.tile_width, self._scheme.tile_height
+        cols, rows = block.max_col - block.min_col + 1, block.max_row - block.min_row + 1
+        extent = block_extent(self._scheme, supertile.level, block)
+        gutter = 0 if is_whole_world(self._scheme, supertile.level, block) else GUTTER_PIXELS
+        image = self._drawer.draw(extent, cols * width, rows * height, gutter, cancelled)
+        tiles: dict[tuple[int, int], bytes] = {}
+        if image is None:
+            return tiles
+        pixels = self._encoder.pixels(image)
+        for row, col in wanted_tiles(supertile, block):
+            if cancelled():
+                break
+            top, left = (row - block.min_row) * height, (col - block.min_col) * width
+            tile = pixels[top : top + height, left : left + width]
+            tiles[row, col] = self._encoder.encode_pixels(tile)
+        return tiles
+
+    def close(self) -> None:
+        for _ in range(self._released):
+            QThreadPool.globalInstance().reserveThread()
+        self._released = 0
+        for copies in self._copies:
+            copies.drop()
+        self._copies = []
+
+    def _colour(self, tile_format: TileFormat) -> QColor:
+        if self._background:
+            return QColor(self._background)
+        if tile_format in _OPAQUE:
+            return self._own_colour
+        return QColor(0, 0, 0, 0)
+
+
+class ProjectSource(MapSource):
+    """Draws `drawing` of `project`. Made on the main thread; `background` as in CacheSettings.
+
+    Raises NothingToDraw. A layer that is not there is told by `start`, to whoever draws.
+    """
+
+    def __init__(self, project: QgsProject, drawing: Drawing, background: str = "") -> None:
+        colour = QColor(project.backgroundColor())
+        super().__init__(drawing.title, project_settings(project), colour, background)
+        if not drawing.layers:
+            raise NothingToDraw(self.name, NothingToDrawReason.NO_LAYERS)
+        self._problem: LayerFailed | None = None
+        self._made: list[LayerCopies] = []
+        try:
+            self._made = [copies_of(drawing.layers, drawing.styles) for _ in range(self.workers)]
+        except LayerFailed as problem:
+            self._problem = problem
+
+    def layer_copies(self) -> list[LayerCopies]:
+        if self._problem is not None:
+            raise self._problem
+        return self._made

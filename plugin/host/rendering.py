@@ -1,0 +1,231 @@
+"""Drawing maps off the main thread: copies of layers, and one picture at a time from each copy.
+
+Layers belong to one thread. So each worker has copies of its own, made on the main thread and left
+without a thread: who draws takes them into its own and leaves them without one again. Expressions
+in styles may ask for a layer in its thread while it is drawn; so the wait for the picture is an
+event loop, which also lets Python go on elsewhere.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from qgis import core as qgis_core
+from qgis.core import (
+    Qgis,
+    QgsExpressionContext,
+    QgsExpressionContextUtils,
+    QgsLabelingEngineSettings,
+    QgsMapLayer,
+    QgsMapLayerStyle,
+    QgsMapRendererSequentialJob,
+    QgsMapSettings,
+    QgsProject,
+    QgsRasterLayer,
+    QgsRectangle,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import QEventLoop, QSize, QThread, QTimer
+from qgis.PyQt.QtGui import QImage
+
+from ..core.errors import LayerFailed
+from ..core.tiling import Extent
+
+Cancelled = Callable[[], bool]
+
+ASK_MILLISECONDS = 50
+"""How often a drawing that goes on asks whether it is cancelled."""
+
+
+@dataclass
+class LayerCopies:
+    """Copies of layers, in the order of drawing, topmost first, for one thread at a time.
+
+    `names`: the layers' names by the copies' ids. `hidden`: copies that are needed, not drawn.
+    """
+
+    layers: list[QgsMapLayer] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    hidden: list[QgsMapLayer] = field(default_factory=list)
+
+    @contextmanager
+    def here(self) -> Iterator[None]:
+        """Have the copies in this thread, then in none. Whoever made them must have let go."""
+        layers = (*self.layers, *self.hidden)
+        for layer in layers:
+            layer.moveToThread(QThread.currentThread())
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.moveToThread(None)
+
+    def drop(self) -> None:
+        """Delete the copies, in this thread."""
+        for layer in (*self.layers, *self.hidden):
+            layer.moveToThread(QThread.currentThread())  # Qt deletes at once what is in its thread
+        self.layers.clear()
+        self.hidden.clear()
+
+
+def copies_of(layers: Sequence[QgsMapLayer], styles: Mapping[str, str]) -> LayerCopies:
+    """Copies of `layers`, with the style of `styles` where it has one for the id. Main thread.
+
+    Raises LayerFailed for a layer that is not there (a file gone, a server down).
+    """
+    copies = LayerCopies()
+    for layer in layers:
+        copy = _copy(layer, styles, copies)
+        copies.layers.append(copy)
+    for layer in (*copies.layers, *copies.hidden):
+        layer.moveToThread(None)
+    return copies
+
+
+def _copy(layer: QgsMapLayer, styles: Mapping[str, str], copies: LayerCopies) -> QgsMapLayer:
+    """A copy of `layer`; what else it needs goes into the hidden ones of `copies`."""
+    if not layer.isValid():
+        raise LayerFailed(layer.name(), _problem(layer))
+    copy = layer.clone()
+    if copy is None or not copy.isValid():
+        raise LayerFailed(layer.name(), _problem(copy or layer))
+    if layer.id() in styles:
+        QgsMapLayerStyle(styles[layer.id()]).writeToLayer(copy)
+    if hasattr(copy, "setId"):  # since QGIS 3.38: masks name the layers that they hide
+        copy.setId(layer.id())
+    if isinstance(copy, QgsVectorLayer):
+        _copy_joined(copy, copies)
+    group = getattr(qgis_core, "QgsGroupLayer", None)  # since QGIS 3.24
+    if group is not None and isinstance(copy, group):
+        children = [_copy(child, styles, copies) for child in layer.childLayers()]
+        copies.hidden.extend(children)
+        copy.setChildLayers(children)
+    copies.names[copy.id()] = layer.name()
+    return copy
+
+
+def _copy_joined(copy: QgsVectorLayer, copies: LayerCopies) -> None:
+    """Let `copy` join copies: the joined layers themselves stay on the main thread."""
+    for join in copy.vectorJoins():
+        joined = join.joinLayer()
+        if joined is None or not joined.isValid():
+            continue
+        twin = joined.clone()
+        copies.hidden.append(twin)
+        join_id = join.joinLayerId()
+        join.setJoinLayer(twin)
+        copy.removeJoin(join_id)
+        copy.addJoin(join)
+
+
+def _problem(layer: QgsMapLayer) -> str:
+    """What QGIS has to say of an unusable layer, "" for nothing."""
+    provider = layer.dataProvider()
+    texts = [layer.error().summary(), provider.error().summary() if provider else ""]
+    return next(filter(None, texts), "")
+
+
+def project_settings(project: QgsProject) -> QgsMapSettings:
+    """How `project` draws maps, without layers, extent and size. Main thread."""
+    settings = QgsMapSettings()
+    settings.setTransformContext(project.transformContext())
+    settings.setEllipsoid(project.ellipsoid())
+    settings.setPathResolver(project.pathResolver())
+    settings.setOutputImageFormat(QImage.Format.Format_ARGB32_Premultiplied)
+    flags = QgsMapSettings.Flag
+    for flag, is_on in (
+        (flags.Antialiasing, True),
+        (flags.DrawLabeling, True),
+        (flags.UseAdvancedEffects, True),
+        (flags.RenderMapTile, True),
+        (flags.DrawSelection, False),
+        (flags.DrawEditingInfo, False),
+    ):
+        settings.setFlag(flag, is_on)
+    labels = project.labelingEngineSettings()
+    # a label that only partly fits would be cut at the edge of the picture
+    labels.setFlag(QgsLabelingEngineSettings.Flag.UsePartialCandidates, False)
+    settings.setLabelingEngineSettings(labels)
+    context = QgsExpressionContext()
+    context.appendScope(QgsExpressionContextUtils.globalScope())
+    context.appendScope(QgsExpressionContextUtils.projectScope(project))
+    settings.setExpressionContext(context)
+    if hasattr(settings, "setScaleMethod"):  # since QGIS 3.40: degrees have one scale everywhere
+        settings.setScaleMethod(Qgis.ScaleCalculationMethod.AtEquator)
+    return settings
+
+
+class MapDrawer:
+    """Draws pictures of the map; as many threads at a time as there are `copies`."""
+
+    def __init__(self, copies: Sequence[LayerCopies], settings: QgsMapSettings) -> None:
+        self._settings = settings
+        self._free: queue.SimpleQueue[LayerCopies] = queue.SimpleQueue()
+        for each in copies:
+            self._free.put(each)
+
+    def draw(
+        self, extent: Extent, width: int, height: int, gutter: int, cancelled: Cancelled
+    ) -> QImage | None:
+        """The picture of `extent`, `width` x `height` pixels; None once cancelled. Any thread.
+
+        `gutter`: features so many pixels outside of it are drawn too, for their symbols reach in.
+
+        Raises LayerFailed.
+        """
+        copies = self._free.get()
+        try:
+            with copies.here():
+                return self._drawn(
+                    copies, self._for(copies, extent, width, height, gutter), cancelled
+                )
+        finally:
+            self._free.put(copies)
+
+    def _for(
+        self, copies: LayerCopies, extent: Extent, width: int, height: int, gutter: int
+    ) -> QgsMapSettings:
+        settings = QgsMapSettings(self._settings)
+        settings.setLayers(copies.layers)
+        settings.setExtent(QgsRectangle(*extent.bounds))
+        settings.setOutputSize(QSize(width, height))
+        if not all(isinstance(layer, QgsRasterLayer) for layer in copies.layers):
+            settings.setExtentBuffer(gutter * (extent.xmax - extent.xmin) / width)
+        context = settings.expressionContext()
+        context.appendScope(QgsExpressionContextUtils.mapSettingsScope(settings))
+        settings.setExpressionContext(context)
+        return settings
+
+    def _drawn(
+        self, copies: LayerCopies, settings: QgsMapSettings, cancelled: Cancelled
+    ) -> QImage | None:
+        job = QgsMapRendererSequentialJob(settings)
+        if not _finished(job, cancelled):
+            return None
+        for error in job.errors():
+            raise LayerFailed(copies.names.get(error.layerID, error.layerID), error.message)
+        return job.renderedImage()
+
+
+def _finished(job: QgsMapRendererSequentialJob, cancelled: Cancelled) -> bool:
+    """Run `job` to its end; whether it was not cancelled."""
+    loop, timer = QEventLoop(), QTimer()
+    was_cancelled = False
+
+    def ask() -> None:
+        nonlocal was_cancelled
+        if not was_cancelled and cancelled():
+            was_cancelled = True
+            job.cancelWithoutBlocking()
+
+    job.finished.connect(loop.quit)
+    timer.timeout.connect(ask)
+    timer.start(ASK_MILLISECONDS)
+    job.start()
+    while job.isActive():
+        loop.exec()
+    timer.stop()
+    return not was_cancelled

@@ -1,0 +1,112 @@
+"""What a cache on this computer can be drawn from: the one door.
+
+A source is kept as a text:
+
+    ""                  the current project: its visible layers, as the map canvas shows them
+    theme:NAME          a map theme of the project
+    layers:ID[,ID...]   these layers of the project, visible or not
+    anything else       a path: a project (.qgs, .qgz), another cache, or a raster file
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qgis.core import QgsProject
+
+from ..core.errors import NothingToDraw, NothingToDrawReason
+from ..core.local.source import TileSource
+from ..core.storage.opening import local_path
+from ..core.storage.sidecar import CacheSettings
+from .cache_source import CacheSource
+from .drawings import chosen_layers, map_theme, visible_layers
+from .project_source import ProjectSource
+from .raster_source import RasterSource
+from .text import listed, tr
+
+THEME = "theme:"
+LAYERS = "layers:"
+
+PROJECT_ENDINGS = (".qgs", ".qgz")
+CACHE_ENDINGS = (".tpkx", ".tpk", ".mbtiles")
+CACHE_FILES = ("conf.xml", "root.json")
+
+
+def make_source(text: str, project: QgsProject, settings: CacheSettings) -> TileSource:
+    """The source that `text` stands for, with copies of all that it draws. Main thread.
+
+    `settings`: of the cache to be drawn, for its background. Caches and rasters are opened later,
+    by the source's `start`; projects are read here. Raises NothingToDraw.
+    """
+    background = settings.background
+    if text.startswith(THEME):
+        return ProjectSource(project, map_theme(project, text[len(THEME) :]), background)
+    if text.startswith(LAYERS):
+        return ProjectSource(project, chosen_layers(project, layer_ids(text)), background)
+    if not text.strip():
+        return ProjectSource(project, visible_layers(project, project_title(project)), background)
+    path = local_path(text)
+    if path is None:
+        raise NothingToDraw(text, NothingToDrawReason.UNUSABLE)
+    if path.suffix.lower() in PROJECT_ENDINGS:
+        other = _read_project(path)
+        return ProjectSource(other, visible_layers(other, path.name), background)
+    if is_cache(path):
+        return CacheSource(path, project, background)
+    return RasterSource(path, project, background)
+
+
+def source_title(text: str, project: QgsProject) -> str:
+    """What people call the source `text`; a path is called by its last part. Main thread."""
+    if text.startswith(THEME):
+        return tr("Map theme {}").format(text[len(THEME) :])
+    if text.startswith(LAYERS):
+        layers = ((layer_id, project.mapLayer(layer_id)) for layer_id in layer_ids(text))
+        return listed(layer.name() if layer else layer_id for layer_id, layer in layers)
+    if not text.strip():
+        return tr("Visible layers of the project")
+    path = local_path(text)
+    return path.name if path is not None and path.name else text
+
+
+def choices(project: QgsProject) -> list[tuple[str, str]]:
+    """The sources that `project` offers as such, each as its text and its title. Main thread.
+
+    First all visible layers, then the map themes. Single layers are for the person to choose.
+    """
+    themes = [THEME + name for name in project.mapThemeCollection().mapThemes()]
+    return [(text, source_title(text, project)) for text in ("", *themes)]
+
+
+def layers_text(ids: list[str]) -> str:
+    """The text of the source that draws the layers with these `ids`."""
+    return LAYERS + ",".join(ids)
+
+
+def layer_ids(text: str) -> list[str]:
+    """The ids in the text of chosen layers; [] for any other source."""
+    if not text.startswith(LAYERS):
+        return []
+    return [part.strip() for part in text[len(LAYERS) :].split(",") if part.strip()]
+
+
+def is_cache(path: Path) -> bool:
+    """Whether `path` is read as a cache: a folder, a package, or a file that describes one."""
+    if path.suffix.lower() in CACHE_ENDINGS or path.name.lower() in CACHE_FILES:
+        return True
+    return path.is_dir()
+
+
+def project_title(project: QgsProject) -> str:
+    """What people call `project`."""
+    return project.title() or project.baseName() or tr("the project")
+
+
+def _read_project(path: Path) -> QgsProject:
+    """The project in the file at `path`, apart from the current one. Raises NothingToDraw."""
+    if not path.is_file():
+        raise NothingToDraw(path.name, NothingToDrawReason.NO_FILE)
+    project = QgsProject()
+    if not project.read(str(path)):
+        raise NothingToDraw(path.name, NothingToDrawReason.UNUSABLE)
+    return project
