@@ -13,10 +13,10 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from . import heartbeat
+from . import heartbeat, writers
 from .results import Result
 
-ROWS = {"heartbeat": heartbeat.measure}
+ROWS = {"heartbeat": heartbeat.measure, "writers": writers.measure}
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "bench"
 
 
