@@ -50,9 +50,13 @@ class Deletion:
             if work.is_one_file:
                 raise
             failed = Entry(level.id, *corner, failed=tiles_in(corner, todo), error=error)
-            work.record_failure([failed], error)
+            if isinstance(error, CacheInUse):
+                work.record_failure([failed], error)
+            else:
+                work.pass_by([failed], error)
             return
         work.record(Entry(level.id, *corner, deleted=deleted, skipped=skipped))
+        work.defragment(level.id, block)
         work.commit_sometimes()
 
 

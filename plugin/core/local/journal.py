@@ -11,144 +11,25 @@ import json
 import os
 import secrets
 import time
-from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
+from typing import BinaryIO
 
 from ..description import UnfinishedRun
-from ..errors import CacheInUse, NothingToResume, StorageError, TileCacheError
-from ..request import FailedTile, Outcome, Resume, UpdateMode, UpdateRequest
+from ..errors import CacheInUse, NothingToResume, StorageError
+from ..request import Outcome, Resume, UpdateMode, UpdateRequest
 from ..storage.files import storage_errors
 from ..storage.locks import locked
 from ..storage.sidecar import work_folder
-from ..storage.store import Bools
-from ..tiling import BUNDLE_TILES
-from .plan import Corner, TilesPlan
-from .run_record import (
-    Entry,
-    Head,
-    Tiles,
-    entry_line,
-    head_line,
-    read_entry,
-    read_head,
-)
+from .past_run import Run
+from .plan import TilesPlan
+from .run_record import Entry, Head, entry_line, head_line
 
 FOLDER = "runs"
 KEPT = 10
 """Journals that are kept; older ones are deleted when a run begins."""
-
-_NUMBERS = 7  # of an entry without failures
-
-
-class Run:
-    """What the journal at `path` tells of a run that is over, or was interrupted.
-
-    Raises ValueError where it is no journal.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.untouched = 0
-        self.outcome: Outcome | None = None
-        self._numbers = array("q")
-        self._failed: dict[tuple[int, int, int], Entry] = {}
-        try:
-            with path.open(encoding="utf-8", errors="replace") as file:
-                self.head: Head = read_head(next(file, ""))
-                for line in file:
-                    self._take(line)
-        except (OSError, LookupError, TypeError, AttributeError, TileCacheError) as error:
-            raise ValueError(str(path)) from error
-        self._table = self._newest()
-
-    @property
-    def is_interrupted(self) -> bool:
-        """Whether it did not come to its end; who runs it at this moment is not looked at."""
-        return self.outcome is None
-
-    @property
-    def done(self) -> int:
-        """Number of supertiles that are done."""
-        return min(len(self._table) + self.untouched, self.head.planned)
-
-    def bundles(self, level_id: int) -> set[Corner]:
-        """Corners of the bundles of a level in which something is done."""
-        rows = self._table[self._table[:, 0] == level_id, 1:3]
-        corners = np.unique(rows - rows % BUNDLE_TILES, axis=0)
-        return {(row, col) for row, col in corners.tolist()}
-
-    def entries(self, level_id: int, corner: Corner) -> Iterator[Entry]:
-        """What is done in a bundle."""
-        row, col = corner
-        # Ordered by level and row, so all of them lie between two places.
-        start, end = (
-            int(np.searchsorted(self._keys, (level_id << 40) + number))
-            for number in (row, row + BUNDLE_TILES)
-        )
-        part = self._table[start:end]
-        for numbers in part[(part[:, 2] >= col) & (part[:, 2] < col + BUNDLE_TILES)].tolist():
-            level, first_row, first_col, made, replaced, deleted, skipped = numbers
-            entry = Entry(level, first_row, first_col, made, replaced, deleted, skipped)
-            yield self._failed.get(entry.key, entry)
-
-    def done_tiles(self, level_id: int, corner: Corner) -> Bools:
-        """Which tiles of a bundle belong to what is done in it."""
-        mask = np.zeros((BUNDLE_TILES, BUNDLE_TILES), dtype=np.bool_)
-        side = self.head.side
-        for entry in self.entries(level_id, corner):
-            top, left = entry.row - corner[0], entry.col - corner[1]
-            mask[top : top + side, left : left + side] = True
-        return mask
-
-    def failed(self) -> Iterator[FailedTile]:
-        """The tiles that failed."""
-        for entry in self._failed.values():
-            for row, col in entry.failed:
-                yield FailedTile(entry.level_id, row, col, entry.error or TileCacheError())
-
-    def failed_tiles(self, level_ids: set[int]) -> dict[int, Tiles]:
-        """Rows and columns of the tiles that failed on these levels, by level id."""
-        tiles: dict[int, list[Corner]] = {}
-        for each in self.failed():
-            if each.level_id in level_ids:
-                tiles.setdefault(each.level_id, []).append((each.row, each.col))
-        return {level_id: tuple(listed) for level_id, listed in tiles.items()}
-
-    def _take(self, line: str) -> None:
-        with suppress(ValueError, TypeError, LookupError, AttributeError):
-            found = json.loads(line)
-            if isinstance(found, list):
-                self._take_entry(read_entry(found))
-            elif "untouched" in found:
-                self.untouched += int(found["untouched"])
-            elif "resumed" in found:
-                # What needs nothing done is looked at again, and counted again.
-                self.untouched = 0
-            elif "end" in found:
-                self.outcome = Outcome(found["end"])
-
-    def _take_entry(self, entry: Entry) -> None:
-        numbers = (entry.made, entry.replaced, entry.deleted, entry.skipped)
-        self._numbers.extend((*entry.key, *numbers))
-        self._failed.pop(entry.key, None)
-        if entry.failed:
-            self._failed[entry.key] = entry
-
-    def _newest(self) -> Any:
-        """The last entry of each supertile, ordered by level, row and column."""
-        table = np.frombuffer(self._numbers, dtype=np.int64).reshape(-1, _NUMBERS)
-        order = np.lexsort((table[:, 2], table[:, 1], table[:, 0]))
-        table = table[order]
-        is_last = np.append((np.diff(table[:, :3], axis=0) != 0).any(axis=1), True)
-        table = table[is_last[: len(table)]]
-        self._keys = (table[:, 0] << 40) + table[:, 1]
-        return table
 
 
 class Journal:
@@ -334,8 +215,8 @@ def _resumable(runs: list[Run], head: Head) -> Iterator[Run]:
 def _taken_up(run: Run) -> Journal | None:
     """The journal of `run`, to go on with; None where another process was quicker."""
     try:
-        return _opened(run.path, run.head, run)
-    except CacheInUse:
+        return _opened(run.path, None)
+    except (CacheInUse, ValueError):
         return None
 
 
@@ -347,18 +228,32 @@ def _begun(path: Path, head: Head) -> Journal:
     old = _files(path)
     _drop(file for file in old[: max(0, len(old) - KEPT + 1)] if not _is_live(file))
     name = f"{int(head.started * 1000):015d}-{os.getpid()}-{secrets.token_hex(3)}.jsonl"
-    return _opened(folder / name, head, None)
+    return _opened(folder / name, head)
 
 
-def _opened(file: Path, head: Head, run: Run | None) -> Journal:
-    """The journal `file`, locked. Raises CacheInUse where its run is on."""
+def _opened(file: Path, head: Head | None) -> Journal:
+    """The journal `file`, locked: new, with `head`, or else taken up as it is by now.
+
+    Raises CacheInUse where its run is on, ValueError where it has come to its end.
+    """
     stack = ExitStack()
     try:
         stack.enter_context(locked(_lock_of(file), timeout=0))
-        return Journal(file, head, run, stack)
+        if head is not None:
+            return Journal(file, head, None, stack)
+        run = _interrupted(file)
+        return Journal(file, run.head, run, stack)
     except BaseException:
         stack.close()
         raise
+
+
+def _interrupted(file: Path) -> Run:
+    """The run of that journal. Raises ValueError where it has come to its end, or is no journal."""
+    run = Run(file)
+    if not run.is_interrupted:
+        raise ValueError(str(file))
+    return run
 
 
 def _drop(journals: Iterable[Path | Run]) -> None:

@@ -79,7 +79,7 @@ def _draw(
         if attempt and stop.wait(pauses[attempt - 1]):
             break
         try:
-            return Drawing(supertile, source.draw(supertile, stop.is_set))
+            return Drawing(supertile, dict(source.draw(supertile, stop.is_set)))
         except (NothingToDraw, FormatNotDrawn):
             raise
         except TileCacheError as caught:

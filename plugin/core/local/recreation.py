@@ -12,7 +12,6 @@ from ..errors import (
     CacheInUse,
     DamagedCache,
     SourceError,
-    StorageError,
     TileCacheError,
     TileTooLarge,
 )
@@ -25,9 +24,6 @@ from .run_record import Entry
 from .source import Supertile, TileSource
 from .space import Room
 from .work import Work
-
-MOST_HOLES = 0.3
-"""Part of a bundle's file that may be unused after an update; above, it is written anew."""
 
 
 @dataclass
@@ -105,11 +101,11 @@ class Recreation:
         nothing = np.zeros_like(mask)
         try:
             todo, exists = tiles_to_do(work.store, work.request, level.id, block, mask)
-        except DamagedCache as error:
+        except (DamagedCache, CacheInUse) as error:
             if work.is_one_file:
                 raise
             # As nobody knows what is in there, nothing is put there.
-            work.record_failure(self._all_failed(level, block, mask, error), error)
+            work.pass_by(self._all_failed(level, block, mask, error), error)
             work.progress.deal(level, int(mask.sum()))
             return _Bundle(level, block, nothing, nothing, nothing, nothing)
         bundle = _Bundle(level, block, mask, todo, exists, nothing)
@@ -229,7 +225,7 @@ class Recreation:
         """The last supertile of a bundle is stored: count its tiles, win its holes back."""
         if bundle.stored.any():
             self._count(bundle)
-            self._defragment(bundle)
+            self._work.defragment(bundle.level.id, bundle.block)
             self._work.commit_sometimes()
 
     def _count(self, bundle: _Bundle) -> None:
@@ -237,7 +233,7 @@ class Recreation:
         work = self._work
         try:
             lost = bundle.stored & ~work.store.exists(bundle.level.id, bundle.block)
-        except DamagedCache:
+        except (DamagedCache, CacheInUse):
             lost = bundle.stored
         if not lost.any():
             return
@@ -259,13 +255,3 @@ class Recreation:
                         error=entry.error or error,
                     )
                 )
-
-    def _defragment(self, bundle: _Bundle) -> None:
-        """Write the bundle's file anew where too much of it is holes; no harm where that fails."""
-        store = self._work.store
-        try:
-            holes = store.holes_in(bundle.level.id, bundle.block)
-            if holes is not None and holes.unused > MOST_HOLES * holes.size:
-                store.defragment(holes)
-        except StorageError as error:
-            self._work.progress.remark(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Callable
 
@@ -15,7 +16,8 @@ from ..request import UpdateMode, UpdateRequest
 from ..storage.files import free_bytes
 from ..storage.profile import StorageFormat
 from ..storage.store import TileStore
-from .journal import Journal, Run
+from .journal import Journal
+from .past_run import Run
 from .plan import Plan, existing_bundles, tiles_to_do
 
 RESERVE = 50 * 1024 * 1024
@@ -99,7 +101,7 @@ def with_copies(store: TileStore, new: float) -> float:
 def average_size(store: TileStore, level_id: int) -> float | None:
     """Average bytes of a level's tiles, from some of them; None where there are none."""
     sizes: list[int] = []
-    for block in store.blocks(level_id):
+    for block in islice(store.blocks(level_id), _SAMPLES):
         try:
             places = np.argwhere(store.exists(level_id, block))
             # Some from each of the first bundles, spread over it.

@@ -29,6 +29,7 @@ TOLD = 20
 """Failures that are told one by one while the update goes on."""
 
 _TELL = 10.0  # seconds between two lines about the pace
+_STEP = 0.1  # percent that are worth telling
 
 
 @dataclass
@@ -116,7 +117,7 @@ class Progress:
         self._dealt += tiles
         self._worked += worked
         percent = min(100.0, 100 * self._dealt / max(1, self._planned))
-        if percent > self._percent:
+        if percent >= self._percent + _STEP or percent == 100 != self._percent:
             self._percent = percent
             self._feedback.progress(percent)
         self._tell_pace()

@@ -20,7 +20,7 @@ from ..storage.store import TileStore
 from ..tiling import BUNDLE_TILES
 from .deletion import Deletion
 from .journal import Journal, open_journal
-from .plan import Plan, TilesPlan, plan_of
+from .plan import Plan, TilesPlan, existing_bundles, plan_of
 from .produce import PAUSES
 from .recreation import Recreation
 from .run_record import Head
@@ -73,19 +73,32 @@ def _updated(
         source.start(store.profile)
     # A run that takes up failed tiles has them from the journal, wherever the area is.
     plan = None if request.resume is Resume.FAILED else plan_of(request, store.profile, name)
-    head = _head(request, source, plan)
+    head = _head(store, request, source, plan)
     with closing(open_journal(store.path, head)) as journal:
         return _run(store, source, journal, _planned(store, journal, plan), feedback, pauses)
 
 
-def _head(request: UpdateRequest, source: TileSource | None, plan: Plan | None) -> Head:
+def _head(
+    store: TileStore, request: UpdateRequest, source: TileSource | None, plan: Plan | None
+) -> Head:
     """What the journal says first."""
     if source is None or request.mode is UpdateMode.DELETE:
         side, state = BUNDLE_TILES, ""
     else:
         side, state = source.supertile_side, f"{source.name}\n{source.fingerprint}"
-    count = 0 if plan is None else sum(plan.supertiles(level, side) for level in plan.levels)
+    count = 0 if plan is None else _supertiles(store, request, plan, side)
     return Head(request, state, side, time.time(), count)
+
+
+def _supertiles(store: TileStore, request: UpdateRequest, plan: Plan, side: int) -> int:
+    """How many supertiles there are at the most, to show progress by."""
+    count = 0
+    for level in plan.levels:
+        among = existing_bundles(store, request, level.id)
+        touched = plan.supertiles(level, side)
+        each = (BUNDLE_TILES // side) ** 2
+        count += touched if among is None else min(touched, len(among) * each)
+    return count
 
 
 def _planned(store: TileStore, journal: Journal, plan: Plan | None) -> Plan:

@@ -20,6 +20,9 @@ from .tally import Progress, Tally
 HOPELESS = 20
 """After so many supertiles in a row that failed wholly, the run stops: the source is dead."""
 
+MOST_HOLES = 0.3
+"""Part of a bundle's file that may be unused after an update; above, it is written anew."""
+
 COMMIT_EVERY = 10.0
 """Seconds after which a cache in a folder is committed, at the end of the next bundle."""
 
@@ -81,6 +84,22 @@ class Work:
         self.progress.fail(error)
         if len(self._failures) >= HOPELESS:
             raise error
+
+    def pass_by(self, entries: list[Entry], error: TileCacheError) -> None:
+        """Count and write down supertiles of a bundle that cannot be used."""
+        for entry in entries:
+            self.tally.add(entry)
+            self.journal.append(entry)
+        self.progress.fail(error)
+
+    def defragment(self, level_id: int, block: TileRange) -> None:
+        """Write a bundle's file anew where too much of it is holes; no harm where that fails."""
+        try:
+            holes = self.store.holes_in(level_id, block)
+            if holes is not None and holes.unused > MOST_HOLES * holes.size:
+                self.store.defragment(holes)
+        except StorageError as error:
+            self.progress.remark(error)
 
     def write_failures(self) -> None:
         """Write down the failures that were held back."""
