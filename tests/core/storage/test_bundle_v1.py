@@ -1,0 +1,124 @@
+"""One bundle of version 1, against bytes laid out by hand as ArcGIS's own caches are."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from tile_cache_manager.plugin.core.errors import DamagedCache
+from tile_cache_manager.plugin.core.storage.bundle_v1 import BundleV1
+from tile_cache_manager.plugin.core.storage.byte_range import ByteRange, OpenFile
+
+DATA = 65596  # 60 + 4 * 16384
+
+
+def index_bytes(offsets: dict[tuple[int, int], int]) -> bytes:
+    """A .bundlx; `offsets` by (row, column). All others point at their empty records."""
+    found = [60 + 4 * place for place in range(16384)]
+    for (row, col), offset in offsets.items():
+        found[128 * col + row] = offset  # column by column
+    body = b"".join(offset.to_bytes(5, "little") for offset in found)
+    return struct.pack("<4I", 3, 16, 16384, 5) + body + struct.pack("<4I", 0, 16, 16, 0)
+
+
+def bundle_bytes(data: bytes, tiles: int) -> bytes:
+    header = (3, 16384, 9, 5, 4 * tiles, DATA + len(data), 40, 16, 0, 127, 0, 127)
+    return struct.pack("<4I3Q5I", *header) + bytes(65536) + data
+
+
+TILES = b"\3\0\0\0abc" + b"\5\0\0\0defgh" + b"\0\0\0\0"
+OFFSETS = {(0, 1): DATA, (127, 0): DATA + 7, (5, 6): DATA + 16, (9, 9): 0}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Two tiles, one entry that points at a size of 0, one that was removed."""
+    path = tmp_path / "R0000C0000.bundle"
+    path.write_bytes(bundle_bytes(TILES, 2))
+    path.with_suffix(".bundlx").write_bytes(index_bytes(OFFSETS))
+    return path
+
+
+def test_reading(path: Path) -> None:
+    with BundleV1(path) as bundle:
+        assert bundle.read(0 * 128 + 1) == b"abc"
+        assert bundle.read(127 * 128 + 0) == b"defgh"
+        for row, col in [(1, 0), (0, 127), (5, 6), (9, 9), (0, 0), (127, 127)]:
+            assert bundle.read(128 * row + col) is None
+
+
+def test_the_index_is_row_by_row_and_points_at_pictures(path: Path) -> None:
+    with BundleV1(path) as bundle:
+        index = bundle.index()
+
+    assert list(index.exists.nonzero()[0]) == [1, 127 * 128]
+    assert (index.offsets[1], index.sizes[1]) == (DATA + 4, 3)
+    assert list(index.used.nonzero()[0]) == [1, 127 * 128]
+
+
+@pytest.mark.parametrize("name", ["R0000C0000.BUNDLX", "r0000c0000.bundlx"])
+def test_an_index_in_other_letters(path: Path, name: str) -> None:
+    path.with_suffix(".bundlx").rename(path.with_name(name))
+
+    with BundleV1(path) as bundle:
+        assert bundle.read(1) == b"abc"
+
+
+@pytest.mark.parametrize("missing", [".bundle", ".bundlx"])
+def test_one_file_of_the_two_is_no_bundle(path: Path, missing: str) -> None:
+    path.with_suffix(missing).unlink()
+
+    with pytest.raises(FileNotFoundError):
+        BundleV1(path)
+
+
+BROKEN_OFFSETS = {"beyond the end": DATA + 4000, "size cut off": DATA + 18, "far": (1 << 40) - 1}
+
+
+@pytest.mark.parametrize("offset", BROKEN_OFFSETS.values(), ids=BROKEN_OFFSETS)
+def test_an_entry_that_points_outside_the_file(path: Path, offset: int) -> None:
+    path.with_suffix(".bundlx").write_bytes(index_bytes({**OFFSETS, (0, 3): offset}))
+
+    with BundleV1(path) as bundle:
+        with pytest.raises(DamagedCache):
+            bundle.read(3)
+        index = bundle.index()
+        assert index.used[3]
+        assert not index.exists[3]
+        assert bundle.read(1) == b"abc"
+
+
+def test_a_tile_that_is_cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: DATA + 12])
+
+    with BundleV1(path) as bundle:
+        with pytest.raises(DamagedCache):
+            bundle.read(127 * 128)
+        assert list(bundle.index().exists.nonzero()[0]) == [1]
+
+
+@pytest.mark.parametrize("content", [b"", b"\3\0\0\0", bytes(81952), index_bytes({})[:4000]])
+def test_an_index_that_is_none(path: Path, content: bytes) -> None:
+    path.with_suffix(".bundlx").write_bytes(content)
+
+    with BundleV1(path) as bundle:
+        with pytest.raises(DamagedCache):
+            bundle.index()
+        with pytest.raises(DamagedCache):
+            bundle.read(16383)
+
+
+def test_inside_a_package(tmp_path: Path) -> None:
+    data, index = bundle_bytes(TILES, 2), index_bytes({**OFFSETS, (0, 4): DATA + 20})
+    path = tmp_path / "cache.tpk"
+    path.write_bytes(b"before" + data + index + b"behind")
+
+    with OpenFile(path) as file:
+        parts = ByteRange(file, 6, len(data)), ByteRange(file, 6 + len(data), len(index))
+        bundle = BundleV1(Path("R0000C0000.bundle"), *parts)
+        assert bundle.read(1) == b"abc"
+        with pytest.raises(DamagedCache):
+            bundle.read(4)  # not into what lies behind
+        assert list(bundle.index().exists.nonzero()[0]) == [1, 127 * 128]
