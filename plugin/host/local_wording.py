@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..core.description import CacheDescription, UnfinishedRun
-from ..core.request import LevelEstimate, Outcome, UpdateMode, UpdateReport
+from ..core.request import LevelEstimate, Outcome, Pace, UpdateMode, UpdateReport
 from ..core.storage.profile import StorageFormat
 from ..core.storage.store import Fault, Finding
 from ..core.tiling import Level
@@ -118,6 +118,20 @@ def _facts(report: UpdateReport, counts: dict[str, int | None]) -> list[str]:
     ]
 
 
+def pace_text(pace: Pace) -> str:
+    """How an update gets on, in one line."""
+    text = tr("{scale}: {tiles} of {planned}, {speed} tiles a second")
+    if pace.seconds_left is not None:
+        text = tr("{scale}: {tiles} of {planned}, {speed} tiles a second, about {left} left")
+    return text.format(
+        scale=scale_text(pace.level.scale),
+        tiles=number_text(pace.tiles),
+        planned=_tiles_text(pace.planned),
+        speed=about_text(pace.tiles_per_second),
+        left=duration_text(pace.seconds_left or 0.0),
+    )
+
+
 def finding_text(finding: Finding) -> str:
     """One thing that is wrong with a cache: where, what, and whether it can be mended."""
     place = tr("{file}, level {level}")
@@ -151,15 +165,20 @@ def fault_text(fault: Fault) -> str:
     }[fault]
 
 
-def verify_sentence(report: VerifyReport) -> str:
-    """What a check of a cache found, in one sentence."""
+def verify_sentence(report: VerifyReport, name: str = "") -> str:
+    """What a check of the cache `name` found, in one sentence."""
     found = sum(report.count_of.values())
-    return _verify_text(found, report.mended, report.is_complete).format(
+    text = _verify_text(found, report.mended, report.is_complete).format(
         tiles=_tiles_text(sum(report.tiles.values())),
         found=tr("1 fault") if found == 1 else tr("{n} faults").format(n=number_text(found)),
         faults=_faults_text(report.count_of),
         mended=number_text(report.mended),
     )
+    return _of(name, text)
+
+
+def _of(name: str, text: str) -> str:
+    return tr("{name}: {text}").format(name=plain(name), text=text) if name else text
 
 
 def _verify_text(found: int, mended: int, is_complete: bool) -> str:
@@ -204,8 +223,8 @@ def _faults_text(count_of: dict[Fault, int]) -> str:
     )
 
 
-def defragment_sentence(report: DefragmentReport) -> str:
-    """What defragmenting won, in one sentence."""
+def defragment_sentence(report: DefragmentReport, name: str = "") -> str:
+    """What defragmenting the cache `name` won, in a sentence or two."""
     text = tr("There was nothing to win, no file has holes: {before} in use.")
     if report.files == 1:
         text = tr("1 file written anew, {won} won, from {before} to {after}.")
@@ -222,13 +241,14 @@ def defragment_sentence(report: DefragmentReport) -> str:
     if len(report.skipped) > NAMES_SHOWN:
         more = tr("and {count} more")
         names.append(more.format(count=number_text(len(report.skipped) - NAMES_SHOWN)))
-    return " ".join(said).format(
+    told = " ".join(said).format(
         files=number_text(report.files),
         won=bytes_text(max(0, report.before - report.after)),
         before=bytes_text(report.before),
         after=bytes_text(report.after),
         names=listed(names),
     )
+    return _of(name, told)
 
 
 def estimate_text(estimates: Iterable[LevelEstimate]) -> str:

@@ -99,6 +99,8 @@ def unavailable_reason(description: CacheDescription, mode: UpdateMode) -> str:
 
 def message_text(message: Message) -> str:
     """A running update's message as one line."""
+    if message.pace is not None:
+        return local_wording.pace_text(message.pace)
     return sentence(message.error) if message.error is not None else plain(message.text)
 
 

@@ -161,8 +161,8 @@ def _source(error: errors.SourceError) -> str:
 def _nothing_to_draw(error: errors.NothingToDraw) -> str:
     texts = {
         errors.NothingToDrawReason.NO_SOURCE: tr(
-            "There is nothing to draw the tiles from: open a project (for qgis_process, name it with"
-            " --PROJECT_PATH), or name a source."
+            "There is nothing to draw the tiles from: open a project (for qgis_process, name it"
+            " with --PROJECT_PATH), or name a source."
         ),
         errors.NothingToDrawReason.NO_LAYERS: tr(
             "“{name}” has no visible layers to draw: switch some on, or choose another source."

@@ -7,6 +7,9 @@ no result. After that the task must not be touched any more: QGIS deletes it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from qgis.core import Qgis, QgsApplication, QgsCoordinateReferenceSystem, QgsTask
@@ -19,7 +22,9 @@ from ..core.cache import list_services, open_cache
 from ..core.coverage import count_tiles
 from ..core.description import CacheDescription
 from ..core.errors import AddressError
-from ..core.request import Feedback, UpdateMode, UpdateRequest
+from ..core.local.source import TileSource
+from ..core.request import SITE_DECIDES, Feedback, Resume, TileFilter, UpdateMode, UpdateRequest
+from ..core.storage.sidecar import CacheSettings, read_settings, write_settings
 from ..core.tiling import Extent, Level
 from . import areas, messages
 
@@ -164,7 +169,11 @@ class PreviewTask(Task):
 
 
 class UpdateTask(Task):
-    """Updates a cache inside `area`, which was counted before: asks the site, follows the job."""
+    """Updates a cache inside `area`, which was counted before.
+
+    On a site it asks for a job and follows it. On this computer it draws from `source`, made on the
+    main thread for this task alone; `settings`, where given, is kept for the cache from then on.
+    """
 
     message_received = pyqtSignal(object)
     reported = pyqtSignal(object)
@@ -180,8 +189,12 @@ class UpdateTask(Task):
         levels: tuple[Level, ...],
         mode: UpdateMode,
         area: BaseGeometry | Extent | None,
-        instances: int,
-        wait: bool,
+        instances: int = SITE_DECIDES,
+        wait: bool = True,
+        source: TileSource | None = None,
+        tile_filter: TileFilter | None = None,
+        resume: Resume = Resume.AUTO,
+        settings: CacheSettings | None = None,
     ) -> None:
         super().__init__(title, is_quiet=False)
         self._address = address
@@ -193,13 +206,21 @@ class UpdateTask(Task):
         self._area = area
         self._instances = instances
         self._wait = wait
+        self._source = source
+        self._tile_filter = tile_filter
+        self._resume = resume
+        self._settings = settings
         self._is_let_go = False
 
     def work(self) -> tuple[Any, object]:
-        request = self._request()
-        if self._is_unwanted():
-            raise areas.Cancelled()
-        cache = open_cache(self._address, self._credentials, self._transport, self._is_unwanted)
+        with closed_unless_used(self._source):
+            request = self._request()
+            if self._is_unwanted():
+                raise areas.Cancelled()
+            cache = open_cache(
+                self._address, self._credentials, self._transport, self._is_unwanted, self._source
+            )
+            self._keep_settings()
         feedback = Feedback(
             progress=self.setProgress,
             cancelled=self._is_cancelled,
@@ -212,15 +233,24 @@ class UpdateTask(Task):
         """End now without cancelling the job: the site goes on with it. Main thread.
 
         It ends in `reported`, with the job's address; where nothing was sent yet, as if cancelled.
+        On this computer nobody goes on with it: it stops as if cancelled, and can be resumed.
         """
         self._is_let_go = True
 
     def _is_cancelled(self) -> bool:
-        """Whether the site is to be told to stop; not any more once it was let go."""
+        """Whether the work is to stop; that of a site not any more once it was let go."""
+        if self._description.is_local:
+            return self._is_unwanted()
         return self.isCanceled() and not self._is_let_go
 
     def _is_unwanted(self) -> bool:
         return self.isCanceled() or self._is_let_go
+
+    def _keep_settings(self) -> None:
+        """Have the cache remember what it is drawn from."""
+        path = Path(self._description.address)
+        if self._settings is not None and read_settings(path) != self._settings:
+            write_settings(path, self._settings)
 
     def _request(self) -> UpdateRequest:
         return UpdateRequest.of(
@@ -230,7 +260,20 @@ class UpdateTask(Task):
             area=self._area,
             instances=self._instances,
             wait=self._wait,
+            tile_filter=self._tile_filter,
+            resume=self._resume,
         )
+
+
+@contextmanager
+def closed_unless_used(source: TileSource | None) -> Iterator[None]:
+    """Close `source`, made for a work that does not come to use it; which then raises."""
+    try:
+        yield
+    except BaseException:
+        if source is not None:
+            source.close()
+        raise
 
 
 def start(task: Task, kept: list[Task]) -> None:

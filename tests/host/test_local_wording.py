@@ -20,7 +20,9 @@ from tile_cache_manager.plugin.core.request import (
     FailedTile,
     LevelEstimate,
     LevelReport,
+    Message,
     Outcome,
+    Pace,
     UpdateMode,
     UpdateReport,
 )
@@ -223,6 +225,25 @@ ESTIMATES = [
 @pytest.mark.parametrize(("given", "expected"), ESTIMATES)
 def test_estimates_tell_what_is_known(given: list, expected: str) -> None:
     assert messages.estimate_text(given) == expected
+
+
+PACES = [
+    (Pace(WEB_MERCATOR_LEVELS[3], 1200, 50000, 351.6, 130.0),
+     "1:144,448: 1,200 of 50,000 tiles, 352 tiles a second, about 2 minutes left"),
+    (Pace(WEB_MERCATOR_LEVELS[3], 0, 50000, 0.0, None),
+     "1:144,448: 0 of 50,000 tiles, 0 tiles a second"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pace", "expected"), PACES)
+def test_how_an_update_gets_on(pace: Pace, expected: str) -> None:
+    assert messages.message_text(Message("", pace=pace)) == expected
+
+
+def test_whose_check_and_repair_it_was() -> None:
+    assert messages.verify_sentence(Verified(), "World") == "World: 1,201 tiles checked, all sound."
+    told = messages.defragment_sentence(Defragmented(0, MB, MB), "World")
+    assert told == "World: There was nothing to win, no file has holes: 1.0 MB in use."
 
 
 STARTED = datetime(2026, 11, 20, 14, 5).timestamp()

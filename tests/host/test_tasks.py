@@ -113,7 +113,7 @@ def kept() -> Iterator[list[tasks.Task]]:
 def cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCache]:
     """The cache that every address leads to."""
     fake = FakeCache()
-    monkeypatch.setattr(tasks, "open_cache", lambda address, sign_in, transport, cancelled: fake)
+    monkeypatch.setattr(tasks, "open_cache", lambda *address_and_more: fake)
     yield fake
     fake.released.set()
 
