@@ -43,6 +43,7 @@ class LocalCache:
             modes, problem = (), error
         if modes and profile.tile_format is None:
             modes = (UpdateMode.DELETE,)
+        settings = read_settings(path)
         return CacheDescription(
             address=str(path),
             name=profile.name or path.name,
@@ -58,7 +59,8 @@ class LocalCache:
             modes_problem=problem,
             status=status,
             is_local=True,
-            source=read_settings(path).source,
+            source=settings.source,
+            background=settings.background,
             unfinished=unfinished(path),
         )
 
