@@ -38,11 +38,11 @@ def tile(level_id: int, row: int, col: int, generation: int = 0, side: int = SID
     return b"\x89PNG\r\n\x1a\n" + header + middle + chunk(b"IEND")
 
 
-def generation_of(content: bytes, key: Key) -> int | None:
+def generation_of(content: bytes, key: Key, side: int = SIDE) -> int | None:
     """Which generation of the tile `key` this is; None where it is not that tile, or not whole."""
     start = content.find(b"tEXttile\0")
     words = content[start + 9 : start + 60].split(b" ")
     if start < 0 or len(words) < 4 or not words[3].isdigit():
         return None
     generation = int(words[3])
-    return generation if content == tile(*key, generation) else None
+    return generation if content == tile(*key, generation, side) else None

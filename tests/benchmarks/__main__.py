@@ -13,10 +13,10 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from . import heartbeat, writers
+from . import heartbeat, kills, writers
 from .results import Result
 
-ROWS = {"heartbeat": heartbeat.measure, "writers": writers.measure}
+ROWS = {"heartbeat": heartbeat.measure, "kills": kills.measure, "writers": writers.measure}
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "bench"
 
 
