@@ -5,62 +5,48 @@ Names and keywords are those of the ArcGIS tool "Manage Map Server Cache Tiles".
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    QgsCoordinateReferenceSystem,
-    QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
     QgsProcessingOutputString,
-    QgsProcessingParameterAuthConfig,
-    QgsProcessingParameterDefinition,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterExtent,
-    QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterString,
+    QgsProject,
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
-from ..core.cache import open_cache
+from ..core.cache import Cache, open_cache
 from ..core.description import CacheDescription
-from ..core.errors import BadInstances, BadScales, RequestError, TileCacheError
-from ..core.request import (
-    SITE_DECIDES,
-    Feedback,
-    Message,
-    Outcome,
-    Severity,
-    UpdateMode,
-    UpdateRequest,
-    parse_scales,
+from ..core.errors import (
+    BadCacheOption,
+    NothingToDraw,
+    NothingToDrawReason,
+    RequestError,
+    TileCacheError,
 )
-from ..host import areas, messages, network, sign_in
-from .extents import reversed_extent
+from ..core.local.source import TileSource
+from ..core.request import Outcome, Resume, TileFilter, UpdateMode, UpdateReport, UpdateRequest
+from ..core.storage.opening import find_cache, local_path
+from ..core.storage.sidecar import read_settings
+from ..host import areas, messages, network, shown_layers, sign_in, sources, tasks
+from . import manage_parameters as given
 from .texts import MANAGE_TILES_HELP
-
-WAIT, DO_NOT_WAIT = "WAIT", "DO_NOT_WAIT"
+from .values import core_feedback
 
 
 class ManageTiles(QgsProcessingAlgorithm):
     """Update the tiles of a cache, at chosen scales, inside an area."""
 
-    INPUT_SERVICE = "INPUT_SERVICE"
-    SCALES = "SCALES"
-    UPDATE_MODE = "UPDATE_MODE"
-    NUM_OF_INSTANCES = "NUM_OF_INSTANCES"
-    AREA_OF_INTEREST = "AREA_OF_INTEREST"
-    UPDATE_EXTENT = "UPDATE_EXTENT"
-    WAIT = "WAIT"
-    PORTAL_URL = "PORTAL_URL"
-    AUTH_CONFIG = "AUTH_CONFIG"
     OUTPUT_URL = "OUTPUT_URL"
     JOB_ID = "JOB_ID"
     TILES = "TILES"
+    MADE = "MADE"
+    DELETED = "DELETED"
+    FAILED = "FAILED"
 
     # QgsProcessingAlgorithm interface
 
@@ -92,18 +78,26 @@ class ManageTiles(QgsProcessingAlgorithm):
         return " ".join(_tr(MANAGE_TILES_HELP).split())
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
-        for parameter in (*_what(), *_where(), *_how()):
-            self.addParameter(parameter)
-        self.addOutput(QgsProcessingOutputString(self.OUTPUT_URL, _tr("Updated service")))
+        for parameters in (given.what, given.where, given.on_this_computer, given.on_a_site):
+            for parameter in parameters():
+                self.addParameter(parameter)
+        self.addOutput(QgsProcessingOutputString(self.OUTPUT_URL, _tr("Updated cache")))
         self.addOutput(QgsProcessingOutputString(self.JOB_ID, _tr("Job")))
         self.addOutput(QgsProcessingOutputNumber(self.TILES, _tr("Tiles in the area")))
+        self.addOutput(QgsProcessingOutputNumber(self.MADE, _tr("Tiles made or replaced")))
+        self.addOutput(QgsProcessingOutputNumber(self.DELETED, _tr("Tiles deleted")))
+        self.addOutput(QgsProcessingOutputNumber(self.FAILED, _tr("Tiles that failed")))
 
     def checkParameterValues(
         self, parameters: dict[str, Any], context: QgsProcessingContext
     ) -> tuple[bool, str]:
+        values = given.ManageValues(self, parameters, context)
         try:
-            self._scales(parameters, context)
-            self._instances(parameters, context)
+            values.scales()
+            values.instances()
+            values.source()
+            values.resume()
+            values.tile_filter()
         except RequestError as error:
             return False, messages.sentence(error)
         return super().checkParameterValues(parameters, context)
@@ -114,19 +108,22 @@ class ManageTiles(QgsProcessingAlgorithm):
         context: QgsProcessingContext,
         feedback: QgsProcessingFeedback,
     ) -> bool:
-        """On the main thread: sign-in, proxies and a snapshot of the area.
+        """On the main thread: sign-in, proxies, copies of what is drawn, a snapshot of the area.
 
         What goes wrong is raised when the work begins: of what is raised here, `processing.run`
         tells a script nothing but that there were errors.
         """
         self._problem: TileCacheError | None = None
+        self._source: TileSource | None = None
+        self._updated: Path | None = None
+        values = given.ManageValues(self, parameters, context)
         try:
             self._sign_in = sign_in.credentials(
-                self.parameterAsString(parameters, self.AUTH_CONFIG, context),
-                self.parameterAsString(parameters, self.PORTAL_URL, context),
+                values.text(given.AUTH_CONFIG), values.text(given.PORTAL_URL)
             )
             self._transport = network.transport()
-            self._area_source = self._source_of(parameters, context)
+            self._area_source = values.area()
+            self._source = _tile_source(values, context.project())
         except TileCacheError as error:
             self._problem = error
         return True
@@ -137,173 +134,114 @@ class ManageTiles(QgsProcessingAlgorithm):
         context: QgsProcessingContext,
         feedback: QgsProcessingFeedback,
     ) -> dict[str, Any]:
-        address = self.parameterAsString(parameters, self.INPUT_SERVICE, context)
+        values = given.ManageValues(self, parameters, context)
         try:
             if self._problem is not None:
                 raise self._problem
-            cache = open_cache(address, self._sign_in, self._transport, feedback.isCanceled)
-            description = cache.describe()
-            feedback.pushInfo(messages.summary(description))
-            request = self._request(parameters, context, description, feedback)
-            report = cache.update(request, core_feedback(feedback))
+            report = self._update(values, feedback)
         except areas.Cancelled:
             return {}
         except TileCacheError as error:
             raise QgsProcessingException(messages.sentence(error)) from error
-        tell = feedback.pushWarning if report.outcome is Outcome.PARTIAL else feedback.pushInfo
-        tell(messages.report_sentence(report))
+        _tell(report, feedback)
         return {
             self.OUTPUT_URL: report.output_url,
             self.JOB_ID: report.job_id,
             self.TILES: report.total("planned"),
+            self.MADE: _made(report),
+            self.DELETED: report.total("deleted"),
+            self.FAILED: report.total("failed"),
         }
+
+    def postProcessAlgorithm(
+        self, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        """On the main thread: what draws the cache in the project draws its new tiles."""
+        if self._updated is not None and context.project() is not None:
+            shown_layers.reload_layers_of(context.project(), self._updated)
+        return {}
 
     # own
 
-    def _source_of(
-        self, parameters: dict[str, Any], context: QgsProcessingContext
-    ) -> areas.AreaSource:
-        """What the area is made from; the polygons win over the extent.
+    def _update(self, values: given.ManageValues, feedback: QgsProcessingFeedback) -> UpdateReport:
+        with tasks.closed_unless_used(self._source):
+            cache = self._cache(values, feedback)
+            description = cache.describe()
+            feedback.pushInfo(messages.summary(description))
+            if description.unfinished is not None:
+                feedback.pushInfo(messages.unfinished_text(description.unfinished))
+            request = self._request(values, description, feedback)
+        if description.is_local:
+            self._updated = Path(description.address)
+        return cache.update(request, core_feedback(feedback))
 
-        The whole cache only where neither is given. An empty layer, a NULL or an expression without
-        result is given, and no word for "everywhere", where tiles may be deleted.
-        """
-        transforms = context.transformContext()
-        if _is_given(parameters, self.AREA_OF_INTEREST):
-            source = self.parameterAsSource(parameters, self.AREA_OF_INTEREST, context)
-            return areas.LayerArea.of_source(source, transforms)
-        if not _is_given(parameters, self.UPDATE_EXTENT):
-            return areas.FullExtent()
-        crs = self._extent_crs(parameters, context)
-        text = self.parameterAsString(parameters, self.UPDATE_EXTENT, context)
-        across = reversed_extent(text, crs, transforms)
-        if across is not None:
-            return across
-        extent = self.parameterAsExtent(parameters, self.UPDATE_EXTENT, context)
-        return areas.RectangleArea(self.UPDATE_EXTENT, extent, crs, transforms)
-
-    def _extent_crs(
-        self, parameters: dict[str, Any], context: QgsProcessingContext
-    ) -> QgsCoordinateReferenceSystem | None:
-        """CRS of UPDATE_EXTENT; None, that of the cache, for numbers that nothing gives a CRS."""
-        crs = self.parameterAsExtentCrs(parameters, self.UPDATE_EXTENT, context)
-        is_layer = self.parameterAsLayer(parameters, self.UPDATE_EXTENT, context) is not None
-        return crs if is_layer or crs.isValid() else None
-
-    def _scales(
-        self, parameters: dict[str, Any], context: QgsProcessingContext
-    ) -> tuple[float, ...]:
-        """The scales asked for; () for all, only where none were given. Raises BadScales."""
-        text = self.parameterAsString(parameters, self.SCALES, context)
-        if not text.strip() and _is_given(parameters, self.SCALES):
-            raise BadScales(text)
-        return parse_scales(text)
-
-    def _instances(self, parameters: dict[str, Any], context: QgsProcessingContext) -> int:
-        """Raises BadInstances."""
-        instances = self.parameterAsInt(parameters, self.NUM_OF_INSTANCES, context)
-        if instances != SITE_DECIDES and instances < 1:
-            raise BadInstances(instances)
-        return instances
+    def _cache(self, values: given.ManageValues, feedback: QgsProcessingFeedback) -> Cache:
+        address = values.text(given.INPUT_SERVICE)
+        return open_cache(
+            address, self._sign_in, self._transport, feedback.isCanceled, self._source
+        )
 
     def _request(
         self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
+        values: given.ManageValues,
         description: CacheDescription,
         feedback: QgsProcessingFeedback,
     ) -> UpdateRequest:
+        tile_filter, resume = values.tile_filter(), values.resume()
+        if not description.is_local:
+            _refuse_local_choices(tile_filter, resume)
         return UpdateRequest.of(
             description,
-            levels=description.levels_of(self._scales(parameters, context)),
-            mode=UpdateMode(self.parameterAsEnumString(parameters, self.UPDATE_MODE, context)),
+            levels=description.levels_of(values.scales()),
+            mode=values.mode(),
             area=areas.resolve(self._area_source, description, feedback.isCanceled),
-            instances=self._instances(parameters, context),
-            wait=self.parameterAsEnumString(parameters, self.WAIT, context) == WAIT,
+            instances=values.instances(),
+            wait=values.waits(),
+            tile_filter=tile_filter,
+            resume=resume,
         )
 
 
-def core_feedback(feedback: QgsProcessingFeedback) -> Feedback:
-    """`feedback` of Processing as the core speaks to it."""
+def _tile_source(values: given.ManageValues, project: QgsProject | None) -> TileSource | None:
+    """What a cache on this computer is drawn from, with copies of it; None where nothing is drawn.
 
-    def tell(message: Message) -> None:
-        text = messages.message_text(message)
-        if message.severity is Severity.INFO:
-            feedback.pushInfo(text)
-        elif message.severity is Severity.WARNING:
-            feedback.pushWarning(text)
-        else:
-            feedback.reportError(text)
-
-    return Feedback(feedback.setProgress, feedback.isCanceled, tell)
-
-
-def _is_given(parameters: dict[str, Any], name: str) -> bool:
-    """Whether a value was given, whatever it comes to; QGIS leaves None or "" for none."""
-    value = parameters.get(name)
-    return not (value is None or (isinstance(value, str) and value == ""))
+    Main thread. Raises NothingToDraw, StorageError.
+    """
+    path = local_path(values.text(given.INPUT_SERVICE))
+    if path is None or values.mode() is UpdateMode.DELETE:
+        return None
+    settings = read_settings(find_cache(path).path)
+    chosen = values.source()
+    text = settings.source if chosen is None else chosen
+    if project is None and (not text or text.startswith((sources.THEME, sources.LAYERS))):
+        raise NothingToDraw("", NothingToDrawReason.NO_SOURCE)
+    return sources.make_source(text, project or QgsProject(), settings)
 
 
-def _what() -> list[QgsProcessingParameterDefinition]:
-    return [
-        QgsProcessingParameterString(
-            ManageTiles.INPUT_SERVICE, _tr("Address of the map or image service")
-        ),
-        QgsProcessingParameterString(
-            ManageTiles.SCALES, _tr("Scales (empty: all cached ones)"), optional=True
-        ),
-        QgsProcessingParameterEnum(
-            ManageTiles.UPDATE_MODE,
-            _tr("Update mode"),
-            options=[mode.value for mode in UpdateMode],
-            defaultValue=UpdateMode.RECREATE_EMPTY.value,
-            usesStaticStrings=True,
-        ),
-    ]
+def _refuse_local_choices(tile_filter: TileFilter, resume: Resume) -> None:
+    """A site would not know of them, and touch all tiles of the area. Raises BadCacheOption."""
+    only_here = _tr("nothing, for a site updates all tiles of the area")
+    if tile_filter.only_existing:
+        raise BadCacheOption(given.ONLY_EXISTING, "true", only_here)
+    if tile_filter.older_than is not None:
+        raise BadCacheOption(given.OLDER_THAN, _tr("A date"), only_here)
+    if resume in (Resume.CONTINUE, Resume.FAILED):
+        raise BadCacheOption(given.RESUME, resume.name, only_here)
 
 
-def _where() -> list[QgsProcessingParameterDefinition]:
-    return [
-        QgsProcessingParameterFeatureSource(
-            ManageTiles.AREA_OF_INTEREST,
-            _tr("Area of interest"),
-            [QgsProcessing.SourceType.TypeVectorPolygon],
-            optional=True,
-        ),
-        QgsProcessingParameterExtent(
-            ManageTiles.UPDATE_EXTENT,
-            _tr("Update extent (where no area of interest is given)"),
-            optional=True,
-        ),
-    ]
+def _tell(report: UpdateReport, feedback: QgsProcessingFeedback) -> None:
+    for text in messages.failure_sentences(report):
+        feedback.pushWarning(text)
+    tell = feedback.pushWarning if report.outcome is Outcome.PARTIAL else feedback.pushInfo
+    tell(messages.report_sentence(report))
 
 
-def _how() -> list[QgsProcessingParameterDefinition]:
-    advanced = [
-        QgsProcessingParameterNumber(
-            ManageTiles.NUM_OF_INSTANCES,
-            _tr("Number of caching instances (-1: the site decides)"),
-            QgsProcessingParameterNumber.Type.Integer,
-            SITE_DECIDES,
-            minValue=SITE_DECIDES,
-        ),
-        QgsProcessingParameterString(
-            ManageTiles.PORTAL_URL, _tr("Portal that the site belongs to"), optional=True
-        ),
-    ]
-    for parameter in advanced:
-        parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
-    return [
-        QgsProcessingParameterEnum(
-            ManageTiles.WAIT,
-            _tr("Wait for the job"),
-            options=[WAIT, DO_NOT_WAIT],
-            defaultValue=WAIT,
-            usesStaticStrings=True,
-        ),
-        QgsProcessingParameterAuthConfig(ManageTiles.AUTH_CONFIG, _tr("Sign-in"), optional=True),
-        *advanced,
-    ]
+def _made(report: UpdateReport) -> int | None:
+    """Tiles made or replaced; None where that is not told."""
+    made, replaced = report.total("made"), report.total("replaced")
+    if report.mode is UpdateMode.RECREATE_EMPTY:
+        return made
+    return None if made is None or replaced is None else made + replaced
 
 
 def _tr(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
+from .defragment_cache import DefragmentCache
 from .manage_tiles import ManageTiles
 
 
@@ -27,4 +28,5 @@ class TileCacheProvider(QgsProcessingProvider):
         return self._icon
 
     def loadAlgorithms(self) -> None:
-        self.addAlgorithm(ManageTiles())
+        for algorithm in (ManageTiles, DefragmentCache):
+            self.addAlgorithm(algorithm())

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 MANAGE_TILES_HELP = """
-<p>Updates the tile cache of an ArcGIS map or image service: makes the
-missing tiles, makes all tiles anew, or deletes tiles, at the scales you name, inside the area you
-give. The site does the work; this algorithm asks for it and, if you like, waits for the end. What
-is made stays when you cancel: run again with RECREATE_EMPTY_TILES to make the rest.</p>
+<p>Updates a tile cache: makes the missing tiles, makes all tiles anew, or deletes tiles, at the
+scales you name, inside the area you give.</p>
+<p>The cache of an ArcGIS map or image service is updated by its site; this algorithm asks for it
+and, if you like, waits for the end. A cache in a folder or package on this computer is updated
+here, drawn from your project or another source. What is made stays when you cancel: run it again to
+make the rest.</p>
 
 <h3>Input parameters</h3>
-<h4>Address of the map or image service (INPUT_SERVICE)</h4>
-<p>For example https://gis.example.com/arcgis/rest/services/Basemaps/Streets/MapServer</p>
+<h4>Cache (INPUT_SERVICE)</h4>
+<p>The address of a map or image service, for example
+https://gis.example.com/arcgis/rest/services/Basemaps/Streets/MapServer, or the path of a cache: its
+folder, its conf.xml, or a .tpkx or .mbtiles file.</p>
 <h4>Scales (SCALES)</h4>
 <p>Denominators joined by “;”, for example 500000;250000;125000. Each is matched to the scale of
-the service that differs by no more than 0.1 %. Empty: all scales that the service caches.</p>
+the cache that differs by no more than 0.1 %. Empty: all scales that are cached.</p>
 <h4>Update mode (UPDATE_MODE)</h4>
 <p>One of these keywords, not its number in the list:<br/>
 RECREATE_EMPTY_TILES makes the tiles that do not exist and leaves the others as they are.<br/>
@@ -27,7 +31,28 @@ be empty is refused, and never taken for the full extent.</p>
 <p>A rectangle, as QGIS writes extents: xmin,xmax,ymin,ymax [EPSG:code]. In degrees, an xmin above
 xmax means an extent that crosses the antimeridian. Without a code, the
 numbers are in the CRS of the project; without a project, or where that has no CRS, in the CRS of
-the service.</p>
+the cache.</p>
+
+<h3>For a cache on this computer</h3>
+<h4>Draw from (SOURCE)</h4>
+<p>What the tiles are drawn from:<br/>
+theme:NAME is a map theme of the project.<br/>
+layers:ID,ID are layers of the project, by their ids.<br/>
+Anything else is a path: a project file (.qgs, .qgz), a raster file, or another cache.<br/>
+Empty: what the cache was created with; where that was nothing, the visible layers of the project.
+For qgis_process, name the project with --PROJECT_PATH.</p>
+<h4>Only tiles that exist already (ONLY_EXISTING)</h4>
+<p>Leaves gaps as they are.</p>
+<h4>Only tiles stored before (OLDER_THAN)</h4>
+<p>A date and time, for example 2026-01-31T18:00:00: tiles that were stored later stay as they
+are.</p>
+<h4>What to start from (RESUME)</h4>
+<p>AUTO goes on where an interrupted run of just this update left off, else begins anew.<br/>
+NEW begins anew.<br/>
+CONTINUE goes on with the interrupted run, and fails where there is none.<br/>
+FAILED makes only the tiles that failed in the last run.</p>
+
+<h3>For a service</h3>
 <h4>Wait for the job (WAIT)</h4>
 <p>WAIT follows the job to its end. DO_NOT_WAIT ends as soon as the site has accepted the job,
 which goes on there; its address is in the log.</p>
@@ -42,10 +67,104 @@ site.</p>
 https://gis.example.com/portal. The sign-in is then sent to that portal.</p>
 
 <h3>Outputs</h3>
-<h4>Updated service (OUTPUT_URL)</h4>
-<p>The address of the updated service.</p>
+<h4>Updated cache (OUTPUT_URL)</h4>
+<p>The address of the updated service, or the path of the cache.</p>
 <h4>Job (JOB_ID)</h4>
-<p>The job's id on the site.</p>
+<p>The job's id on the site; empty for a cache on this computer.</p>
 <h4>Tiles in the area (TILES)</h4>
 <p>How many tiles the area touches at these scales.</p>
+<h4>Tiles made or replaced (MADE), deleted (DELETED), that failed (FAILED)</h4>
+<p>What came of them, as far as the site tells.</p>
+"""
+
+CREATE_CACHE_HELP = """
+<p>Creates an empty tile cache on this computer and remembers what it is to be drawn from. Fill it
+with “Manage cache tiles”, as a whole or area by area.</p>
+
+<h3>Input parameters</h3>
+<h4>New cache (TARGET)</h4>
+<p>The path of a folder that does not exist yet or is empty, or of a .tpkx or .mbtiles file that
+does not exist yet.</p>
+<h4>Storage format (STORAGE_FORMAT)</h4>
+<p>COMPACT_V2 is ArcGIS's compact cache, a folder with bundles.<br/>
+EXPLODED is a folder with a file for each tile.<br/>
+TPKX is ArcGIS's tile package, a .tpkx file.<br/>
+MBTILES is an .mbtiles file; it holds Web Mercator tiles at the standard scales only.<br/>
+Empty: TPKX or MBTILES where the name ends so, else COMPACT_V2.</p>
+<h4>Tiling scheme (TILING_SCHEME)</h4>
+<p>WEB_MERCATOR is that of ArcGIS Online and other web maps.<br/>
+WGS84 is longitude and latitude.<br/>
+PROJECT has the CRS of the project.<br/>
+Anything else is the path of a cache, a conf.xml or a root.json, or the address of a cached service,
+whose tiling scheme is taken.</p>
+<h4>Scales (SCALES)</h4>
+<p>Denominators joined by “;”, for example 500000;250000;125000. Empty: all scales of the tiling
+scheme.</p>
+<h4>Tile format (TILE_FORMAT)</h4>
+<p>PNG takes the smallest of the following kinds that loses nothing, tile by tile.<br/>
+PNG8 has 256 colours, PNG24 no transparency, PNG32 transparency.<br/>
+JPEG is smaller for photographs, without transparency.<br/>
+MIXED is JPEG where a tile is opaque, PNG32 elsewhere.</p>
+<h4>Compression quality (COMPRESSION_QUALITY)</h4>
+<p>Of JPEG and MIXED, from 0 to 100.</p>
+<h4>Tile size (TILE_SIZE)</h4>
+<p>256 or 512 pixels.</p>
+<h4>Dots per inch (DPI)</h4>
+<p>The resolution at which symbols and labels are drawn; scales are counted with it.</p>
+<h4>Draw from (SOURCE)</h4>
+<p>What the cache is to be drawn from, which is remembered:<br/>
+theme:NAME is a map theme of the project.<br/>
+layers:ID,ID are layers of the project, by their ids.<br/>
+Anything else is a path: a project file (.qgs, .qgz), a raster file, or another cache.<br/>
+Empty: the visible layers of the project that is open when tiles are made.</p>
+<h4>Background colour (BACKGROUND)</h4>
+<p>What is seen where the source draws nothing. Empty: nothing, where the tile format has
+transparency, else the background of the project.</p>
+
+<h3>Outputs</h3>
+<h4>Cache (OUTPUT_CACHE)</h4>
+<p>The path of the new cache.</p>
+<h4>Number of scales (LEVELS)</h4>
+<p>How many scales it has.</p>
+"""
+
+VERIFY_CACHE_HELP = """
+<p>Checks a tile cache on this computer: reads every tile and everything that leads to it, and tells
+what is wrong. Faults are told as warnings and counted; the algorithm itself does not fail
+because of them.</p>
+
+<h3>Input parameters</h3>
+<h4>Cache (INPUT_CACHE)</h4>
+<p>The path of a cache: its folder, its conf.xml, or a .tpkx, .tpk or .mbtiles file.</p>
+<h4>Mend what can be mended (MEND)</h4>
+<p>Writes headers anew and drops tiles that are no whole pictures, so that they count as missing.
+Make them again with “Manage cache tiles” and RECREATE_EMPTY_TILES.</p>
+
+<h3>Outputs</h3>
+<h4>Tiles checked (TILES)</h4>
+<p>How many tiles were read.</p>
+<h4>Faults found (FAULTS)</h4>
+<p>How many faults there were.</p>
+<h4>Faults mended (MENDED)</h4>
+<p>How many of them were put right.</p>
+"""
+
+DEFRAGMENT_CACHE_HELP = """
+<p>Makes a tile cache on this computer smaller. Where tiles were replaced or deleted, the old ones
+still take up room in the files of a compact cache or package. Files with such holes are
+written anew, then put in place of the old ones; programs that read the old ones at that moment go
+on undisturbed.</p>
+
+<h3>Input parameters</h3>
+<h4>Cache (INPUT_CACHE)</h4>
+<p>The path of a cache: its folder, its conf.xml, or a .tpkx or .mbtiles file.</p>
+<h4>Least share of holes (LEAST_SHARE)</h4>
+<p>In percent: files of which less is unused stay as they are. 0: all files with holes are written
+anew.</p>
+
+<h3>Outputs</h3>
+<h4>Files written anew (FILES)</h4>
+<p>How many files were written anew, or removed since no tile was left in them.</p>
+<h4>Bytes won (BYTES_WON)</h4>
+<p>By how much the cache is smaller.</p>
 """

@@ -321,5 +321,5 @@ def test_every_parameter_and_output_is_explained(provider: Any) -> None:
     names += [item.name() for item in algorithm.outputDefinitions()]
 
     assert "\n" not in help_text  # QGIS would show it as a line break
-    assert len(names) == 12
+    assert len(names) == 19
     assert [name for name in names if f"({name})" not in help_text] == []

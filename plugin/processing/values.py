@@ -1,0 +1,99 @@
+"""Values as Processing hands them over, and its feedback as the core speaks to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingParameterFile,
+    QgsProperty,
+)
+from qgis.PyQt.QtCore import QCoreApplication, QVariant
+
+from ..core.errors import NotACache, NotACacheReason
+from ..core.request import Feedback, Message, Severity
+from ..core.storage.opening import local_path
+from ..host import messages
+
+CACHE_FILES = "conf.xml Conf.xml root.json *.tpkx *.tpk *.mbtiles"
+
+
+def is_given(parameters: dict[str, Any], name: str) -> bool:
+    """Whether a value was given, whatever it comes to; QGIS leaves None or "" for none."""
+    value = parameters.get(name)
+    return not (value is None or (isinstance(value, str) and value == ""))
+
+
+def comes_to_nothing(parameters: dict[str, Any], name: str, context: QgsProcessingContext) -> bool:
+    """Whether a value was given that is NULL, blank or an expression without result.
+
+    For which QGIS takes the default, as if nothing had been given.
+    """
+    value = parameters.get(name)
+    if not is_given(parameters, name):
+        return False
+    if isinstance(value, QgsProperty):
+        value, _is_known = value.value(context.expressionContext(), None)
+    is_null = value is None or (isinstance(value, QVariant) and value.isNull())
+    return is_null or (isinstance(value, str) and not value.strip())
+
+
+def number_of(text: str) -> float | None:
+    """The number that `text` is; None for none, where QGIS would take a default."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def truth_of(text: str) -> bool | None:
+    """Whether `text` says yes; None where it says neither yes nor no."""
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    return known.get(text.strip().lower())
+
+
+def core_feedback(feedback: QgsProcessingFeedback) -> Feedback:
+    """`feedback` of Processing as the core speaks to it."""
+
+    def tell(message: Message) -> None:
+        text = messages.message_text(message)
+        if message.severity is Severity.INFO:
+            feedback.pushInfo(text)
+        elif message.severity is Severity.WARNING:
+            feedback.pushWarning(text)
+        else:
+            feedback.reportError(text)
+
+    return Feedback(feedback.setProgress, feedback.isCanceled, tell)
+
+
+def cache_parameter(name: str, label: str) -> QgsProcessingParameterFile:
+    """A cache on this computer: the path of a package, of a folder, or of a folder's conf.xml.
+
+    The button beside it lets one choose a file, for QGIS's own offers either files or folders.
+    """
+    file = QgsProcessingParameterFile.Behavior.File
+    files = _tr("Tile caches ({files})").format(files=CACHE_FILES)
+    return QgsProcessingParameterFile(name, label, file, fileFilter=files)
+
+
+def local_cache(text: str) -> Path:
+    """The path that `text` is; nothing need be there.
+
+    Raises NotACache for no text, and for the address of a service.
+    """
+    path = local_path(text)
+    if path is not None:
+        return path
+    if not text.strip():
+        raise NotACache(text, NotACacheReason.MISSING)
+    if "://" in text:
+        raise NotACache(text, NotACacheReason.UNKNOWN_FILE)
+    return Path.cwd() / text
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("ProcessingValues", text)
