@@ -259,11 +259,13 @@ class CompactStore(BundledStore):
 
     def holes_in(self, level_id: int, block: TileRange) -> Holes | None:
         place = block.min_row, block.min_col
-        bundle = self.bundle_at(level_id, place)
-        if not isinstance(bundle, BundleV2):
+        if self._is_v1:
             return None
-        with bundle:
-            size, unused = bundle_care.holes_of(bundle)
+        try:
+            with BundleV2(self._file(level_id, place)) as bundle:
+                size, unused = bundle_care.holes_of(bundle)
+        except FileNotFoundError:
+            return None
         return Holes(level_id, self._name(self._file(level_id, place)), size, unused)
 
     def defragment(self, holes: Holes) -> int:
