@@ -16,7 +16,7 @@ from ..request import FailedTile, Outcome
 from ..storage.store import Bools
 from ..tiling import BUNDLE_TILES
 from .plan import Corner
-from .run_record import Entry, Head, Tiles, read_entry, read_head
+from .run_record import UNREADABLE, Entry, Head, Tiles, read_entry, read_head
 
 _NUMBERS = 7  # of an entry without failures
 
@@ -38,7 +38,7 @@ class Run:
                 self.head: Head = read_head(next(file, ""))
                 for line in file:
                     self._take(line)
-        except (OSError, LookupError, TypeError, AttributeError, TileCacheError) as error:
+        except (OSError, *UNREADABLE) as error:
             raise ValueError(str(path)) from error
         self._table = self._newest()
 
@@ -96,7 +96,7 @@ class Run:
         return {level_id: tuple(listed) for level_id, listed in tiles.items()}
 
     def _take(self, line: str) -> None:
-        with suppress(ValueError, TypeError, LookupError, AttributeError):
+        with suppress(*UNREADABLE):
             found = json.loads(line)
             if isinstance(found, list):
                 self._take_entry(read_entry(found))

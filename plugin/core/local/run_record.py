@@ -29,6 +29,17 @@ from .plan import Corner
 
 VERSION = 1
 
+UNREADABLE = (
+    *(ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError),
+    TileCacheError,
+)
+"""What a journal can make of itself that was not written by us."""
+
+LARGEST = 1 << 40
+"""Numbers in a journal are below this, as no row of any scheme is."""
+
+LAST_LEVEL = 1 << 16
+
 Tiles = tuple[Corner, ...]
 
 
@@ -86,7 +97,7 @@ def head_line(head: Head) -> str:
 
 
 def read_head(line: str) -> Head:
-    """The head that `line` holds. Raises ValueError, KeyError, TypeError, RequestError."""
+    """The head that `line` holds. Raises any of UNREADABLE."""
     found = json.loads(line)
     if found["version"] != VERSION:
         raise ValueError(found["version"])
@@ -116,9 +127,10 @@ def entry_line(entry: Entry) -> str:
 
 
 def read_entry(line: list[Any]) -> Entry:
-    """The entry of a decoded line. Raises ValueError, TypeError, IndexError."""
+    """The entry of a decoded line. Raises ValueError, TypeError, OverflowError."""
     level_id, row, col, made, replaced, deleted, skipped = (int(number) for number in line[:7])
-    if min(row, col, made, replaced, deleted, skipped) < 0:
+    numbers = (level_id, row, col, made, replaced, deleted, skipped)
+    if not 0 <= min(numbers) <= max(numbers) < LARGEST or level_id > LAST_LEVEL:
         raise ValueError(line)
     entry = Entry(level_id, row, col, made, replaced, deleted, skipped)
     if len(line) == 7:
