@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -309,7 +310,7 @@ def _files_in(folder: Path) -> Iterator[os.DirEntry[str]]:
     """Files in `folder` that hold anything."""
     for entry in entries_of(folder):
         try:
-            if entry.stat().st_size:
+            if entry.is_file() and entry.stat().st_size:
                 yield entry
         except FileNotFoundError:
             continue  # replaced this moment
@@ -329,7 +330,7 @@ def _tiles_in(folder: Path, first: int, last: int) -> Iterator[tuple[int, float]
             facts = path.stat()
         except FileNotFoundError:
             continue  # replaced this moment
-        if facts.st_size:
+        if facts.st_size and stat.S_ISREG(facts.st_mode):
             yield col, facts.st_mtime
 
 

@@ -28,11 +28,13 @@ def entries_of(folder: Path) -> Iterator[os.DirEntry[str]]:
 
     Raises DamagedCache where it cannot be read.
     """
-    try:
-        with reading_errors(folder), os.scandir(folder) as entries:
+    with reading_errors(folder):
+        try:
+            entries = os.scandir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        with entries:
             yield from entries
-    except (FileNotFoundError, NotADirectoryError):
-        return
 
 
 class LevelFolders:
