@@ -16,6 +16,8 @@ from qgis.core import (
     QgsSingleSymbolRenderer,
     QgsVectorLayer,
 )
+from qgis.PyQt.QtCore import QBuffer, QByteArray, QIODevice
+from qgis.PyQt.QtGui import QColor, QImage
 
 from tile_cache_manager.plugin.core.schemes import web_mercator
 from tile_cache_manager.plugin.core.storage.creation import create_cache
@@ -57,6 +59,17 @@ def in_project(*layers: QgsVectorLayer, project: QgsProject | None = None) -> No
     project = project or QgsProject.instance()
     for layer in layers:
         project.addMapLayer(layer)
+
+
+def picture(colour: str, side: int = 256) -> bytes:
+    """A PNG in one colour."""
+    image = QImage(side, side, QImage.Format.Format_ARGB32)
+    image.fill(QColor(colour))
+    content = QByteArray()
+    buffer = QBuffer(content)
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    image.save(buffer, "PNG")
+    return bytes(content)
 
 
 def tiles_of(path: Path) -> Tiles:

@@ -76,7 +76,8 @@ def cache_parameter(name: str, label: str) -> QgsProcessingParameterFile:
     The button beside it lets one choose a file, for QGIS's own offers either files or folders.
     """
     file = QgsProcessingParameterFile.Behavior.File
-    files = _tr("Tile caches ({files})").format(files=CACHE_FILES)
+    # "*" lets QGIS accept folders too: it compares any value with the filter of the button.
+    files = _tr("Tile caches ({files});;All files (*)").format(files=CACHE_FILES)
     return QgsProcessingParameterFile(name, label, file, fileFilter=files)
 
 

@@ -13,6 +13,7 @@ from arcgis_server import bundles
 from arcgis_server.cache_files import make_cache_folder
 from arcgis_server.profiles import WORLD, Service
 from arcgis_server.schemes import WEB_MERCATOR, web_mercator
+from local_caches import picture
 from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -23,24 +24,14 @@ from qgis.core import (
     QgsRectangle,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QBuffer, QByteArray, QIODevice, QSize
-from qgis.PyQt.QtGui import QColor, QImage
+from qgis.PyQt.QtCore import QSize
+from qgis.PyQt.QtGui import QColor
 
 from tile_cache_manager.plugin.host import shown_layers
 
 pytestmark = pytest.mark.usefixtures("qgis_app")
 
 RED, BLUE = "#ff0000", "#0000ff"
-
-
-def picture(colour: str) -> bytes:
-    image = QImage(256, 256, QImage.Format.Format_ARGB32)
-    image.fill(QColor(colour))
-    content = QByteArray()
-    buffer = QBuffer(content)
-    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-    image.save(buffer, "PNG")
-    return bytes(content)
 
 
 def drawn(layer: QgsRasterLayer) -> str:
