@@ -286,7 +286,7 @@ class MBTilesStore(TileStore):
 
     def _check_writable(self) -> None:
         if not self.is_writable:
-            raise ReadOnlyCache(str(self.path), ReadOnlyReason.FORMAT)
+            raise ReadOnlyCache(str(self.path), ReadOnlyReason.RIGHTS)
 
     def _check_rights(self) -> None:
         """Whether what was opened for writing can be written. Raises ReadOnlyCache."""

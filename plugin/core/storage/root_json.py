@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..errors import BadScheme, BadSchemeReason, DamagedCache, HostileFile
+from ..errors import (
+    BadScheme,
+    BadSchemeReason,
+    DamagedCache,
+    HostileFile,
+    NotACache,
+    NotACacheReason,
+)
 from ..esri_json import (
     JsonObject,
     UnusableKey,
@@ -38,6 +45,10 @@ TILES_PATH = "./tile"
 """Where bundles lie in a package; with a slash at its end GDAL finds none."""
 
 _STORAGE = "esriMapCacheStorageModeCompactV2"
+_UPDATED = ("tileBundlesPath", "minLOD", "maxLOD", "minScale", "maxScale", "fullExtent")
+"""What changes with the tiles of a package; the first within the 1024 bytes that GDAL looks at."""
+
+_VECTOR = {"PBF", "INDEXEDVECTOR"}
 _DEEPEST = 64
 _SPELLINGS = {
     name.lower(): name
@@ -69,7 +80,8 @@ def read_root(content: bytes, name: str) -> tuple[CacheProfile, str]:
     """What `content` of a root.json says, and the folder of its bundles, as `tile`.
 
     `name`: what to call the file in errors. The levels from minLOD to maxLOD count as cached.
-    The profile's storage is TPKX, which a folder is not. Raises DamagedCache, HostileFile.
+    The profile's storage is TPKX, which a folder is not. Raises DamagedCache, HostileFile,
+    NotACache (vector tiles).
     """
     body = mapping(_spelled(_loaded(content, name), name))
     told = mapping(body.get("tileInfo"))
@@ -81,6 +93,8 @@ def read_root(content: bytes, name: str) -> tuple[CacheProfile, str]:
     _check_storage(mapping(body.get("storageInfo")), name)
     picture = mapping(body.get("tileImageInfo"))
     image_format = (text(picture.get("format")) or text(told.get("format"))).upper()
+    if image_format in _VECTOR:
+        raise NotACache(name, NotACacheReason.VECTOR)
     if not image_format or len(image_format) > 20:
         raise DamagedCache(name, "tileImageInfo.format")
     profile = CacheProfile(
@@ -205,6 +219,19 @@ def root_json(profile: CacheProfile) -> bytes:
         "initialExtent": area,
         "fullExtent": area,
     }
+    return json.dumps(body, ensure_ascii=False).encode()
+
+
+def updated_root(content: bytes, profile: CacheProfile, name: str) -> bytes:
+    """`content` of a package's root.json, with what `profile` says of its levels and extent.
+
+    All else stays as others wrote it; bundles are to lie where ours do.
+    Raises DamagedCache, HostileFile, BadScheme.
+    """
+    told = mapping(_spelled(_loaded(content, name), name))
+    made = json.loads(root_json(profile))
+    true = {key: made[key] for key in _UPDATED}
+    body = {**true, **{key: value for key, value in told.items() if key not in true}}
     return json.dumps(body, ensure_ascii=False).encode()
 
 
