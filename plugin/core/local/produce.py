@@ -47,7 +47,7 @@ def drawn(
     could be drawn either.
     """
     stop = threading.Event()
-    pending: set[Future[Drawing]] = set()
+    pending: list[Future[Drawing]] = []
     with ThreadPoolExecutor(source.workers, thread_name_prefix="tiles") as pool:
         try:
             more = True
@@ -56,11 +56,13 @@ def drawn(
                     supertile = next(supertiles, None)
                     more = supertile is not None
                     if supertile is not None:
-                        pending.add(pool.submit(_draw, source, supertile, stop, pauses))
+                        pending.append(pool.submit(_draw, source, supertile, stop, pauses))
                 if not pending:
                     return
-                done, pending = wait(pending, timeout=_LISTEN, return_when=FIRST_COMPLETED)
-                for future in done:
+                done = wait(pending, timeout=_LISTEN, return_when=FIRST_COMPLETED).done
+                finished = [future for future in pending if future in done]
+                pending = [future for future in pending if future not in done]
+                for future in finished:
                     yield future.result()
         finally:
             # First the flag, so that the threads that the pool waits for come to their end.

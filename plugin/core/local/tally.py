@@ -113,6 +113,8 @@ class Progress:
 
     def deal(self, level: Level, tiles: int, worked: int = 0) -> None:
         """So many more planned tiles are dealt with; `worked` of them took work."""
+        if not tiles:
+            return
         self._level = level
         self._dealt += tiles
         self._worked += worked
