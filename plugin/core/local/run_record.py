@@ -181,14 +181,16 @@ def _told(kind: str, name: str, text: str) -> TileCacheError:
 
 def _asked(request: UpdateRequest) -> dict[str, Any]:
     """What is asked for, apart from how a run is taken up."""
-    area, extent, chosen = request.area, request.extent, request.tile_filter
+    area, chosen = request.area, request.tile_filter
+    extent = request.extent if area is None else None
+    older = chosen.older_than
     return {
         "mode": request.mode.value,
         "levels": sorted(level.id for level in request.levels),
         "area": None if area is None else wkb.dumps(area, hex=True),
-        "extent": None if extent is None or area is not None else list(extent.bounds),
+        "extent": None if extent is None else [float(number) for number in extent.bounds],
         "only_existing": chosen.only_existing,
-        "older_than": chosen.older_than,
+        "older_than": None if older is None else float(older),
         "scheme": asdict(request.scheme),
     }
 
