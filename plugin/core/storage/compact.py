@@ -29,7 +29,7 @@ from .bundled import (
     slot_of,
 )
 from .byte_range import reading_errors
-from .files import storage_errors
+from .files import make_folders
 from .level_folders import LevelFolders, entries_of, level_folder_name
 from .locks import locked
 from .profile import CacheProfile, StorageFormat
@@ -194,8 +194,7 @@ class CompactStore(BundledStore):
         try:
             return BundleV2(path, for_writing=True)
         except FileNotFoundError:
-            with storage_errors(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(path.parent)
             times.forget()
             make_empty(path)
             return BundleV2(path, for_writing=True)

@@ -49,8 +49,7 @@ def write_whole(path: Path, content: bytes) -> None:
     Makes the folders it lies in. Durable against loss of power once it returns.
     Raises DiskFull, CacheInUse, ReadOnlyCache, TargetProblem.
     """
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(path.parent)
     with replacing(path) as part:
         part.write_bytes(content)
 
@@ -81,6 +80,18 @@ def replacing(path: Path, *, is_locked: bool = False, is_durable: bool = True) -
             raise
         if is_durable:
             sync_folder(path.parent)
+
+
+def make_folders(path: Path) -> None:
+    """Make the folder `path` and those it lies in, durably, where they are missing.
+
+    Raises DiskFull, ReadOnlyCache, TargetProblem.
+    """
+    with storage_errors(path):
+        missing = [each for each in (path, *path.parents) if not each.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        for each in missing:
+            sync_folder(each.parent)
 
 
 def sync_file(path: Path) -> None:
