@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from host.samples import WEB_MERCATOR_LEVELS, degrees, drawn, drawn_wkt, web_mercator
+from host.task_ends import Ends
 from qgis.core import Qgis, QgsApplication, QgsCoordinateReferenceSystem, QgsTask
-from qgis.PyQt.QtCore import QThread
 from shapely.geometry import Polygon, box
 
 from tile_cache_manager.plugin.core.arcgis.catalogue import ServiceEntry
@@ -74,31 +74,6 @@ class FakeCache:
 def report(outcome: Outcome) -> UpdateReport:
     levels = (LevelReport(WEB_MERCATOR_LEVELS[0], 1, made=1),)
     return UpdateReport(outcome, UpdateMode.RECREATE_ALL, levels, ADDRESS)
-
-
-class Ends:
-    """What a task told at its end, and on which thread."""
-
-    NAMES = (
-        "described", "services_listed", "counted", "previewed", "reported", "failed", "cancelled",
-    )  # fmt: skip
-
-    def __init__(self, task: tasks.Task) -> None:
-        self.told: list[tuple[str, Any]] = []
-        self.on_main_thread: list[bool] = []
-        for name in self.NAMES:
-            if hasattr(task, name):
-                getattr(task, name).connect(lambda *value, name=name: self.keep(name, *value))
-
-    def keep(self, name: str, value: Any = None) -> None:
-        self.told.append((name, value))
-        main_thread = QgsApplication.instance().thread()
-        self.on_main_thread.append(QThread.currentThread() == main_thread)
-
-    def only(self) -> tuple[str, Any]:
-        assert len(self.told) == 1, self.told
-        assert self.on_main_thread == [True]
-        return self.told[0]
 
 
 @pytest.fixture
