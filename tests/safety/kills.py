@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from .updating_script import keys
 
 SCRIPT = Path(__file__).with_name("updating_script.py")
 TIMEOUT = 120
+STARTED = "started\n"
 SUFFIXES = {StorageFormat.TPKX: ".tpkx", StorageFormat.MBTILES: ".mbtiles"}
 
 
@@ -89,8 +91,8 @@ class Trial:
             self._check_after_kill()
         wanted = {**self._before, **dict.fromkeys(keys(), self._generation)}
         self._check({key: {generation} for key, generation in wanted.items()}, exactly=True)
-        if self._generation == 1 and dict(self._tiles(self.cache)) != dict(
-            self._tiles(self._undisturbed)
+        if self._generation == 1 and dict(tiles_of(self.cache, self.storage)) != dict(
+            tiles_of(self._undisturbed, self.storage)
         ):
             raise Broken("the tiles differ from those of an undisturbed update")
         self._before = wanted
@@ -98,13 +100,14 @@ class Trial:
     def _is_done_by(self, process: subprocess.Popen[str], kills: int) -> bool:
         """Whether the update came to its end, and was not killed at some moment before."""
         with process:
-            _wait_for_start(process)
-            if self.kills < kills:
+            first = _first_line(process)
+            if self.kills < kills and first == STARTED:
                 try:
-                    process.wait(self._random.uniform(0, 0.7 * self._seconds))
+                    process.wait(self._random.uniform(0, self._seconds))
                 except subprocess.TimeoutExpired:
                     process.kill()
-            said, complaint = process.communicate(timeout=TIMEOUT)
+            rest, complaint = process.communicate(timeout=TIMEOUT)
+            said = rest if first == STARTED else first + rest  # all was stored before
         if process.returncode == 0:
             if said != f"DONE {len(keys())}\n":
                 raise Broken(f"the update ended with {said!r}")
@@ -137,7 +140,7 @@ class Trial:
                     raise Broken(f"{level_id, row, col} was said to be stored, and is lost")
 
     def _check(self, allowed: dict[Key, set[int | None]], *, exactly: bool) -> None:
-        found = dict(self._tiles(self.cache))
+        found = dict(tiles_of(self.cache, self.storage))
         for key, content in found.items():
             generation = generation_of(content, key, self._side)
             if generation is None:
@@ -150,17 +153,6 @@ class Trial:
         self.checked += len(found)
         if self.storage is StorageFormat.COMPACT_V2 and readers.CHECKER.exists():
             readers.bundle_check(self.cache, "--stale-header")
-
-    # The cache, seen by others
-
-    def _tiles(self, cache: Path) -> Iterator[tuple[Key, bytes]]:
-        if self.storage is StorageFormat.COMPACT_V2:
-            return _tiles_of_bundles(cache)
-        if self.storage is StorageFormat.EXPLODED:
-            return _tiles_of_files(cache)
-        if self.storage is StorageFormat.MBTILES:
-            return _tiles_of_mbtiles(cache)
-        return _tiles_of_package(cache)
 
     # Making and updating
 
@@ -177,7 +169,7 @@ class Trial:
     def _undisturbed_seconds(self, cache: Path) -> float:
         process = self._process(cache, 1)
         with process:
-            _wait_for_start(process)
+            _first_line(process)
             start = time.monotonic()
             said, complaint = process.communicate(timeout=TIMEOUT)
         if said != f"DONE {len(keys())}\n":
@@ -194,10 +186,12 @@ class Trial:
         )
 
 
-def _wait_for_start(process: subprocess.Popen[str]) -> None:
+def _first_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
-    if process.stdout.readline() != "started\n":
+    line = process.stdout.readline()
+    if not line:
         raise Broken(f"an update did not start: {process.communicate(timeout=TIMEOUT)[1]}")
+    return line
 
 
 def _logged(log: Path) -> Iterator[tuple[int, int, int, int]]:
@@ -211,6 +205,17 @@ def _copy(cache: Path, target: Path) -> None:
         shutil.copytree(cache, target)
     else:
         shutil.copy(cache, target)
+
+
+def tiles_of(cache: Path, storage: StorageFormat) -> Iterator[tuple[Key, bytes]]:
+    """The tiles of a cache, read without the plugin."""
+    if storage is StorageFormat.COMPACT_V2:
+        return _tiles_of_bundles(cache)
+    if storage is StorageFormat.EXPLODED:
+        return _tiles_of_files(cache)
+    if storage is StorageFormat.MBTILES:
+        return _tiles_of_mbtiles(cache)
+    return _tiles_of_package(cache)
 
 
 def _tiles_of_bundles(cache: Path) -> Iterator[tuple[Key, bytes]]:
@@ -235,9 +240,8 @@ def _tiles_of_mbtiles(cache: Path) -> Iterator[tuple[Key, bytes]]:
 
 
 def _tiles_of_package(cache: Path) -> Iterator[tuple[Key, bytes]]:
-    unpacked = cache.with_suffix(".unpacked")
-    shutil.rmtree(unpacked, ignore_errors=True)
-    with zipfile.ZipFile(cache) as package:
-        package.extractall(unpacked)
-    (unpacked / "tile").rename(unpacked / bundles.LAYERS_FOLDER)
-    return _tiles_of_bundles(unpacked)
+    with tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(cache) as package:
+            package.extractall(folder)
+        (Path(folder) / "tile").rename(Path(folder) / bundles.LAYERS_FOLDER)
+        yield from _tiles_of_bundles(Path(folder))

@@ -62,11 +62,15 @@ class Generation(TileSource):
     def __init__(self, generation: int, side: int) -> None:
         self.generation, self.side = generation, side
         self.fingerprint = str(generation)
+        self._has_begun = False
 
     def start(self, profile: Any) -> None:
-        print("started", flush=True)
+        pass
 
     def draw(self, supertile: Supertile, cancelled: Any) -> dict[tuple[int, int], bytes]:
+        if not self._has_begun:
+            self._has_begun = True
+            print("started", flush=True)
         block, level_id = supertile.block, supertile.level.id
         return {
             (row, col): tile(level_id, row, col, self.generation, self.side)

@@ -14,8 +14,8 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from ..description import UnfinishedRun
 from ..errors import CacheInUse, NothingToResume, StorageError
@@ -42,7 +42,8 @@ class Journal:
         self.path, self.head, self.run = path, head, run
         self._stack = stack
         with storage_errors(path):
-            self._file: BinaryIO = stack.enter_context(path.open("ab"))
+            # Unbuffered: what a full disk refused must not be tried once more at the end.
+            self._file: FileIO = stack.enter_context(path.open("ab", buffering=0))
         if run is None:
             self._write(head_line(head))
         else:
@@ -85,9 +86,10 @@ class Journal:
         self._stack.close()
 
     def _write(self, line: str) -> None:
+        rest = memoryview(line.encode() + b"\n")
         with storage_errors(self.path):
-            self._file.write(line.encode() + b"\n")
-            self._file.flush()
+            while rest:
+                rest = rest[self._file.write(rest) :]
 
 
 def open_journal(path: Path, head: Head) -> Journal:
