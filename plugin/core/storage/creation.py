@@ -20,6 +20,7 @@ from .mbtiles import create_mbtiles
 from .opening import ALL_LAYERS
 from .profile import CacheProfile, StorageFormat, TileFormat
 from .sidecar import NAME, CacheSettings, work_folder, write_settings, write_settings_in
+from .tpkx import create_tpkx
 
 SUFFIXES = {StorageFormat.TPKX: ".tpkx", StorageFormat.MBTILES: ".mbtiles"}
 """How the names of packages end that can be created."""
@@ -51,7 +52,7 @@ def create_cache(path: Path, profile: CacheProfile, settings: CacheSettings) -> 
     chosen = () if is_all or has_own_place else profile.cached_ids
     settings = replace(settings, levels=chosen)
     _check_free(path, profile.storage)
-    with _folders_above(path):
+    with _called(path), _folders_above(path):
         if profile.storage.is_package:
             _create_package(path, profile, settings)
         else:
@@ -101,7 +102,7 @@ def _check_scheme(profile: CacheProfile) -> None:
     """Raise BadScheme where tiles could not be numbered, or their folders not be named."""
     scheme, extent = profile.scheme, profile.extent or area_of(profile.scheme)
     ids = [level.id for level in scheme.levels]
-    if len(ids) > MOST_LEVELS or min(ids) < 0 or len(set(ids)) < len(ids):
+    if not 0 <= min(ids) <= max(ids) < MOST_LEVELS or len(set(ids)) < len(ids):
         raise BadScheme(profile.name, BadSchemeReason.TOO_FINE)
     if not all(0 < level.resolution < math.inf for level in scheme.levels):
         raise BadScheme(profile.name, BadSchemeReason.NO_LEVELS)
@@ -120,6 +121,16 @@ def _check_free(path: Path, storage: StorageFormat) -> None:
             return
         if storage.is_package or not path.is_dir() or any(path.iterdir()):
             raise TargetExists(str(path))
+
+
+@contextmanager
+def _called(path: Path) -> Iterator[None]:
+    """Let errors about files of the cache in the making be about `path`, which people know."""
+    try:
+        yield
+    except StorageError as error:
+        error.path = str(path)
+        raise
 
 
 @contextmanager
@@ -150,10 +161,8 @@ def _create_folder(path: Path, profile: CacheProfile, settings: CacheSettings) -
             _fill(part, profile, settings)
             _rename(part, path)
             sync_folder(path.parent)
-    except BaseException as error:
+    except BaseException:
         shutil.rmtree(part, ignore_errors=True)
-        if isinstance(error, StorageError):
-            error.path = error.path.replace(str(part), str(path))  # the one people know
         raise
 
 
@@ -216,7 +225,5 @@ def _create_package(path: Path, profile: CacheProfile, settings: CacheSettings) 
 def _make_package(path: Path, profile: CacheProfile) -> None:
     if profile.storage is StorageFormat.MBTILES:
         create_mbtiles(path, profile)
-        return
-    from .tpkx import create_tpkx
-
-    create_tpkx(path, profile)
+    else:
+        create_tpkx(path, profile)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-import zipfile
+import re
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +27,9 @@ from .root_json import LARGEST, ROOT_JSON, read_root
 from .sidecar import read_settings, work_folder
 from .small_files import find_file, read_small
 from .store import TileStore
+from .tpk import TpkStore
+from .tpkx import TpkxStore
+from .zip_members import ZipMembers
 
 ALL_LAYERS = "_alllayers"
 """The folder of the levels beside a conf.xml: one for all layers of the map."""
@@ -38,6 +42,7 @@ _MOST_ENTRIES = 20_000  # names that are looked at on the way
 _SQLITE = b"SQLite format 3\0"
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _PACKAGES = {".tpkx", ".tpk", ".mbtiles"}
+_CONF_OF_MAP = re.compile(rf"v\d+/[^/]+/{re.escape(CONF_XML)}")
 _VECTOR_PACKAGES = {".vtpk", ".pmtiles"}
 
 
@@ -216,9 +221,6 @@ def _levels_folder(folder: Path, name: str) -> Path:
 def _open_package(place: Place, for_writing: bool) -> TileStore:
     if place.package is StorageFormat.MBTILES:
         return MBTilesStore(place.path, for_writing)
-    from .tpk import TpkStore
-    from .tpkx import TpkxStore
-
     if place.package is StorageFormat.TPKX:
         store = TpkxStore(place.path, for_writing)
         store.profile = _with_chosen_levels(store.profile, place.path)
@@ -249,16 +251,13 @@ def _package_format(path: Path) -> StorageFormat:
 
 
 def _zip_format(path: Path) -> StorageFormat:
-    try:
-        with zipfile.ZipFile(path) as package:
-            names = {name.replace("\\", "/").lower() for name in package.namelist()}
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise DamagedCache(str(path), f"no zip: {error}") from error
+    with closing(ZipMembers(path)) as members:
+        names = members.by_name
     if ROOT_JSON in names:
         return StorageFormat.TPKX
     if f"p12/{ROOT_JSON}" in names:
         raise NotACache(str(path), NotACacheReason.VECTOR)
-    if any(name.startswith("v10") and name.endswith(f"/{CONF_XML}") for name in names):
+    if any(_CONF_OF_MAP.fullmatch(name) for name in names):
         return StorageFormat.TPK
     is_package = path.suffix.lower() in _PACKAGES
     reason = NotACacheReason.NO_SCHEME if is_package else NotACacheReason.UNKNOWN_FILE
