@@ -128,11 +128,13 @@ class PackagedStore(BundledStore):
         if bundle is None:
             yield Finding(Fault.NOT_A_BUNDLE, level_id, name)
             return
+        found: list[Finding] = []
         with closing(bundle):
             if isinstance(bundle, BundleV2):
-                yield from bundle_care.findings_of(bundle, level_id, name)
+                found = list(bundle_care.findings_of(bundle, level_id, name))
             elif isinstance(bundle, BundleV1):
-                yield from bundle_care.findings_of_v1(bundle, level_id, name)
+                found = list(bundle_care.findings_of_v1(bundle, level_id, name))
+        yield from found  # the bundle closed again: Windows would not let it be replaced
 
     def _name(self, level_id: int, place: Place) -> str:
         """What the bundle is called in the package."""
