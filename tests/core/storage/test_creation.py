@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from readers import gdal_pixels, gdal_version, mapproxy_tiles
+from readers import bundle_check, gdal_pixels, gdal_version, mapproxy_tiles
 
 from tile_cache_manager.plugin.core.errors import (
     BadCacheOption,
@@ -231,6 +231,20 @@ def test_mapproxy_finds_the_tiles(tmp_path, storage, layout):
     assert tiles == {(10, 1000, 7): content, (10, 0, 0): None}
 
 
+@pytest.mark.parametrize("storage", [V2, TPKX])
+@pytest.mark.parametrize(
+    "scheme", [web_mercator(), wgs84(), STANDARD], ids=["3857", "4326", "2056"]
+)
+def test_the_checker_of_bundles_finds_nothing(tmp_path, storage, scheme):
+    path = tmp_path / NAMES[storage]
+    create_cache(path, profile_of(storage, scheme), SETTINGS)
+    with open_store(path, for_writing=True) as store:
+        store.write(2, {(200, 100): picture((1, 2, 3, 4)), (200, 101): picture((5, 6, 7, 8))})
+        store.commit()
+
+    assert "error" not in bundle_check(path, "--spec").lower().replace("0 error", "")
+
+
 def test_mbtiles_say_what_the_specification_asks_for(tmp_path):
     create_cache(tmp_path / "x.mbtiles", profile_of(MBTILES, ids=(2, 3)), SETTINGS)
 
@@ -403,9 +417,10 @@ def test_without_the_right_to_write(tmp_path, monkeypatch):
     def refuse(*_of_it, **_options):
         raise PermissionError(13, "Permission denied")
 
-    with monkeypatch.context() as patch, pytest.raises(ReadOnlyCache):
+    with monkeypatch.context() as patch:
         patch.setattr(Path, "mkdir", refuse)
-        create_cache(tmp_path / "x", profile_of(V2), SETTINGS)
+        with pytest.raises(ReadOnlyCache):
+            create_cache(tmp_path / "x", profile_of(V2), SETTINGS)
 
     assert everything_in(tmp_path) == []
 
