@@ -9,7 +9,7 @@ from tile_cache_manager.plugin.core.storage.profile import StorageFormat
 
 KILLS = {
     StorageFormat.COMPACT_V2: 15,
-    StorageFormat.EXPLODED: 4,
+    StorageFormat.EXPLODED: 2,
     StorageFormat.MBTILES: 4,
     StorageFormat.TPKX: 4,
 }

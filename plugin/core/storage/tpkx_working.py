@@ -26,7 +26,7 @@ from .packaged import PackagedBundles
 from .profile import CacheProfile
 from .small_files import read_small
 from .tile_times import TileTimes
-from .zip_members import ROOM_TO_LEAVE, Member, ZipMembers
+from .zip_members import Member, ZipMembers
 
 TILES = "tile"
 _ASIDE = "tile.other_package"
@@ -177,7 +177,7 @@ class WorkingCopies:
 
     def _copy(self, members: ZipMembers, member: Member, path: Path) -> None:
         free = free_bytes(path)
-        if member.size > free - ROOM_TO_LEAVE:
+        if member.size > free:
             raise DiskFull(str(path), member.size, free)
         with replacing(path, is_locked=True) as part:
             with part.open("wb") as file:
