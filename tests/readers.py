@@ -84,6 +84,41 @@ def gdal_pixels(
     return dict(zip(asked, arrays))
 
 
+class GdalSession:
+    """A GDAL of either kind that keeps a raster open at one overview, as a running QGIS does."""
+
+    def __init__(self, path: Path, overview: int, *, which: str = "wheel") -> None:
+        _skip_unless_ready(which)
+        self._folder = tempfile.TemporaryDirectory()
+        self._process = subprocess.Popen(
+            [PYTHONS[which], str(SCRIPT), str(path), str(overview)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._answer() == "open"
+
+    def tile(self, row: int, col: int, size: int = 256) -> Any:
+        """Pixels (bands x rows x columns) of a tile."""
+        output = str(Path(self._folder.name) / "pixels.npy")
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{col * size} {row * size} {size} {output}\n")
+        self._process.stdin.flush()
+        assert self._answer() == "read"
+        return np.load(output)
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def __enter__(self) -> GdalSession:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate(timeout=30)
+        self._folder.cleanup()
+
+
 def decoded(pictures: Iterable[bytes], *, which: str = "wheel") -> list[Any]:
     """Pixels (bands x rows x columns) of pictures, each read by GDAL as a file of its own."""
     texts = [base64.b64encode(picture).decode() for picture in pictures]
@@ -133,8 +168,7 @@ def _arrays(which: str, **asked: Any) -> list[Any]:
 
 
 def _run(which: str, **asked: Any) -> Any:
-    if not _is_ready(which):
-        pytest.skip("other readers of caches are not installed (make setup)")
+    _skip_unless_ready(which)
     result = subprocess.run(
         [PYTHONS[which], str(SCRIPT)],
         input=json.dumps(asked),
@@ -145,6 +179,11 @@ def _run(which: str, **asked: Any) -> Any:
     )
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
+
+
+def _skip_unless_ready(which: str) -> None:
+    if not _is_ready(which):
+        pytest.skip("other readers of caches are not installed (make setup)")
 
 
 @functools.cache

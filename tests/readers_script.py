@@ -1,8 +1,8 @@
 """What `readers` lets another Python run: MapProxy and GDAL at tiles, away from QGIS's own GDAL.
 
+Run by .venv-readers' Python (MapProxy, rasterio's GDAL) or by the system's (Debian's GDAL).
 Standard input: a JSON object, whose `task` names a function here; the rest are its arguments.
-Standard output: JSON again. Run by .venv-readers' Python (MapProxy, rasterio's GDAL) or by the
-system's (Debian's GDAL).
+Standard output: JSON again. With a path and a number as arguments: see `gdal_session`.
 """
 
 from __future__ import annotations
@@ -87,6 +87,22 @@ def gdal_pixels(path: str, windows: list[dict[str, Any]], output: str) -> dict[s
     return {"version": _gdal_version()}
 
 
+def gdal_session(path: str, number: int) -> None:
+    """Keep the raster at `path` open, at overview `number`, and read windows as they are asked for.
+
+    Each line of standard input, "column row size file", is answered by a line once the pixels are
+    in the file.
+    """
+    import numpy as np
+
+    raster = _opened(path, number)
+    print("open", flush=True)
+    for line in sys.stdin:
+        col, row, size, output = line.rstrip("\n").split(" ", 3)
+        np.save(output, _window(raster, int(col), int(row), int(size)))
+        print("read", flush=True)
+
+
 def decoded(pictures: list[str], output: str) -> dict[str, Any]:
     """The pixels of pictures (Base64), as GDAL reads each as a file of its own."""
     import numpy as np
@@ -141,12 +157,25 @@ def _overview_width(path: str, number: int) -> int:
 
 
 def _pixels(path: str, number: int, col: int, row: int, size: int) -> Any:
+    raster = _opened(path, number)
+    try:
+        return _window(raster, col, row, size)
+    finally:
+        if rasterio:
+            raster.close()
+
+
+def _opened(path: str, number: int) -> Any:
+    """The raster, or one of its overviews, open; -1: the raster itself."""
     if rasterio:
-        options = {"OVERVIEW_LEVEL": number} if number >= 0 else {}
-        with rasterio.open(path, **options) as raster:
-            return raster.read(window=Window(col, row, size, size))
-    options = [f"OVERVIEW_LEVEL={number}"] if number >= 0 else []
-    return gdal.OpenEx(path, open_options=options).ReadAsArray(col, row, size, size)
+        return rasterio.open(path, **({"OVERVIEW_LEVEL": number} if number >= 0 else {}))
+    return gdal.OpenEx(path, open_options=[f"OVERVIEW_LEVEL={number}"] if number >= 0 else [])
+
+
+def _window(raster: Any, col: int, row: int, size: int) -> Any:
+    if rasterio:
+        return raster.read(window=Window(col, row, size, size))
+    return raster.ReadAsArray(col, row, size, size)
 
 
 def _decoded(content: bytes) -> Any:
@@ -163,5 +192,8 @@ def _decoded(content: bytes) -> Any:
 TASKS = {each.__name__: each for each in (mapproxy_read, mapproxy_write, gdal_pixels, decoded)}
 
 if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        gdal_session(sys.argv[1], int(sys.argv[2]))
+        raise SystemExit
     asked = json.load(sys.stdin)
     json.dump(TASKS[asked.pop("task")](**asked), sys.stdout)

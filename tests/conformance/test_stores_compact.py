@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from made_pictures import pattern, png
 from readers import (
+    GdalSession,
     Tile,
     bundle_check,
     cache_sample,
@@ -125,6 +126,34 @@ def test_the_checker_finds_nothing_after_defragmenting(tmp_path: Path) -> None:
     assert won > 0
     bundle_check(tmp_path / "cache", "--spec")
     assert set(mapproxy_tiles(tmp_path / "cache", TILES).values()) == {png(pattern(2))}
+
+
+@pytest.mark.parametrize("which", GDALS)
+@pytest.mark.parametrize("step", ["appended", "defragmented"])
+def test_a_layer_that_is_open_goes_on_with_right_pictures(
+    tmp_path: Path, which: str, step: str
+) -> None:
+    """GDAL reads the index of a bundle once: what it shows then is old, but whole and in place."""
+    store = store_of(tmp_path)
+    old = {(5, 0, col): pattern(col) for col in range(8)}
+    put(store, {tile: png(picture) for tile, picture in old.items()})
+    (tmp_path / "conf.xml").write_bytes(conf_xml(profile()))
+    level_5_of_22 = 22 - 5 - 1
+
+    with GdalSession(tmp_path / "conf.xml", level_5_of_22, which=which) as layer:
+        np.testing.assert_array_equal(layer.tile(0, 0), old[5, 0, 0])
+        new = {(5, 0, col): pattern(100 + col) for col in range(0, 8, 2)}
+        put(store, {tile: png(picture) for tile, picture in new.items()})
+        assert store.delete(5, [(0, 7)]) == 1
+        if step == "defragmented":
+            assert sum(store.defragment(each) for each in list(store.holes(5))) > 0
+        for col in range(1, 8):
+            np.testing.assert_array_equal(layer.tile(0, col), old[5, 0, col])
+    with GdalSession(tmp_path / "conf.xml", level_5_of_22, which=which) as layer:
+        for col in range(7):
+            tile = (5, 0, col)
+            np.testing.assert_array_equal(layer.tile(0, col), new.get(tile, old[tile]))
+        assert not layer.tile(0, 7).any()
 
 
 def test_mapproxy_and_we_take_turns_at_one_bundle(tmp_path: Path) -> None:
