@@ -17,6 +17,7 @@ from tile_cache_manager.plugin.core.request import Feedback
 from tile_cache_manager.plugin.core.storage.pictures import PictureFacts, picture_facts
 from tile_cache_manager.plugin.core.storage.profile import StorageFormat
 from tile_cache_manager.plugin.core.storage.store import Fault
+from tile_cache_manager.plugin.core.storage.tpkx import TpkxStore, create_tpkx
 
 SAMPLES = Path(__file__).resolve().parents[4] / "shared" / "cache-samples"
 KEYS = [(0, 0, 0), (1, 1, 0), (8, 3, 5), (8, 130, 5), (8, 130, 6), (8, 130, 255), (9, 511, 511)]
@@ -358,8 +359,6 @@ def test_four_bytes_missing_as_in_esris_own_package(cache):
 
 
 def test_a_package_is_written_anew_when_mended(tmp_path):
-    from tile_cache_manager.plugin.core.storage.tpkx import TpkxStore, create_tpkx
-
     path = tmp_path / "a package.tpkx"
     create_tpkx(path, profile(StorageFormat.TPKX))
     with TpkxStore(path, for_writing=True) as store:
