@@ -118,7 +118,8 @@ def counted_from_zero(scheme: TilingScheme) -> TilingScheme:
             return scheme
         step = 2.0
         if levels:
-            step = (levels[-1].resolution / level.resolution) ** (1 / (level.id - levels[-1].id))
+            ratio = levels[-1].resolution / level.resolution
+            step = round(ratio ** (1 / (level.id - levels[-1].id)), 12)  # 2, not almost 2
         for gap in range(level.id - len(levels), 0, -1):
             by = step**gap
             levels.append(Level(level.id - gap, level.resolution * by, level.scale * by))

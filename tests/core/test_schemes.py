@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -179,6 +180,16 @@ def test_levels_are_counted_from_zero(before, after):
     for level, (_, resolution, scale) in zip(made.levels, after):
         assert (level.resolution, level.scale) == pytest.approx((resolution, scale))
     assert set(scheme(*before).levels) <= set(made.levels)
+
+
+def test_what_is_added_to_some_of_the_usual_levels_are_the_others():
+    usual = web_mercator()
+    some = replace(usual, levels=tuple(usual.levels[n] for n in (2, 9, 22)))
+
+    assert [e.id for e in counted_from_zero(some).levels] == list(range(23))
+    assert [e.resolution for e in counted_from_zero(some).levels] == [
+        e.resolution for e in usual.levels
+    ]
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,10 @@ def test_settings_of_a_package_that_is_gone_do_not_come_back(tmp_path):
 
 SWISS_SCHEME = scheme_of_scales([1e6, 1e5, 1e4], LV95, 2420000.0, 1350000.0, 1.0)
 STANDARD = scheme_of_scales([1e6, 1e5, 1e4], LV95, -5120900.0, 9998100.0, 1.0)
+FEW = replace(web_mercator(), levels=tuple(web_mercator().levels[n] for n in (3, 8, 15)))
 READ = {
+    "a few of the scales": (V2, FEW, None, (8, 87, 131), ["system", "wheel"]),
+    "a package of a few of the scales": (TPKX, FEW, None, (15, 11000, 17000), ["wheel"]),
     "Web Mercator": (V2, web_mercator(finest=12), None, (12, 1400, 2100), ["system", "wheel"]),
     "Web Mercator, all levels": (V2, web_mercator(), None, (22, 4194303, 17), ["system", "wheel"]),
     "degrees": (V2, wgs84(), None, (9, 511, 1023), ["system", "wheel"]),
