@@ -27,9 +27,6 @@ from .tile_encoder import TileEncoder
 MOST_WORKERS = 4
 """Each worker has copies of all layers and a picture of 16 MB; more than that gain little."""
 
-GUTTER_PIXELS = 128
-"""Features so far outside of what is drawn at once are drawn too: their symbols reach into it."""
-
 _OPAQUE = (TileFormat.PNG24, TileFormat.JPEG)
 
 
@@ -95,8 +92,9 @@ class MapSource(TileSource):
         width, height = self._scheme.tile_width, self._scheme.tile_height
         cols, rows = block.max_col - block.min_col + 1, block.max_row - block.min_row + 1
         extent = block_extent(self._scheme, supertile.level, block)
-        gutter = 0 if is_whole_world(self._scheme, supertile.level, block) else GUTTER_PIXELS
-        image = self._drawer.draw(extent, cols * width, rows * height, gutter, cancelled)
+        is_whole = is_whole_world(self._scheme, supertile.level, block)
+        size = cols * width, rows * height
+        image = self._drawer.draw(extent, *size, cancelled, is_whole=is_whole)
         tiles: dict[tuple[int, int], bytes] = {}
         if image is None:
             return tiles

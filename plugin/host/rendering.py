@@ -18,13 +18,13 @@ from qgis.core import (
     Qgis,
     QgsExpressionContext,
     QgsExpressionContextUtils,
+    QgsGeometry,
     QgsLabelingEngineSettings,
     QgsMapLayer,
     QgsMapLayerStyle,
     QgsMapRendererSequentialJob,
     QgsMapSettings,
     QgsProject,
-    QgsRasterLayer,
     QgsRectangle,
     QgsVectorLayer,
 )
@@ -33,6 +33,7 @@ from qgis.PyQt.QtGui import QImage
 
 from ..core.errors import LayerFailed
 from ..core.tiling import Extent
+from .reach import label_margin, reach_of
 
 Cancelled = Callable[[], bool]
 
@@ -168,32 +169,35 @@ class MapDrawer:
             self._free.put(each)
 
     def draw(
-        self, extent: Extent, width: int, height: int, gutter: int, cancelled: Cancelled
+        self,
+        extent: Extent,
+        width: int,
+        height: int,
+        cancelled: Cancelled,
+        *,
+        is_whole: bool = False,
     ) -> QImage | None:
         """The picture of `extent`, `width` x `height` pixels; None once cancelled. Any thread.
 
-        `gutter`: features so many pixels outside of it are drawn too, for their symbols reach in.
-
+        `is_whole`: there is nothing outside of it. Else features there are drawn too as far as
+        their symbols reach in, and no label is cut at its edges.
         Raises LayerFailed.
         """
         copies = self._free.get()
         try:
             with copies.here():
-                return self._drawn(
-                    copies, self._for(copies, extent, width, height, gutter), cancelled
-                )
+                settings = self._for(copies, extent, width, height)
+                if not is_whole:
+                    _respect_edges(settings)
+                return self._drawn(copies, settings, cancelled)
         finally:
             self._free.put(copies)
 
-    def _for(
-        self, copies: LayerCopies, extent: Extent, width: int, height: int, gutter: int
-    ) -> QgsMapSettings:
+    def _for(self, copies: LayerCopies, extent: Extent, width: int, height: int) -> QgsMapSettings:
         settings = QgsMapSettings(self._settings)
         settings.setLayers(copies.layers)
         settings.setExtent(QgsRectangle(*extent.bounds))
         settings.setOutputSize(QSize(width, height))
-        if not all(isinstance(layer, QgsRasterLayer) for layer in copies.layers):
-            settings.setExtentBuffer(gutter * (extent.xmax - extent.xmin) / width)
         context = settings.expressionContext()
         context.appendScope(QgsExpressionContextUtils.mapSettingsScope(settings))
         settings.setExpressionContext(context)
@@ -208,6 +212,16 @@ class MapDrawer:
         for error in job.errors():
             raise LayerFailed(copies.names.get(error.layerID, error.layerID), error.message)
         return job.renderedImage()
+
+
+def _respect_edges(settings: QgsMapSettings) -> None:
+    """Let nothing be broken at the edges of the map, beyond which other pictures go on."""
+    pixel = settings.mapUnitsPerPixel()
+    settings.setExtentBuffer(reach_of(settings.layers(), settings) * pixel)
+    margin = label_margin(settings.layers(), settings) * pixel
+    if margin:
+        room = settings.visibleExtent().buffered(-margin)
+        settings.setLabelBoundaryGeometry(QgsGeometry.fromRect(room))
 
 
 def _finished(job: QgsMapRendererSequentialJob, cancelled: Cancelled) -> bool:

@@ -42,7 +42,7 @@ from ..core.schemes import (
 )
 from ..core.storage.addresses import local_path
 from ..core.storage.opening import read_profile
-from ..core.tiling import Extent, SpatialReference, TilingScheme
+from ..core.tiling import WEB_MERCATOR_HALF, Extent, SpatialReference, TilingScheme
 from . import network
 from .crs import qgis_crs
 
@@ -190,6 +190,8 @@ def _project_scheme(
     if area is None:
         raise BadScheme(facts.name, BadSchemeReason.NO_CRS)
     x, y = standard_origin(reference, area)
+    if reference.code == 3857:
+        x, y = -WEB_MERCATOR_HALF, WEB_MERCATOR_HALF
     unit = _metres_per_unit(facts.crs)
     tile = tile_size / dpi * 0.0254 / unit  # CRS units of a tile at 1:1
     if not scales:
