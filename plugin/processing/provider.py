@@ -5,8 +5,10 @@ from __future__ import annotations
 from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
+from .create_cache import CreateCache
 from .defragment_cache import DefragmentCache
 from .manage_tiles import ManageTiles
+from .verify_cache import VerifyCache
 
 
 class TileCacheProvider(QgsProcessingProvider):
@@ -28,5 +30,5 @@ class TileCacheProvider(QgsProcessingProvider):
         return self._icon
 
     def loadAlgorithms(self) -> None:
-        for algorithm in (ManageTiles, DefragmentCache):
+        for algorithm in (CreateCache, ManageTiles, VerifyCache, DefragmentCache):
             self.addAlgorithm(algorithm())

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processing_inputs import EUROPE, counts
-from qgis.core import (
-    QgsGeometry,
-)
+from local_caches import RED, countries, counts_of, fill, in_project, new_cache
+from processing_inputs import EUROPE, counts, scales_of
+from qgis.core import QgsGeometry, QgsProject
 
 pytestmark = pytest.mark.qgis
 
@@ -116,3 +115,48 @@ def test_qgis_process_takes_numbers_alone_in_the_services_crs(
     # Level 8 has tiles of 512 pixels of 0.0109986627 degrees, from -400 east and 400 north on.
     assert set(tiles[8]) == {(63, 88)}
     assert set(counts(fresh_site, "gaps").values()) == {1}
+
+
+def test_a_cache_on_this_computer_from_nothing_to_checked(
+    qgis_process: QgisProcess, qgis_app: Any, tmp_path: Path
+) -> None:
+    project, layer = QgsProject(), countries()
+    fill(layer, RED)
+    in_project(layer, project=project)
+    project_file, cache = tmp_path / "wörld.qgz", tmp_path / "my cäche"
+    assert project.write(str(project_file))
+
+    def results_of(algorithm: str, *parameters: str) -> dict[str, Any]:
+        answer = qgis_process.ask(
+            *("--json", "run", f"tilecache:{algorithm}", f"--PROJECT_PATH={project_file}"),
+            *("--", *parameters),
+        )
+        assert answer.returncode == 0, answer.stderr
+        return dict(json.loads(answer.stdout)["results"])
+
+    created = results_of("createcache", f"TARGET={cache}", f"SCALES={scales_of(None, 0, 1, 2)}")
+    assert (created["OUTPUT_CACHE"], created["LEVELS"]) == (str(cache), 3)
+    managed = results_of(
+        "managetiles", f"INPUT_SERVICE={cache}", "UPDATE_EXTENT=-170,-10,5,80 [EPSG:4326]"
+    )
+    # The north-west quarter of the world.
+    assert counts_of(cache) == {0: 1, 1: 1, 2: 4}
+    assert (managed["TILES"], managed["MADE"], managed["FAILED"]) == (6, 6, 0)
+    assert managed["OUTPUT_URL"] == str(cache)
+    verified = results_of("verifycache", f"INPUT_CACHE={cache}")
+    assert (verified["TILES"], verified["FAULTS"]) == (6, 0)
+    deleted = results_of("managetiles", f"INPUT_SERVICE={cache}", "UPDATE_MODE=DELETE_TILES")
+    assert deleted["DELETED"] == 6
+    assert counts_of(cache) == {}
+
+
+def test_without_a_project_there_is_nothing_to_draw(
+    qgis_process: QgisProcess, tmp_path: Path
+) -> None:
+    cache = new_cache(tmp_path / "World", finest=1)
+
+    answer = qgis_process.ask("run", "tilecache:managetiles", "--", f"INPUT_SERVICE={cache}")
+
+    assert answer.returncode != 0
+    assert "--PROJECT_PATH" in answer.stdout + answer.stderr
+    assert counts_of(cache) == {}

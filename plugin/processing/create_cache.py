@@ -1,0 +1,132 @@
+"""`tilecache:createcache`: make an empty cache on this computer.
+
+Names are those of the ArcGIS tool "Create Map Server Cache", as far as it has them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProcessingOutputNumber,
+    QgsProcessingOutputString,
+    QgsProject,
+)
+from qgis.PyQt.QtCore import QCoreApplication
+
+from ..core.errors import TileCacheError
+from ..core.storage.creation import create_cache
+from ..core.storage.profile import CacheProfile
+from ..core.storage.sidecar import CacheSettings
+from ..host import messages, schemes
+from . import create_parameters as given
+from .texts import CREATE_CACHE_HELP
+from .values import local_cache
+
+
+class CreateCache(QgsProcessingAlgorithm):
+    """Make an empty cache, which `tilecache:managetiles` fills."""
+
+    OUTPUT_CACHE = "OUTPUT_CACHE"
+    LEVELS = "LEVELS"
+
+    # QgsProcessingAlgorithm interface
+
+    def createInstance(self) -> CreateCache:
+        return CreateCache()
+
+    def name(self) -> str:
+        return "createcache"
+
+    def displayName(self) -> str:
+        return _tr("Create cache")
+
+    def group(self) -> str:
+        return _tr("Tile caches")
+
+    def groupId(self) -> str:
+        return "tilecaches"
+
+    def tags(self) -> list[str]:
+        return _tr("tiles,cache,create,new,bundle,tpkx,mbtiles,tiling scheme").split(",")
+
+    def shortDescription(self) -> str:
+        return _tr(
+            "Creates an empty tile cache in a folder or package, to be filled from a project"
+        )
+
+    def shortHelpString(self) -> str:
+        return " ".join(_tr(CREATE_CACHE_HELP).split())
+
+    def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
+        for parameter in (*given.what(), *given.tiles(), *given.drawing()):
+            self.addParameter(parameter)
+        self.addOutput(QgsProcessingOutputString(self.OUTPUT_CACHE, _tr("Cache")))
+        self.addOutput(QgsProcessingOutputNumber(self.LEVELS, _tr("Number of scales")))
+
+    def checkParameterValues(
+        self, parameters: dict[str, Any], context: QgsProcessingContext
+    ) -> tuple[bool, str]:
+        try:
+            given.CreateValues(self, parameters, context).check()
+        except TileCacheError as error:
+            return False, messages.sentence(error)
+        return super().checkParameterValues(parameters, context)
+
+    def prepareAlgorithm(
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> bool:
+        """On the main thread: what of the project a tiling scheme may be made from."""
+        self._facts = schemes.ProjectFacts.of(context.project() or QgsProject())
+        return True
+
+    def processAlgorithm(
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> dict[str, Any]:
+        values = given.CreateValues(self, parameters, context)
+        try:
+            path, profile, settings = self._new_cache(values)
+            create_cache(path, profile, settings)
+        except TileCacheError as error:
+            raise QgsProcessingException(messages.sentence(error)) from error
+        text = _tr("{path} created, with {count} scales and no tiles yet.")
+        levels = len(profile.cached_ids)
+        shown = messages.path_text(str(path))
+        feedback.pushInfo(text.format(path=shown, count=messages.number_text(levels)))
+        return {given.TARGET: str(path), self.OUTPUT_CACHE: str(path), self.LEVELS: levels}
+
+    # own
+
+    def _new_cache(self, values: given.CreateValues) -> tuple[Path, CacheProfile, CacheSettings]:
+        """Raises TileCacheError."""
+        values.check()
+        path = local_cache(values.target)
+        scheme, extent = schemes.read_scheme(
+            values.tiling_scheme(), self._facts, values.tile_size(), values.dpi(), values.scales()
+        )
+        tile_format = values.tile_format()
+        profile = CacheProfile(
+            scheme=scheme,
+            storage=values.storage(),
+            image_format=tile_format.value,
+            compression_quality=values.quality() if tile_format.has_quality else 0,
+            cached_ids=tuple(level.id for level in scheme.levels),
+            extent=extent,
+            name=path.stem if values.storage().is_package else path.name,
+        )
+        return path, profile, CacheSettings(values.source(), values.background())
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("CreateCache", text)

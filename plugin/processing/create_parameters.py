@@ -1,0 +1,232 @@
+"""The parameters of `tilecache:createcache`, and how those of a run are read."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any
+
+from qgis.core import (
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingParameterColor,
+    QgsProcessingParameterDefinition,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterFileDestination,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterString,
+)
+from qgis.PyQt.QtCore import QCoreApplication
+
+from ..core.errors import BadCacheOption, BadScales
+from ..core.request import parse_scales
+from ..core.storage.profile import StorageFormat, TileFormat
+from ..host import schemes
+from .values import is_given, number_of
+
+TARGET = "TARGET"
+STORAGE_FORMAT = "STORAGE_FORMAT"
+TILING_SCHEME = "TILING_SCHEME"
+SCALES = "SCALES"
+TILE_FORMAT = "TILE_FORMAT"
+COMPRESSION_QUALITY = "COMPRESSION_QUALITY"
+TILE_SIZE = "TILE_SIZE"
+DPI = "DPI"
+SOURCE = "SOURCE"
+BACKGROUND = "BACKGROUND"
+
+FORMATS = tuple(each for each in StorageFormat if each.can_be_written)
+FORMAT_OF_ENDING = {".tpkx": StorageFormat.TPKX, ".mbtiles": StorageFormat.MBTILES}
+TILE_SIZES = ("256", "512")
+MOST_DPI = 2400
+
+
+def what() -> list[QgsProcessingParameterDefinition]:
+    """Where the cache is made, and as what."""
+    return [
+        QgsProcessingParameterFileDestination(
+            TARGET,
+            _tr("New cache (a folder, or a .tpkx or .mbtiles file)"),
+            _tr("Folder of a cache (*);;Tile package (*.tpkx);;MBTiles (*.mbtiles)"),
+        ),
+        QgsProcessingParameterEnum(
+            STORAGE_FORMAT,
+            _tr("Storage format (empty: by the ending of the name, else COMPACT_V2)"),
+            options=[each.value for each in FORMATS],
+            optional=True,
+            usesStaticStrings=True,
+        ),
+        QgsProcessingParameterString(
+            TILING_SCHEME,
+            _tr("Tiling scheme (WEB_MERCATOR, WGS84, PROJECT, or a cache or service that has one)"),
+            defaultValue=schemes.WEB_MERCATOR,
+        ),
+        QgsProcessingParameterString(
+            SCALES, _tr("Scales (empty: all of the tiling scheme)"), optional=True
+        ),
+    ]
+
+
+def tiles() -> list[QgsProcessingParameterDefinition]:
+    """What its tiles are."""
+    return [
+        QgsProcessingParameterEnum(
+            TILE_FORMAT,
+            _tr("Tile format"),
+            options=[each.value for each in TileFormat],
+            defaultValue=TileFormat.PNG32.value,
+            usesStaticStrings=True,
+        ),
+        QgsProcessingParameterNumber(
+            COMPRESSION_QUALITY,
+            _tr("Compression quality (JPEG and MIXED)"),
+            QgsProcessingParameterNumber.Type.Integer,
+            75,
+            minValue=0,
+            maxValue=100,
+        ),
+        QgsProcessingParameterEnum(
+            TILE_SIZE,
+            _tr("Tile size in pixels"),
+            options=list(TILE_SIZES),
+            defaultValue=TILE_SIZES[0],
+            usesStaticStrings=True,
+        ),
+        QgsProcessingParameterNumber(
+            DPI,
+            _tr("Dots per inch"),
+            QgsProcessingParameterNumber.Type.Integer,
+            96,
+            minValue=1,
+            maxValue=MOST_DPI,
+        ),
+    ]
+
+
+def drawing() -> list[QgsProcessingParameterDefinition]:
+    """What it is drawn from."""
+    background = QgsProcessingParameterColor(
+        BACKGROUND, _tr("Background colour"), opacityEnabled=False, optional=True
+    )
+    background.setFlags(background.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
+    return [
+        QgsProcessingParameterString(SOURCE, _tr("Draw from (empty: the project)"), optional=True),
+        background,
+    ]
+
+
+class CreateValues:
+    """The values of one run, as `algorithm` reads them. `target`: where the cache is to be."""
+
+    def __init__(
+        self,
+        algorithm: QgsProcessingAlgorithm,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+    ) -> None:
+        self._algorithm = algorithm
+        self._given = (parameters, context)
+        # Once: QGIS gives another temporary file each time it is asked for one.
+        self.target = str(algorithm.parameterAsFileOutput(parameters, TARGET, context))
+
+    def check(self) -> None:
+        """Raises BadCacheOption, BadScales."""
+        self.storage()
+        self.scales()
+        self.tile_format()
+        self.quality()
+        self.tile_size()
+        self.dpi()
+        self.source()
+        self.background()
+
+    def storage(self) -> StorageFormat:
+        """The storage format; the ending of the name tells where none was given.
+
+        Raises BadCacheOption where the two contradict each other.
+        """
+        ending = PurePath(self.target).suffix.lower()
+        told = FORMAT_OF_ENDING.get(ending)
+        if not self._is_given(STORAGE_FORMAT):
+            return told or StorageFormat.COMPACT_V2
+        storage = StorageFormat(self._keyword(STORAGE_FORMAT, [each.value for each in FORMATS]))
+        if told is not None and storage is not told:
+            allowed = _tr("{format} for a name that ends in {ending}, or another name")
+            text = allowed.format(format=told.value, ending=ending)
+            raise BadCacheOption(STORAGE_FORMAT, storage.value, text)
+        if storage.is_package and told is None:
+            allowed = _tr("a name that ends in .{ending} for {format}")
+            text = allowed.format(format=storage.value, ending=storage.value.lower())
+            raise BadCacheOption(TARGET, self.target, text)
+        return storage
+
+    def tiling_scheme(self) -> str:
+        """What the tiling scheme is taken from."""
+        return self._text(TILING_SCHEME).strip()
+
+    def scales(self) -> tuple[float, ...]:
+        """The scales; () for all of the scheme, only where none were given. Raises BadScales."""
+        text = self._text(SCALES)
+        if not text.strip() and self._is_given(SCALES):
+            raise BadScales(text)
+        return parse_scales(text)
+
+    def tile_format(self) -> TileFormat:
+        """The format of the tiles. Raises BadCacheOption."""
+        return TileFormat(self._keyword(TILE_FORMAT, [each.value for each in TileFormat]))
+
+    def quality(self) -> int:
+        """0 to 100. Raises BadCacheOption."""
+        return self._number(COMPRESSION_QUALITY, 0, 100)
+
+    def tile_size(self) -> int:
+        """In pixels. Raises BadCacheOption."""
+        return int(self._keyword(TILE_SIZE, list(TILE_SIZES)))
+
+    def dpi(self) -> int:
+        """Dots per inch. Raises BadCacheOption."""
+        return self._number(DPI, 1, MOST_DPI)
+
+    def source(self) -> str:
+        """What the cache is drawn from; "" for the project. Raises BadCacheOption."""
+        text = self._text(SOURCE)
+        if self._is_given(SOURCE) and not text.strip():
+            raise BadCacheOption(SOURCE, text, _tr("theme:NAME, layers:ID or a path"))
+        return text.strip()
+
+    def background(self) -> str:
+        """`#rrggbb`, or "" for the default of the tile format. Raises BadCacheOption."""
+        if not self._is_given(BACKGROUND):
+            return ""
+        parameters, context = self._given
+        colour = self._algorithm.parameterAsColor(parameters, BACKGROUND, context)
+        if not colour.isValid():
+            raise BadCacheOption(BACKGROUND, self._text(BACKGROUND), _tr("a colour as #rrggbb"))
+        return str(colour.name())
+
+    def _is_given(self, name: str) -> bool:
+        return is_given(self._given[0], name)
+
+    def _text(self, name: str) -> str:
+        parameters, context = self._given
+        return str(self._algorithm.parameterAsString(parameters, name, context))
+
+    def _keyword(self, name: str, allowed: list[str]) -> str:
+        """Raises BadCacheOption: QGIS would take the default for a keyword it does not know."""
+        text = self._text(name)
+        if self._is_given(name) and text not in allowed:
+            raise BadCacheOption(name, text, ", ".join(allowed))
+        parameters, context = self._given
+        return str(self._algorithm.parameterAsEnumString(parameters, name, context))
+
+    def _number(self, name: str, least: int, most: int) -> int:
+        """Raises BadCacheOption: QGIS would take the default for a number it cannot read."""
+        allowed = _tr("a whole number from {least} to {most}").format(least=least, most=most)
+        text = self._text(name)
+        number = number_of(text)
+        if number is None or not least <= number <= most or number != int(number):
+            raise BadCacheOption(name, text, allowed)
+        return int(number)
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("CreateCache", text)

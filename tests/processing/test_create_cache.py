@@ -1,0 +1,197 @@
+"""`tilecache:createcache`: empty caches of every format, refused where they cannot be made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from local_caches import counts_of
+from osgeo import gdal
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProject,
+    QgsProperty,
+)
+from qgis.PyQt.QtCore import QVariant
+
+from tile_cache_manager.plugin.core.cache import open_cache
+from tile_cache_manager.plugin.core.storage.sidecar import CacheSettings, read_settings
+
+pytestmark = pytest.mark.qgis
+
+
+@pytest.fixture
+def create(provider: Any, qgis_processing: Any) -> Any:
+    def run_it(target: Path | str, **parameters: Any) -> dict[str, Any]:
+        parameters["TARGET"] = str(target)
+        return dict(qgis_processing.run("tilecache:createcache", parameters))
+
+    return run_it
+
+
+@pytest.fixture
+def create_unchecked(provider: Any) -> Any:
+    """Runs the algorithm as a model or script may: without checking the parameters first."""
+
+    def run_it(target: Path | str, **parameters: Any) -> dict[str, Any]:
+        context = QgsProcessingContext()
+        context.setProject(QgsProject.instance())
+        algorithm = provider.algorithm("createcache").create()
+        given = {"TARGET": str(target), **parameters}
+        results, succeeded = algorithm.run(given, context, QgsProcessingFeedback(), {}, False)
+        assert succeeded
+        return dict(results)
+
+    return run_it
+
+
+FORMATS = [
+    ("World", {}, "COMPACT_V2"),
+    ("World", {"STORAGE_FORMAT": "COMPACT_V2"}, "COMPACT_V2"),
+    ("World", {"STORAGE_FORMAT": "EXPLODED"}, "EXPLODED"),
+    ("World.tpkx", {}, "TPKX"),
+    ("World.TPKX", {"STORAGE_FORMAT": "TPKX"}, "TPKX"),
+    ("World.mbtiles", {}, "MBTILES"),
+    ("World.mbtiles", {"STORAGE_FORMAT": "MBTILES"}, "MBTILES"),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "storage"), FORMATS)
+def test_every_format(create: Any, tmp_path: Path, name: str, given: dict, storage: str) -> None:
+    target = tmp_path / "my new cäches" / name
+    results = create(target, **given)
+    description = open_cache(str(target)).describe()
+    assert description.kind == storage
+    assert description.name == "World"
+    assert description.image_format == "PNG32"
+    assert sum(level.tiles for level in description.status) == 0
+    assert results == {
+        "TARGET": str(target),
+        "OUTPUT_CACHE": str(target),
+        "LEVELS": len(description.cached_levels),
+    }
+
+
+def test_gdal_opens_what_was_created(create: Any, tmp_path: Path) -> None:
+    create(tmp_path / "World")
+    dataset = gdal.Open(str(tmp_path / "World" / "conf.xml"))
+    assert dataset is not None
+    assert dataset.RasterCount == 4
+
+
+def test_all_that_can_be_chosen(create: Any, tmp_path: Path) -> None:
+    target = tmp_path / "World"
+    results = create(
+        target,
+        SCALES="295828763.795777;147914381.897889",
+        TILE_FORMAT="JPEG",
+        COMPRESSION_QUALITY=60,
+        TILE_SIZE="512",
+        DPI=192,
+        SOURCE="theme:Night",
+        BACKGROUND="#102030",
+    )
+    description = open_cache(str(target)).describe()
+    assert results["LEVELS"] == len(description.cached_levels) == 2
+    assert [round(level.scale) for level in description.cached_levels] == [295828764, 147914382]
+    assert (description.image_format, description.compression_quality) == ("JPEG", 60)
+    assert (description.scheme.tile_width, description.scheme.dpi) == (512, 192)
+    assert read_settings(target) == CacheSettings("theme:Night", "#102030")
+
+
+def test_the_crs_of_the_project(create: Any, tmp_path: Path) -> None:
+    project = QgsProject.instance()
+    project.clear()
+    project.setCrs(QgsCoordinateReferenceSystem("EPSG:25832"))
+    create(tmp_path / "Grid", TILING_SCHEME="PROJECT", SCALES="1000000;500000;250000")
+    description = open_cache(str(tmp_path / "Grid")).describe()
+    project.clear()
+    assert description.scheme.crs.code == 25832
+    assert [level.scale for level in description.cached_levels] == [1e6, 5e5, 2.5e5]
+
+
+def test_the_scheme_of_another_cache(create: Any, tmp_path: Path) -> None:
+    first = tmp_path / "First"
+    create(first, TILING_SCHEME="WGS84")
+    create(tmp_path / "Second", TILING_SCHEME=str(first))
+    schemes = [open_cache(str(tmp_path / name)).describe().scheme for name in ("First", "Second")]
+    assert schemes[0] == schemes[1]
+
+
+def test_an_empty_folder_is_taken_and_a_full_one_refused(create: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    create(tmp_path / "empty")
+    with pytest.raises(QgsProcessingException, match="exists already"):
+        create(tmp_path / "empty")
+    assert counts_of(tmp_path / "empty") == {}
+
+
+BAD = [
+    ("an ending of another format", "World.tpkx", {"STORAGE_FORMAT": "COMPACT_V2"},
+     "“COMPACT_V2” cannot be taken for STORAGE_FORMAT: give TPKX"),
+    ("a folder for a package", "World", {"STORAGE_FORMAT": "MBTILES"},
+     "ends in .mbtiles for MBTILES"),
+    ("scales that are none", "World", {"SCALES": "5,000"}, "not a list of scales"),
+    ("scales of blanks", "World", {"SCALES": " "}, "not a list of scales"),
+    ("no such scheme", "World", {"TILING_SCHEME": "/no/such/conf.xml"}, "conf.xml"),
+    ("a source of blanks", "World", {"SOURCE": " "}, "cannot be taken for SOURCE"),
+    ("a scheme MBTiles cannot have", "World.mbtiles", {"TILING_SCHEME": "WGS84"}, "MBTiles"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("checked", [True, False], ids=["checked first", "not checked"])
+@pytest.mark.parametrize(
+    ("name", "given", "said"), [case[1:] for case in BAD], ids=[case[0] for case in BAD]
+)
+def test_what_cannot_be_made_is_said_and_leaves_nothing(
+    create: Any, create_unchecked: Any, tmp_path: Path, name: str, given: dict, said: str,
+    checked: bool,
+) -> None:  # fmt: skip
+    with pytest.raises(QgsProcessingException, match=said):
+        (create if checked else create_unchecked)(tmp_path / "new" / name, **given)
+    assert list(tmp_path.iterdir()) == []
+
+
+BAD_VALUES = [
+    {"COMPRESSION_QUALITY": 101},
+    {"COMPRESSION_QUALITY": -1},
+    {"DPI": 0},
+    {"DPI": "many"},
+    {"TILE_SIZE": "300"},
+    {"TILE_FORMAT": "GIF"},
+    {"STORAGE_FORMAT": "TPK"},
+    {"BACKGROUND": "no colour"},
+]
+
+
+@pytest.mark.parametrize("given", BAD_VALUES, ids=str)
+def test_values_out_of_range_are_never_the_default(
+    create_unchecked: Any, create: Any, tmp_path: Path, given: dict
+) -> None:
+    (name,) = given
+    with pytest.raises(QgsProcessingException, match=f"cannot be taken for {name}"):
+        create_unchecked(tmp_path / "World", **given)
+    with pytest.raises(QgsProcessingException):
+        create(tmp_path / "World", **given)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_expression_without_result_is_no_scale(create: Any, tmp_path: Path) -> None:
+    for nothing in (QVariant(QVariant.Type.String), QgsProperty.fromExpression("@nothing")):
+        with pytest.raises(QgsProcessingException, match="not a list of scales"):
+            create(tmp_path / "World", SCALES=nothing)
+
+
+@pytest.mark.parametrize("name", ["createcache", "managetiles", "verifycache", "defragmentcache"])
+def test_every_parameter_and_output_is_explained(provider: Any, name: str) -> None:
+    algorithm = provider.algorithm(name)
+    help_text = algorithm.shortHelpString()
+    named = [*algorithm.parameterDefinitions(), *algorithm.outputDefinitions()]
+    names = [item.name() for item in named]
+    assert len(names) > 2
+    assert "\n" not in help_text  # QGIS would show it as a line break
+    assert [each for each in names if f"({each})" not in help_text] == []
