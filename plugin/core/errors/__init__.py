@@ -1,0 +1,157 @@
+"""Every error the core can raise, each holding plain data.
+
+    TileCacheError
+    ├─ AddressError                 the text is not the address of a cache
+    ├─ SiteError                    something between us and the site
+    │  ├─ SiteUnreachable           no answer at all
+    │  ├─ NotArcGIS                 an answer, but not ArcGIS REST JSON
+    │  ├─ SiteRefused               the site answered with an error of its own
+    │  │  ├─ NotFound
+    │  │  ├─ NotAllowed             signed in, without the right
+    │  │  └─ SignInNeeded           no token, or one the site takes no longer
+    │  └─ SignInFailed              user name or password not taken
+    ├─ DescriptionError             a service describes itself in a way that cannot be used
+    ├─ NotCached                    a service without a tile cache
+    ├─ CachingUnavailable           the site offers no way to manage this cache
+    ├─ RequestError                 what was asked cannot be done
+    │  ├─ NoLevels · UnknownScale · BadScales · ModeNotOffered · BadInstances · ServiceChanged
+    │  ├─ EmptyArea · AreaOutside · BadExtent · BadArea
+    │  └─ BadScheme · BadCacheOption · NothingToResume
+    ├─ StorageError                 a cache on this computer
+    │  ├─ NotACache                 no cache lies there
+    │  ├─ DamagedCache              its files, or one of them, cannot be used
+    │  ├─ HostileFile               a file made to do harm, or to look so
+    │  ├─ ReadOnlyCache · CacheInUse · DiskFull · TargetExists · TargetProblem · TileTooLarge
+    ├─ SourceError                  what a cache is drawn from
+    │  ├─ NothingToDraw             no layer, no such theme, no such file
+    │  ├─ LayerFailed               a layer could not be drawn
+    │  └─ FormatNotDrawn            the cache's tiles are in a format that cannot be drawn
+    └─ JobError                     a job on the site
+       ├─ JobFailed
+       ├─ JobSilent                 the site gives no answer just now
+       ├─ JobLost                   it could not be followed to its end
+       └─ CancelUnconfirmed
+
+An error's attributes are for programs; sentences for people are made in `host/messages.py` only.
+No attribute ever holds a password, a token or a URL with a query.
+"""
+
+from .job import (
+    CancelUnconfirmed,
+    JobError,
+    JobFailed,
+    JobLost,
+    JobSilent,
+)
+from .request import (
+    AreaOutside,
+    BadArea,
+    BadAreaReason,
+    BadCacheOption,
+    BadExtent,
+    BadInstances,
+    BadScales,
+    BadScheme,
+    BadSchemeReason,
+    EmptyArea,
+    ModeNotOffered,
+    NoLevels,
+    NothingToResume,
+    RequestError,
+    ServiceChanged,
+    UnknownScale,
+)
+from .root import TileCacheError
+from .site import (
+    AddressError,
+    CachingUnavailable,
+    DescriptionError,
+    NotAllowed,
+    NotArcGIS,
+    NotCached,
+    NotFound,
+    SignInFailed,
+    SignInNeeded,
+    SignInProblem,
+    SiteError,
+    SiteRefused,
+    SiteUnreachable,
+    Unavailable,
+    Unreachable,
+)
+from .storage import (
+    CacheInUse,
+    DamagedCache,
+    DiskFull,
+    FormatNotDrawn,
+    HostileFile,
+    LayerFailed,
+    NotACache,
+    NotACacheReason,
+    NothingToDraw,
+    NothingToDrawReason,
+    ReadOnlyCache,
+    ReadOnlyReason,
+    SourceError,
+    StorageError,
+    TargetExists,
+    TargetProblem,
+    TileTooLarge,
+)
+
+__all__ = [
+    "AddressError",
+    "AreaOutside",
+    "BadArea",
+    "BadAreaReason",
+    "BadCacheOption",
+    "BadExtent",
+    "BadInstances",
+    "BadScales",
+    "BadScheme",
+    "BadSchemeReason",
+    "CacheInUse",
+    "CachingUnavailable",
+    "CancelUnconfirmed",
+    "DamagedCache",
+    "DescriptionError",
+    "DiskFull",
+    "EmptyArea",
+    "FormatNotDrawn",
+    "HostileFile",
+    "JobError",
+    "JobFailed",
+    "JobLost",
+    "JobSilent",
+    "LayerFailed",
+    "ModeNotOffered",
+    "NoLevels",
+    "NotACache",
+    "NotACacheReason",
+    "NotAllowed",
+    "NotArcGIS",
+    "NotCached",
+    "NotFound",
+    "NothingToDraw",
+    "NothingToDrawReason",
+    "NothingToResume",
+    "ReadOnlyCache",
+    "ReadOnlyReason",
+    "RequestError",
+    "ServiceChanged",
+    "SignInFailed",
+    "SignInNeeded",
+    "SignInProblem",
+    "SiteError",
+    "SiteRefused",
+    "SiteUnreachable",
+    "SourceError",
+    "StorageError",
+    "TargetExists",
+    "TargetProblem",
+    "TileCacheError",
+    "TileTooLarge",
+    "Unavailable",
+    "UnknownScale",
+    "Unreachable",
+]

@@ -1,0 +1,135 @@
+"""Errors about sites, and the services on them."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from .root import TileCacheError
+
+
+class AddressError(TileCacheError):
+    """`address` is not that of a cache; `site_url` is set where it is that of a whole site."""
+
+    def __init__(self, address: str, site_url: str | None = None) -> None:
+        super().__init__(f"not the address of a cache: {address!r}")
+        self.address = address
+        self.site_url = site_url
+
+
+class SiteError(TileCacheError):
+    """Something between us and the site; `url` (without query) is what was asked for."""
+
+    def __init__(self, url: str, text: str) -> None:
+        super().__init__(f"{text}: {url}")
+        self.url = url
+
+
+class Unreachable(Enum):
+    """Why no answer came."""
+
+    NAME = "host name not found"
+    REFUSED = "connection refused"
+    TIMEOUT = "no answer in time"
+    CERTIFICATE = "certificate not trusted"
+    PROXY = "proxy failed"
+    BROKEN = "connection broken"
+    TOO_LARGE = "endless answer"
+
+
+class SiteUnreachable(SiteError):
+    """The site gave no answer."""
+
+    def __init__(self, url: str, reason: Unreachable) -> None:
+        super().__init__(url, reason.value)
+        self.reason = reason
+
+
+class NotArcGIS(SiteError):
+    """An answer came, but not ArcGIS JSON: HTTP `status`, the answer's own `content_type`."""
+
+    def __init__(self, url: str, status: int, content_type: str) -> None:
+        super().__init__(
+            url, f"HTTP {status}, {content_type or 'no content type'}, not ArcGIS JSON"
+        )
+        self.status = status
+        self.content_type = content_type
+
+
+class SiteRefused(SiteError):
+    """The site's own error: `code` (None where it gave none), `message`, `details`, as sent."""
+
+    def __init__(
+        self, url: str, code: int | None, message: str, details: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(url, f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.details = details
+
+
+class NotFound(SiteRefused):
+    """There is no such resource."""
+
+
+class NotAllowed(SiteRefused):
+    """This user has no right to it."""
+
+
+class SignInNeeded(SiteRefused):
+    """A token is missing (499, HTTP 401) or is not taken any more (498)."""
+
+
+class SignInProblem(Enum):
+    """Why nobody could be signed in."""
+
+    REFUSED = "user name or password refused"
+    NO_SERVICE = "no token service"
+    OTHER_HOST = "token service on another host"
+    NOT_ENCRYPTED = "token service not on https"
+    WEB_SERVER = "the web server in front wants a sign-in of its own"
+
+
+class SignInFailed(SiteError):
+    """Nobody could be signed in at the site `url`; `detail`: its own message, or the other host."""
+
+    def __init__(self, url: str, reason: SignInProblem, detail: str = "") -> None:
+        super().__init__(url, f"sign-in failed, {reason.value} {detail}".rstrip())
+        self.reason = reason
+        self.detail = detail
+
+
+class DescriptionError(TileCacheError):
+    """`service` describes itself in a way that cannot be used: `key` is missing or wrong."""
+
+    def __init__(self, service: str, key: str) -> None:
+        super().__init__(f"{service}: unusable {key!r}")
+        self.service = service
+        self.key = key
+
+
+class NotCached(TileCacheError):
+    """`service` has no tile cache; `scheme_only` where it has a scheme but draws live."""
+
+    def __init__(self, service: str, *, scheme_only: bool = False) -> None:
+        super().__init__(f"{service} has no tile cache")
+        self.service = service
+        self.scheme_only = scheme_only
+
+
+class Unavailable(Enum):
+    """Why a cache cannot be managed."""
+
+    NO_TOOLS = "the site has no caching services"
+    SIGN_IN = "the site wants a sign-in for them"
+    NO_RIGHT = "this user has no right to them"
+    UNKNOWN_TASK = "the caching task lacks a parameter we need"
+
+
+class CachingUnavailable(TileCacheError):
+    """The site at `url` offers no way to manage its caches; `detail` names what is missing."""
+
+    def __init__(self, url: str, reason: Unavailable, detail: str = "") -> None:
+        super().__init__(f"{url}: {reason.value} {detail}".rstrip())
+        self.url = url
+        self.reason = reason
+        self.detail = detail
