@@ -69,7 +69,7 @@ ARROW_CASES = [
     ("ui/form.py", "from ..plugin import registration", "ui must not import registration"),
     ("ui/form.py", "from PyQt5.QtWidgets import QDialog", "PyQt5.QtWidgets.QDialog must be"),
     ("ui/form.py", "import PyQt6", "PyQt6 must be imported nowhere"),
-    ("ui/form.py", "import threading", "only core and host/tasks know threads"),
+    ("ui/form.py", "import threading", "only core, host/tasks and host/rendering know threads"),
     ("ui/form.py", "from plugin.core import tiling", "plugin.core.tiling: imports between"),
     (
         "ui/form.py",
