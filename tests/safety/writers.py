@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from arcgis_server import bundles
 from made_caches import profile, write_metadata
@@ -50,8 +52,17 @@ def make_empty_cache(folder: Path) -> Path:
     return folder
 
 
-def write(crowd: Crowd, folder: Path, who: str = "plugin", python: str = sys.executable) -> Written:
-    """Let them all start at once and wait for the last. Raises RuntimeError where one fails."""
+def write(
+    crowd: Crowd,
+    folder: Path,
+    who: str = "plugin",
+    python: str = sys.executable,
+    meanwhile: Callable[[], Any] | None = None,
+) -> Written:
+    """Let them all start at once and wait for the last. Raises RuntimeError where one fails.
+
+    `meanwhile`: done here, again and again, as long as they write.
+    """
     numbers = [str(n) for n in (crowd.writers, crowd.bundles, crowd.tiles, crowd.at_once)]
     started = [
         subprocess.Popen(
@@ -71,6 +82,8 @@ def write(crowd: Crowd, folder: Path, who: str = "plugin", python: str = sys.exe
             assert writer.stdin is not None
             writer.stdin.write("\n")
             writer.stdin.flush()
+        while meanwhile is not None and any(writer.poll() is None for writer in started):
+            meanwhile()
         said = [writer.communicate(timeout=TIMEOUT)[0] for writer in started]
     finally:
         for writer in started:

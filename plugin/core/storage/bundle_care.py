@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,8 @@ _NAME = re.compile(r"R([0-9a-f]{4,})C([0-9a-f]{4,})\.bundle$", re.IGNORECASE)
 _V1_HEADER = struct.Struct("<4I3Q5I")
 _V1_DATA_START = _V1_HEADER.size + 4 * SLOTS
 _V1_USER_HEADER_AT = 40
+_LOOKS, _PAUSE = 20, 0.05  # how often a stale header is looked at again, after so many seconds
+_QUIET = 10.0  # seconds after which nobody is writing any more
 _UNJUDGED = (b"Lerc2 ", b"CntZImage ", b"\x1f\x8b")
 """How tiles begin that are no pictures: elevations (LERC), packed vector tiles."""
 
@@ -52,21 +55,20 @@ Integers = NDArray[np.int64]
 def findings_of(bundle: BundleV2, level_id: int, name: str) -> Iterator[Finding]:
     """What is wrong with a bundle, apart from the pictures in it; `name`: its path in the cache.
 
-    Looks without a lock: while another process writes, its header may be found stale.
+    Looks without a lock, for a cache may be verified that is only read.
     """
     try:
         size = bundle.part.size
         if size < DATA_START:
             yield Finding(Fault.CUT, level_id, name, can_be_mended=True)
             return
-        header = Header.of(bundle.part.read(0, DATA_START))
-        if not header.is_of_a_bundle:
+        if not bundle.header().is_of_a_bundle:
             yield Finding(Fault.NOT_A_BUNDLE, level_id, name)
             return
-        index = bundle.index()
+        header, index = _settled(bundle)
         if header.file_size > index.file_size:
             yield Finding(Fault.CUT, level_id, name, can_be_mended=True)
-        elif not _is_true(bundle.header(), index):
+        elif not _is_true(header, index):
             yield Finding(Fault.HEADER, level_id, name, can_be_mended=True)
         faults = _Faults(bundle, index).all()
     except OSError:
@@ -186,6 +188,23 @@ def first_tile(name: str) -> tuple[int, int]:
 
 
 # Faults
+
+
+def _settled(bundle: BundleV2) -> tuple[Header, Index]:
+    """Header and index; where the header is stale, once nobody has written for a moment.
+
+    A writer comes to the header last, so beside one it may just not be there yet.
+    """
+    header, index = bundle.header(), bundle.index()
+    for _ in range(_LOOKS):
+        if _is_true(header, index) or time.time() - bundle.part.file.modified > _QUIET:
+            break
+        time.sleep(_PAUSE)
+        before = header.file_size, index.file_size
+        header, index = bundle.header(), bundle.index()
+        if before == (header.file_size, index.file_size):
+            break
+    return header, index
 
 
 def _is_true(header: Header, index: Index) -> bool:
