@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import zipfile
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from arcgis_server import bundles
@@ -73,22 +75,50 @@ def picture(colour: str, side: int = 256) -> bytes:
 
 
 def tiles_of(path: Path) -> Tiles:
-    """Every tile of a compact cache or MBTiles file, as a digest of its bytes: read apart."""
-    if path.suffix != ".mbtiles":
-        found: Any = bundles.read_cache(path)
-        return {
-            level: {place: tile.sha1 for place, tile in tiles.items()}
-            for level, tiles in found.items()
-        }
-    levels: Tiles = {}
+    """Every tile of a cache, as a digest of its bytes: read apart from the plugin."""
+    if path.suffix == ".mbtiles":
+        return _tiles_of_mbtiles(path)
+    if path.suffix == ".tpkx":
+        return _tiles_of_package(path)
+    exploded = sorted(path.glob("_alllayers/L*/R*/C*"))
+    if exploded:
+        return _tiles_of_files(exploded)
+    found: Any = bundles.read_cache(path)
+    return {
+        level: {place: tile.sha1 for place, tile in tiles.items()} for level, tiles in found.items()
+    }
+
+
+def _tiles_of_mbtiles(path: Path) -> Tiles:
     with closing(sqlite3.connect(path)) as database:
         rows = database.execute(
             "SELECT zoom_level, tile_row, tile_column, tile_data FROM tiles"
         ).fetchall()
+    levels: Tiles = {}
     for level, row, col, content in rows:
-        digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
-        levels.setdefault(level, {})[2**level - 1 - row, col] = digest
+        levels.setdefault(level, {})[2**level - 1 - row, col] = _digest(content)
     return levels
+
+
+def _tiles_of_package(path: Path) -> Tiles:
+    """A TPKX holds its bundles below `tile`, as a folder does below `_alllayers`."""
+    with TemporaryDirectory() as folder, zipfile.ZipFile(path) as package:
+        package.extractall(folder)
+        (Path(folder) / "tile").rename(Path(folder) / "_alllayers")
+        return tiles_of(Path(folder))
+
+
+def _tiles_of_files(files: list[Path]) -> Tiles:
+    levels: Tiles = {}
+    for file in files:
+        level, row, col = file.parts[-3][1:], file.parts[-2][1:], file.stem[1:]
+        place = int(row, 16), int(col, 16)
+        levels.setdefault(int(level), {})[place] = _digest(file.read_bytes())
+    return levels
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha1(content, usedforsecurity=False).hexdigest()
 
 
 def counts_of(path: Path) -> dict[int, int]:

@@ -32,8 +32,9 @@ def sentence(error: Exception) -> str:
 
 def _address(error: errors.AddressError) -> str:
     text = tr(
-        "“{address}” is not the address of a map or image service: copy it from the service's page,"
-        " it ends in /MapServer or /ImageServer."
+        "“{address}” is neither the address of a map or image service nor the path of a cache: copy"
+        " the address from the service's page, it ends in /MapServer or /ImageServer, or browse for"
+        " the cache."
     )
     if error.site_url:
         text = tr("“{address}” is the address of a site: choose one of the services of the site.")

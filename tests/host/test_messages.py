@@ -161,8 +161,9 @@ OTHER_SENTENCES = [
      "World has no tile cache: choose a cached service, or ask its publisher to create a cache for"
      " it."),
     (errors.AddressError("nonsense"),
-     "“nonsense” is not the address of a map or image service: copy it from the service's page, it"
-     " ends in /MapServer or /ImageServer."),
+     "“nonsense” is neither the address of a map or image service nor the path of a cache: copy the"
+     " address from the service's page, it ends in /MapServer or /ImageServer, or browse for the"
+     " cache."),
     (errors.UnknownScale(5000, ()), "1:5,000 is none of the scales that are cached: there are"
      " none."),
     (errors.UnknownScale(5000, tuple(range(1000, 9000, 1000))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from local_caches import (
     fill,
     in_project,
     new_cache,
+    picture,
     tiles_of,
 )
 from processing_inputs import polygon_layer, scales_of
@@ -39,7 +41,10 @@ from shapely import wkt
 from shapely.geometry import box
 from shapely.ops import transform
 
-from tile_cache_manager.plugin.host import shown_layers
+from tile_cache_manager.plugin.core.errors import LayerFailed
+from tile_cache_manager.plugin.core.local.source import Cancelled, Supertile, TileSource
+from tile_cache_manager.plugin.core.storage.profile import CacheProfile, StorageFormat
+from tile_cache_manager.plugin.host import shown_layers, sources
 
 pytestmark = pytest.mark.qgis
 
@@ -103,9 +108,19 @@ def colour_at(path: Path, level: int, tile: tuple[int, int], x: int, y: int) -> 
     return pixel.name() if pixel.alpha() else ""
 
 
-@pytest.mark.parametrize("name", ["World", "World.mbtiles"])
-def test_the_three_modes_one_after_the_other(run_local: Any, tmp_path: Path, name: str) -> None:
-    cache = new_cache(tmp_path / "my cäches" / name)
+STORAGES = [
+    ("World", StorageFormat.COMPACT_V2),
+    ("World", StorageFormat.EXPLODED),
+    ("World.tpkx", StorageFormat.TPKX),
+    ("World.mbtiles", StorageFormat.MBTILES),
+]
+
+
+@pytest.mark.parametrize(("name", "storage"), STORAGES)
+def test_the_three_modes_one_after_the_other(
+    run_local: Any, tmp_path: Path, name: str, storage: StorageFormat
+) -> None:
+    cache = new_cache(tmp_path / "my cäches" / name, storage=storage)
     made = run_local(cache, SCALES=scales_of(None, 0, 2))
     first = tiles_of(cache)
     assert {level: len(tiles) for level, tiles in first.items()} == {0: 1, 2: 16}
@@ -330,6 +345,49 @@ def test_a_cancelled_run_is_resumed(
     assert rest["FAILED"] == 0
 
 
+class BrokenInTheEast(TileSource):
+    """Draws red tiles; east of Greenwich it cannot, until it is mended."""
+
+    name = "the project"
+    supertile_side = 1
+    is_mended = False
+
+    def start(self, profile: CacheProfile) -> None:
+        pass
+
+    def draw(self, supertile: Supertile, cancelled: Cancelled) -> dict[tuple[int, int], bytes]:
+        block, across = supertile.block, 2**supertile.level.id
+        if block.min_col >= across / 2 and not self.is_mended:
+            raise LayerFailed("Roads", "connection lost")
+        return {(block.min_row, block.min_col): picture(RED)}
+
+    def close(self) -> None:
+        pass
+
+
+def test_failed_tiles_are_told_and_retried(
+    run_local: Any, run_local_unchecked: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "make_source", lambda *_: BrokenInTheEast())
+    cache = new_cache(tmp_path / "World")
+    level = {"SCALES": scales_of(None, 1)}
+    feedback = QgsProcessingFeedback()
+
+    results = run_local_unchecked(cache, feedback, **level)
+
+    assert (results["TILES"], results["MADE"], results["FAILED"]) == (4, 2, 2)
+    log = feedback.textLog()
+    assert log.count("Layer “Roads” could not be drawn (connection lost), so its tiles") >= 1
+    assert "done, but some tiles failed, 4 tiles in the area, 2 made, 2 failed" in log
+    assert {col for _row, col in tiles_of(cache)[1]} == {0}
+
+    monkeypatch.setattr(BrokenInTheEast, "is_mended", True)
+    rest = run_local(cache, RESUME="FAILED", **level)
+
+    assert (rest["MADE"], rest["FAILED"]) == (2, 0)
+    assert counts_of(cache) == {1: 4}
+
+
 NOT_DRAWABLE = [
     ("no project", None, {}, "open a project \\(for qgis_process"),
     ("an empty project", QgsProject, {}, "no visible layers"),
@@ -416,6 +474,23 @@ NO_CACHES = [
     ("an empty folder", lambda folder: folder, "neither a conf.xml nor a root.json"),
     ("a text file", lambda folder: _written(folder / "notes.txt"), "no file of a tile cache"),
 ]
+
+
+def test_an_old_package_is_only_read(run_local: Any, tmp_path: Path) -> None:
+    shared = Path(__file__).resolve().parents[3] / "shared" / "cache-samples"
+    found = sorted(shared.rglob("states_filled.tpk"))
+    if not found:
+        pytest.skip("the sample caches are not on this computer")
+    package = tmp_path / "states.tpk"
+    shutil.copy(found[0], package)
+    before = package.read_bytes()
+    for mode in ("RECREATE_EMPTY_TILES", "DELETE_TILES"):
+        with pytest.raises(QgsProcessingException, match="old format that is only read"):
+            run_local(package, UPDATE_MODE=mode)
+    assert package.read_bytes() == before
+    fresh = new_cache(tmp_path / "Fresh", finest=4)
+    results = run_local(fresh, SOURCE=str(package))
+    assert results["MADE"] > 0
 
 
 def _written(path: Path) -> Path:
