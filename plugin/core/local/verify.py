@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import os
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,12 @@ from ..storage.profile import CacheProfile, StorageFormat
 from ..storage.store import Fault, Finding, TileStore
 from ..tiling import TileRange, bundle_of
 from .plan import world_of
+
+WORKERS = min(8, os.cpu_count() or 1)
+"""Threads that judge pictures; unpacking leaves the others at work."""
+
+LOOK_AHEAD = 4
+"""Tiles per thread that are read before they are judged."""
 
 MOST_FINDINGS = 1000
 """So many findings are kept; all are counted."""
@@ -65,7 +73,8 @@ def verify(
 
     `mend`: put right what can be: headers are written anew, tiles that are no whole pictures
     dropped, so that they count as empty; nothing that any reader can show is lost.
-    `check_picture`: a decoder, asked after our own check; gives None for what it cannot decode.
+    `check_picture`: a decoder, asked after our own check, from several threads at a time; gives
+    None for what it cannot decode.
     Pictures are judged where the cache's format is one of pictures, so not LERC.
     Raises StorageError: NotACache, DamagedCache, HostileFile; with `mend` ReadOnlyCache, CacheInUse
     and DiskFull, too.
@@ -133,27 +142,51 @@ class _Check:
                 self._count_mended(partial(self._store.mend, finding))
 
     def _pictures(self, level_id: int) -> None:
-        """Read every tile of a level."""
+        """Read every tile of a level; several threads judge what was read, in order."""
         world = self._judge.world(level_id)
-        for row, col in self._tiles_of(level_id):
-            if self._feedback.cancelled():
-                return
-            try:
-                content = self._store.read(level_id, row, col)
-            except (DamagedCache, CacheInUse):
-                self._found(Fault.UNREADABLE, level_id, (row, col))
-                content = None
-            self._tell_progress()
-            if content is None:
-                continue  # deleted in the meantime
-            self.tiles[level_id] += 1
-            if world is not None and not _holds(world, row, col):
-                self._found(Fault.STRAY, level_id, (row, col))
-            fault = self._judge.fault_of(content)
-            if fault is not None:
-                self._found(fault, level_id, (row, col))
-            if fault is Fault.PICTURE and self._mend:
-                self._count_mended(partial(self._drop, level_id, (row, col), content))
+        waiting: deque[tuple[Tile, bytes, Future[Fault | None]]] = deque()
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="verify") as pool:
+            for tile in self._tiles_of(level_id):
+                if self._feedback.cancelled():
+                    break
+                content = self._read(level_id, tile)
+                if content is None:
+                    self._tell_progress()
+                    continue
+                waiting.append((tile, content, pool.submit(self._judge.fault_of, content)))
+                if len(waiting) > LOOK_AHEAD * WORKERS:
+                    self._take(level_id, world, *waiting.popleft())
+            while waiting and not self._feedback.cancelled():
+                self._take(level_id, world, *waiting.popleft())
+            for _, _, judged in waiting:
+                judged.cancel()
+
+    def _read(self, level_id: int, tile: Tile) -> bytes | None:
+        """The tile; None where it was deleted in the meantime, or, told, cannot be read."""
+        try:
+            return self._store.read(level_id, *tile)
+        except (DamagedCache, CacheInUse):
+            self._found(Fault.UNREADABLE, level_id, tile)
+            return None
+
+    def _take(
+        self,
+        level_id: int,
+        world: TileRange | None,
+        tile: Tile,
+        content: bytes,
+        judged: Future[Fault | None],
+    ) -> None:
+        """Note what is wrong with a tile, and drop it where that is wanted."""
+        self.tiles[level_id] += 1
+        if world is not None and not _holds(world, *tile):
+            self._found(Fault.STRAY, level_id, tile)
+        fault = judged.result()
+        if fault is not None:
+            self._found(fault, level_id, tile)
+        if fault is Fault.PICTURE and self._mend:
+            self._count_mended(partial(self._drop, level_id, tile, content))
+        self._tell_progress()
 
     def _tiles_of(self, level_id: int) -> Iterator[Tile]:
         for block in self._store.blocks(level_id):

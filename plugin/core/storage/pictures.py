@@ -16,7 +16,7 @@ from dataclasses import dataclass
 LARGEST_SIDE = 8192
 """Pixels across above which nothing is a tile; GDAL takes no more either."""
 
-PIECE = 1 << 16
+PIECE = 1 << 20
 """Bytes of pixels unpacked at a time."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
