@@ -28,7 +28,14 @@ from ..errors import (
 from ..tiling import BUNDLE_TILES, TileRange
 from .files import free_bytes, replacing, storage_errors
 from .locks import locked
-from .mbtiles_metadata import create_mbtiles, put_rows, read_profile, true_rows, zooms_on_disk
+from .mbtiles_metadata import (
+    create_mbtiles,
+    lasting_rows,
+    put_rows,
+    read_profile,
+    true_rows,
+    zooms_on_disk,
+)
 from .profile import CacheProfile
 from .sidecar import work_folder
 from .sqlite_file import PATIENCE, SqliteFile
@@ -280,7 +287,8 @@ class MBTilesStore(TileStore):
                 if not self._has_times:
                     file.execute("CREATE TABLE IF NOT EXISTS metadata (name text, value text)")
                     file.execute(_TIMES)
-                    put_rows(file, {_UNTIMED: repr(modified)}, only_new=True)
+                    rows = {**lasting_rows(self.profile), _UNTIMED: repr(modified)}
+                    put_rows(file, rows, only_new=True)
                 yield file
             self._has_times = self._is_dirty = True
 

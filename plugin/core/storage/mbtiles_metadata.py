@@ -26,7 +26,7 @@ from ..schemes import web_mercator
 from ..tiling import WEB_MERCATOR_HALF, Extent, Level, TileRange
 from .data_extent import extent_of_blocks
 from .files import replacing, storage_errors
-from .pictures import picture_facts
+from .pictures import LARGEST_SIDE, PictureFacts, picture_facts
 from .profile import CacheProfile, StorageFormat, TileFormat
 from .sqlite_file import SqliteFile, create, sqlite_errors
 
@@ -57,6 +57,7 @@ _VECTOR = frozenset({"pbf", "mvt"})
 _PACKED = b"\x1f\x8b"  # gzip, which only vector tiles are packed with
 _LAYER = b"\x1a"  # how a vector tile begins: with a layer (mapbox/vector-tile-spec, 2.1)
 _USUAL_QUALITY = 75
+_USUAL_SIDE, _SMALLEST_SIDE = 256, 64  # pixels
 _MOST_ZOOMS = 1000  # more are no tiles but somebody's joke
 _CLOSE = 1e-6  # relative difference within which two lengths in the plane are the same
 
@@ -84,7 +85,7 @@ def read_profile(file: SqliteFile, path: Path) -> CacheProfile:
     levels = _cached_zooms(file, said)
     return CacheProfile(
         scheme=web_mercator(
-            facts.width if facts else _whole(said.get(_TILE_SIZE)) or 256,
+            _tile_size(said, facts),
             _number(said.get(_DPI)) or 96.0,
             max([FINEST, *(zoom for zoom in levels if zoom <= FINEST_READ)]),
         ),
@@ -152,6 +153,16 @@ def put_rows(
             continue
         connection.execute("DELETE FROM metadata WHERE name = ?", (name,))
         connection.execute("INSERT INTO metadata (name, value) VALUES (?, ?)", (name, value))
+
+
+def lasting_rows(profile: CacheProfile) -> dict[str, str]:
+    """What a file of others may have left to guess from its tiles, which are to change now."""
+    image_format = _kind(profile.image_format)
+    return {
+        "name": profile.name,
+        "format": _SUFFIXES.get(image_format, image_format.lower()),
+        _TILE_SIZE: str(profile.scheme.tile_width),
+    }
 
 
 def true_rows(
@@ -257,6 +268,18 @@ def _cached_zooms(file: SqliteFile, said: Mapping[str, str]) -> set[int]:
     if _LEVELS not in said and first is not None and last is not None:
         zooms |= set(range(max(first, 0), min(last, FINEST_READ) + 1))
     return {zoom for zoom in zooms if zoom is not None} | set(zooms_on_disk(file))
+
+
+def _tile_size(said: Mapping[str, str], facts: PictureFacts | None) -> int:
+    """Pixels across a tile: as we put them down, else those of the tile that was looked at.
+
+    That may be a stand-in for an empty tile, of a single pixel: then the usual size.
+    """
+    told = _whole(said.get(_TILE_SIZE))
+    if told is not None and 0 < told <= LARGEST_SIDE:
+        return told
+    is_tile = facts is not None and facts.width == facts.height >= _SMALLEST_SIDE
+    return facts.width if facts is not None and is_tile else _USUAL_SIDE
 
 
 def _quality(said: Mapping[str, str]) -> int:

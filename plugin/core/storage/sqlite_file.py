@@ -204,7 +204,10 @@ def _uri(path: Path) -> str:
     """`path` for SQLite, whatever letters its name holds (https://www.sqlite.org/uri.html)."""
     # Its own form of UNC paths: file:////server/share
     text = os.fsencode(path.resolve().as_posix())
-    return f"file:///{quote(text.lstrip(b'/'))}" if not _is_unc(text) else f"file://{quote(text)}"
+    safe = "/:"  # a drive's colon stays
+    if _is_unc(text):
+        return f"file://{quote(text, safe)}"
+    return f"file:///{quote(text.lstrip(b'/'), safe)}"
 
 
 def _is_unc(path: bytes) -> bool:

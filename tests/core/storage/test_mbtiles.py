@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_pictures import pattern, png
 
 from tile_cache_manager.plugin.core.errors import (
     BadCacheOption,
@@ -255,6 +256,26 @@ def test_picture_formats(path, tiles, metadata, image_format):
 
 
 @pytest.mark.parametrize(
+    ("tile", "metadata", "size"),
+    [
+        (pattern(0, size=512), [], 512),
+        (pattern(0, size=256), [], 256),
+        (pattern(0, size=8), [], 256),  # a stand-in for an empty tile
+        (pattern(0, size=512)[:, :256], [], 256),
+        (pattern(0, size=8), [("tilecache:tile_size", "512")], 512),
+        (pattern(0, size=512), [("tilecache:tile_size", "-1e9")], 512),
+    ],
+)
+def test_tile_sizes(path, tile, metadata, size):
+    by_hand(path, [(0, 0, 0, png(tile))], [("format", "png"), *metadata])
+
+    scheme = read_mbtiles_profile(path).scheme
+
+    assert (scheme.tile_width, scheme.tile_height) == (size, size)
+    assert scheme.level(0).resolution == pytest.approx(2 * HALF / size)
+
+
+@pytest.mark.parametrize(
     ("tiles", "metadata"),
     [
         ([(0, 0, 0, GZIP)], [("format", "pbf")]),
@@ -434,6 +455,18 @@ def test_a_file_without_metadata_gets_some(path):
         store.commit()
         assert store.profile.name == "cache"
     assert said(path)["minzoom"] == "1"
+    assert (said(path)["name"], said(path)["format"]) == ("cache", "png")
+
+
+def test_a_tile_of_another_size_changes_no_scheme(path):
+    by_hand(path, [(1, 0, 0, png(pattern(0, size=512)))])
+    with MBTilesStore(path, is_writable=True) as store:
+        before = store.profile.scheme
+        store.delete(1, [(1, 0)])
+        store.write(1, {(0, 0): png(pattern(0, size=256))})
+        store.commit()
+
+    assert read_mbtiles_profile(path).scheme == before
 
 
 def test_threads_read_while_one_writes(store):
