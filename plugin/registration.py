@@ -26,6 +26,7 @@ class TileCacheManagerPlugin:
     def __init__(self, iface: Any) -> None:
         self.iface = iface
         self.action: QAction | None = None
+        self.create_action: QAction | None = None
         self.dialog: UpdateDialog | None = None
         self.provider: TileCacheProvider | None = None
 
@@ -44,12 +45,23 @@ class TileCacheManagerPlugin:
         self.action.triggered.connect(self.open_dialog)
         self.iface.addPluginToWebMenu(MENU, self.action)
         self.iface.addWebToolBarIcon(self.action)
+        self.create_action = QAction(
+            QIcon(str(ICON)), _tr("Create a Cache…"), self.iface.mainWindow()
+        )
+        self.create_action.setObjectName("tile_cache_manager_create")
+        self.create_action.setToolTip(_tr("Create a tile cache on this computer"))
+        self.create_action.triggered.connect(self.create_cache)
+        self.iface.addPluginToWebMenu(MENU, self.create_action)
 
     def unload(self) -> None:
         if self.dialog is not None:
             self.dialog.unload()
             self.dialog.deleteLater()
             self.dialog = None
+        if self.create_action is not None:
+            self.iface.removePluginWebMenu(MENU, self.create_action)
+            self.create_action.deleteLater()
+            self.create_action = None
         if self.action is not None:
             self.iface.removeWebToolBarIcon(self.action)
             self.iface.removePluginWebMenu(MENU, self.action)
@@ -63,6 +75,16 @@ class TileCacheManagerPlugin:
 
     def open_dialog(self) -> None:
         """Show the dialog, made at first use."""
+        dialog = self._made_dialog()
+        dialog.show()
+        dialog.raise_()
+        dialog.activateWindow()
+
+    def create_cache(self) -> None:
+        """Show the dialog in which a cache is created; the new cache opens in the other one."""
+        self._made_dialog().create_cache()
+
+    def _made_dialog(self) -> UpdateDialog:
         if self.dialog is None:
             self.dialog = UpdateDialog(
                 self.iface.mapCanvas(),
@@ -71,9 +93,7 @@ class TileCacheManagerPlugin:
                 self.iface.activeLayer,
                 self.iface.mainWindow(),
             )
-        self.dialog.show()
-        self.dialog.raise_()
-        self.dialog.activateWindow()
+        return self.dialog
 
 
 def _tr(text: str) -> str:

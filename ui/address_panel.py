@@ -1,4 +1,4 @@
-"""The panel in which a service is named, chosen and loaded."""
+"""The panel in which a service or cache is named, chosen and loaded."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from ..plugin.core.errors import (
     Unavailable,
 )
 from ..plugin.host import connections
+from .addresses import is_path
 from .forms import load_form
+from .path_browse import PathBrowse, cache_file_filters
 
 FORM = load_form(__file__)
 
 
 class AddressPanel(QWidget, FORM):
-    """The service's address, the sign-in for it, and what the service says of itself.
+    """Where the service or cache is, the sign-in for it, and what it says of itself.
 
-    `load_requested` carries the address and the id of the authentication configuration.
+    `load_requested` carries the address and the id of the authentication configuration. What
+    `new_button`, `add_button` and `care_button` do is up to the dialog.
     """
 
     load_requested = pyqtSignal(str, str)
@@ -41,13 +44,19 @@ class AddressPanel(QWidget, FORM):
         self._menu.setToolTipsVisible(True)
         self._menu.aboutToShow.connect(self._fill_menu)
         self.choose_button.setMenu(self._menu)
+        self._browse = PathBrowse(self)
+        self._browse.chosen.connect(lambda path: self._choose(path, ""))
+        self.browse_button.setMenu(self._browse_menu())
         self.sign_in_box.setCollapsed(True)
         self.load_button.clicked.connect(self._request)
         self.address_combo.lineEdit().returnPressed.connect(self._request)
         self.address_combo.lineEdit().setPlaceholderText(
-            self.tr("https://host/arcgis/rest/services/Name/MapServer")
+            self.tr("https://host/arcgis/rest/services/Name/MapServer, or a path")
         )
         self.address_combo.lineEdit().setClearButtonEnabled(True)
+        # What is dropped is for the window: as text it would be the URL of a file.
+        self.address_combo.lineEdit().setAcceptDrops(False)
+        self.address_combo.editTextChanged.connect(self._enable_sign_in)
         self.address_combo.setCompleter(self._recent_popup())
         self.service_combo.currentIndexChanged.connect(self._service_chosen)
         self.show_services(())
@@ -60,6 +69,10 @@ class AddressPanel(QWidget, FORM):
     def auth_config_id(self) -> str:
         """The id of the chosen authentication configuration, "" for none."""
         return self.auth_select.configId()
+
+    def used_auth_config_id(self) -> str:
+        """That id where what is named takes a sign-in; "" for a cache on this computer."""
+        return "" if is_path(self.address()) else self.auth_config_id()
 
     def fill(self, address: str, auth_config_id: str) -> None:
         """Put both into the form, without loading."""
@@ -137,7 +150,25 @@ class AddressPanel(QWidget, FORM):
         return completer
 
     def _request(self) -> None:
-        self.load_requested.emit(self.address(), self.auth_config_id())
+        self.load_requested.emit(self.address(), self.used_auth_config_id())
+
+    def _enable_sign_in(self) -> None:
+        takes_none = is_path(self.address())
+        self.sign_in_box.setEnabled(not takes_none)
+        reason = self.tr("A cache on this computer needs no sign-in.") if takes_none else ""
+        self.sign_in_box.setToolTip(reason)
+
+    def _browse_menu(self) -> QMenu:
+        menu = QMenu(self)
+        menu.setObjectName("browse_menu")
+        menu.addAction(
+            self.tr("Folder…"), lambda: self._browse.ask_folder(self.tr("Open a Cache in a Folder"))
+        )
+        menu.addAction(
+            self.tr("File…"),
+            lambda: self._browse.ask_file(self.tr("Open a Cache File"), cache_file_filters()),
+        )
+        return menu
 
     def _choose(self, address: str, auth_config_id: str) -> None:
         """Load this; where it brings no sign-in, with the one that the person chose."""
@@ -170,7 +201,9 @@ class AddressPanel(QWidget, FORM):
         if service is None:
             action = self._menu.addAction(self.tr("Active Layer"))
             action.setEnabled(False)
-            action.setToolTip(self.tr("The active layer is not drawn from an ArcGIS map service"))
+            action.setToolTip(
+                self.tr("The active layer is not drawn from an ArcGIS map service or a cache")
+            )
             return
         name = self.tr("Active Layer “{name}”").format(name=layer.name())
         self._menu.addAction(_plain(name)).triggered.connect(

@@ -63,8 +63,13 @@ class Notice(QgsMessageBarItem):
 
     def add_address(self, address: str) -> None:
         """Add a button that copies `address`."""
-        button = QPushButton(self.tr("Copy Address"))
-        button.setObjectName("copy_address_button")
+        button = self.add_button("copy_address_button", self.tr("Copy Address"))
         button.setToolTip(address)
         button.clicked.connect(lambda: QgsApplication.clipboard().setText(address))
+
+    def add_button(self, name: str, text: str) -> QPushButton:
+        """Add a button with this `text`, and give it."""
+        button = QPushButton(text)
+        button.setObjectName(name)
         self.layout().addWidget(button)
+        return button

@@ -1,4 +1,4 @@
-"""The panel that shows a running update."""
+"""The panel that shows a running update, or other work on a cache."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class ProgressPanel(QWidget, FORM):
         self.show_state(self.tr("No update is running."))
 
     def wait(self, text: str) -> None:
-        """Say what an update waits for; it can be called off."""
+        """Say what the work waits for; it can be called off."""
         self.show_state(text)
         self.cancel_button.setEnabled(True)
 
     def start(self, title: str) -> None:
-        """Show an update that has just been started."""
+        """Show work that has just been started."""
         self.messages_view.clear()
         self.show_state(title)
         self.show_progress(0)
@@ -40,11 +40,11 @@ class ProgressPanel(QWidget, FORM):
         self.progress_bar.setValue(round(percent))
 
     def show_no_progress(self) -> None:
-        """Empty the bar: how far the update is, is not known."""
+        """Empty the bar: how far the work is, is not known."""
         self.progress_bar.reset()
 
     def add_message(self, message: Message) -> None:
-        """Append a line that the update told."""
+        """Append a line that the work told."""
         line = {
             Severity.INFO: "{text}",
             Severity.WARNING: self.tr("Warning: {text}"),
@@ -52,13 +52,13 @@ class ProgressPanel(QWidget, FORM):
         }[message.severity]
         self.messages_view.appendPlainText(line.format(text=messages.message_text(message)))
 
-    def show_cancelling(self) -> None:
-        """Tell that Cancel was heard, while the update comes to its end."""
+    def show_cancelling(self, text: str) -> None:
+        """Tell that Cancel was heard, while the work comes to its end."""
         self.cancel_button.setEnabled(False)
-        self.show_state(self.tr("Cancelling: waiting for the site to stop…"))
+        self.show_state(text)
 
     def end(self, sentence: str) -> None:
-        """Show how the update ended."""
+        """Show how the work ended."""
         self.cancel_button.setEnabled(False)
         self.show_state(sentence)
 

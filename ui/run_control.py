@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qgis.core import Qgis
+from qgis.core import Qgis, QgsProject
 from qgis.gui import QgsMessageBar
-from qgis.PyQt.QtCore import QObject, Qt, pyqtSignal
+from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtWidgets import QWidget
 
 from ..plugin.core.errors import TileCacheError
-from ..plugin.core.request import Message, Outcome, UpdateReport
-from ..plugin.host import areas, messages
+from ..plugin.core.request import Message, Outcome, Severity, UpdateReport
+from ..plugin.host import areas, messages, sources
 from .latest_task import LatestTask
 from .notices import Notice
 from .progress_panel import ProgressPanel
@@ -28,21 +28,28 @@ class RunControl(QObject):
     obeyed; how it ended is told in QGIS's message bar too.
 
     `busy_changed`: a plan was taken on, goes on to its next part, or has ended. `ended` carries the
-    plan that the site was asked for, whatever became of it.
+    plan that was begun, whatever became of it.
     """
 
     busy_changed = pyqtSignal()
     ended = pyqtSignal(object)
 
-    def __init__(self, panel: ProgressPanel, qgis_bar: QgsMessageBar, window: QWidget) -> None:
+    def __init__(
+        self,
+        panel: ProgressPanel,
+        qgis_bar: QgsMessageBar,
+        window: QWidget,
+        project: QgsProject,
+    ) -> None:
         super().__init__(window)
+        self._project = project
         self._panel = panel
         self._qgis_bar = qgis_bar
         self._window = window
         self._plan: RunPlan | None = None
         self._count = LatestTask()
         self._question: RunQuestion | None = None
-        self._run = UpdateRun(self)
+        self._run = UpdateRun(project, self)
         self._is_heard_of = True
         self._run.progressed.connect(self._progressed)
         self._run.message_received.connect(self._told)
@@ -81,13 +88,13 @@ class RunControl(QObject):
             self._question.reject()
         elif self._run.is_running:
             self._is_heard_of = True
-            self._panel.show_cancelling()
+            self._panel.show_cancelling(self._cancelling_text())
             self._run.cancel()
         else:
             self._count.cancel()
 
     def unload(self) -> None:
-        """Hear no more: what has not been started is not, what runs on the site goes on there."""
+        """Hear no more: what has not been started is not, what runs on a site goes on there."""
         self._count.drop()
         question, self._question = self._question, None
         if question is not None:
@@ -100,14 +107,12 @@ class RunControl(QObject):
 
     def _ask_or_start(self) -> None:
         plan = self._plan
-        if not needs_question(plan.mode, plan.tiles):
+        if plan.takes_up or not needs_question(plan.mode, plan.tiles):
             self._start()
             return
         parent = self._window if self._window.isVisible() else self._window.parentWidget()
-        self._question = RunQuestion(
-            plan.description.name, plan.mode, plan.tiles, plan.levels, parent
-        )
-        self._question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        drawn_from = sources.source_title(plan.source, self._project)
+        self._question = RunQuestion(plan, drawn_from, parent)
         self._question.finished.connect(self._answered)
         self._question.open()
         self._panel.wait(self.tr("Waiting for an answer… {title}").format(title=plan.title))
@@ -128,9 +133,17 @@ class RunControl(QObject):
         except TileCacheError as error:
             self._fail(error)
             return
-        self._is_heard_of = False
-        self._panel.start(self.tr("Waiting for the site… {title}").format(title=self._plan.title))
+        self._is_heard_of = self._plan.description.is_local
+        text = self.tr("Waiting for the site… {title}")
+        if self._is_heard_of:
+            text = self.tr("Running… {title}")
+        self._panel.start(text.format(title=self._plan.title))
         self.busy_changed.emit()
+
+    def _cancelling_text(self) -> str:
+        if self._plan.description.is_local:
+            return self.tr("Cancelling: what is being drawn just now is finished…")
+        return self.tr("Cancelling: waiting for the site to stop…")
 
     def _progressed(self, percent: float) -> None:
         if percent > 0:
@@ -152,6 +165,8 @@ class RunControl(QObject):
             self._panel.show_progress(100)
         elif report.outcome is Outcome.SUBMITTED:  # how far the site is, nobody asks any more
             self._panel.show_no_progress()
+        for reason in messages.failure_sentences(report):
+            self._panel.add_message(Message(reason, Severity.WARNING))
         went_well = report.outcome in (Outcome.DONE, Outcome.SUBMITTED)
         level = Qgis.MessageLevel.Success if went_well else Qgis.MessageLevel.Warning
         notice = Notice(messages.report_sentence(report), level)
@@ -163,7 +178,7 @@ class RunControl(QObject):
         self.ended.emit(plan)
 
     def _cancelled(self) -> None:
-        """Cancelled before the site was asked for anything."""
+        """Cancelled before anything was asked for."""
         self._end(self.tr("Cancelled before anything was changed."))
 
     def _fail(self, error: Exception) -> None:

@@ -10,6 +10,7 @@ from qgis.PyQt.QtWidgets import QMessageBox, QWidget
 from ..plugin.core.request import UpdateMode
 from ..plugin.core.tiling import Level
 from ..plugin.host import messages
+from .update_run import RunPlan
 
 VERY_MANY_TILES = 100_000
 """From here on a person is asked. It is what ArcGIS itself lets one export of tiles hold
@@ -21,17 +22,10 @@ def needs_question(mode: UpdateMode, tiles: int | None) -> bool:
     return mode is UpdateMode.DELETE or tiles is None or tiles >= VERY_MANY_TILES
 
 
-class RunQuestion(QMessageBox):
-    """Asks, naming the service, the tiles and the scales; "No" is what Return and Escape say."""
+class WarningQuestion(QMessageBox):
+    """A question whose answer can do harm: "No" is what Return and Escape say."""
 
-    def __init__(
-        self,
-        service: str,
-        mode: UpdateMode,
-        tiles: int | None,
-        levels: Iterable[Level],
-        parent: QWidget | None = None,
-    ) -> None:
+    def __init__(self, title: str, parent: QWidget | None) -> None:
         super().__init__(parent)
         self.setObjectName("run_question")
         self.setIcon(QMessageBox.Icon.Warning)
@@ -40,17 +34,38 @@ class RunQuestion(QMessageBox):
         self.setStandardButtons(buttons.Yes | buttons.No)
         self.setDefaultButton(buttons.No)
         self.setEscapeButton(buttons.No)
-        self.setWindowTitle(messages.mode_text(mode))
-        self.setText(
-            self._question(mode, tiles is None).format(
-                tiles="" if tiles is None else messages.number_text(tiles), service=service
-            )
-        )
-        self.setInformativeText(self._consequence(mode, tiles is None, levels))
+        self.setWindowTitle(title)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
 
     def says_yes(self) -> bool:
         """Whether "Yes" was pressed."""
         return self.standardButton(self.clickedButton()) == QMessageBox.StandardButton.Yes
+
+
+class RunQuestion(WarningQuestion):
+    """Asks, naming the service or the path of the cache, the tiles and the scales.
+
+    `drawn_from`: title of what a cache on this computer is drawn from.
+    """
+
+    def __init__(self, plan: RunPlan, drawn_from: str, parent: QWidget | None = None) -> None:
+        super().__init__(messages.mode_text(plan.mode), parent)
+        description, tiles = plan.description, plan.tiles
+        name = description.name
+        if description.is_local:
+            name = messages.path_text(description.address)
+        self.setText(
+            self._question(plan.mode, tiles is None).format(
+                tiles="" if tiles is None else messages.number_text(tiles), service=name
+            )
+        )
+        lines = [
+            self._consequence(plan.mode, tiles is None, description.is_local),
+            self._scales(plan.levels),
+        ]
+        if description.is_local and plan.mode is not UpdateMode.DELETE:
+            lines.append(self.tr("Drawn from: {source}").format(source=drawn_from))
+        self.setInformativeText("\n\n".join(lines))
 
     def _question(self, mode: UpdateMode, is_unknown: bool) -> str:
         if mode is UpdateMode.DELETE:
@@ -65,12 +80,18 @@ class RunQuestion(QMessageBox):
             return self.tr("Look through all tiles of {service} and recreate the empty ones?")
         return self.tr("Look through {tiles} tiles of {service} and recreate the empty ones?")
 
-    def _consequence(self, mode: UpdateMode, is_unknown: bool, levels: Iterable[Level]) -> str:
+    def _consequence(self, mode: UpdateMode, is_unknown: bool, is_local: bool) -> str:
         if mode is UpdateMode.DELETE:
-            text = self.tr("Deleted tiles cannot be restored, only made again.")
-        elif is_unknown:
-            text = self.tr("The number of tiles is not known: it may take very long.")
-        else:
-            text = self.tr("This is a very large update: it may take hours and keep the site busy.")
+            return self.tr("Deleted tiles cannot be restored, only made again.")
+        if is_unknown:
+            return self.tr("The number of tiles is not known: it may take very long.")
+        if is_local:
+            return self.tr(
+                "This is a very large update: it may take hours and much room on the disk."
+                " It can be cancelled and resumed."
+            )
+        return self.tr("This is a very large update: it may take hours and keep the site busy.")
+
+    def _scales(self, levels: Iterable[Level]) -> str:
         scales = "; ".join(messages.scale_text(level.scale) for level in levels)
-        return text + "\n\n" + self.tr("Scales: {scales}").format(scales=scales)
+        return self.tr("Scales: {scales}").format(scales=scales)

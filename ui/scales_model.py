@@ -28,7 +28,7 @@ class Column(IntEnum):
 
 
 class ScalesModel(QAbstractTableModel):
-    """The levels of a cache, coarsest first, those that may hold tiles tickable.
+    """The levels of a service or cache, coarsest first, those that may hold tiles tickable.
 
     `ticked_changed` is emitted once per change of what is ticked, however many rows it touches.
     """
@@ -179,7 +179,8 @@ class ScalesModel(QAbstractTableModel):
             Column.RESOLUTION: self.tr("Size of a pixel on the ground of the map"),
             Column.TILES: self.tr("How many tiles of the scale the area of interest touches"),
             Column.CACHED: self.tr(
-                "How much of the whole scale exists in the cache, not only of the area of interest"
+                "How much of the whole scale exists in the cache, not only of the area of interest:"
+                " in percent or tiles"
             ),
         }[column]
 
@@ -202,6 +203,8 @@ class ScalesModel(QAbstractTableModel):
         status = self._status(level)
         if status is None:
             return self.tr("Yes")
+        if self._description.is_local:
+            return messages.number_text(status.tiles)
         if not status.expected:
             return self.tr("{tiles} tiles").format(tiles=messages.number_text(status.tiles))
         # Rounded down: 100 % stands for a full level only.

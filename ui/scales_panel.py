@@ -50,6 +50,15 @@ class ScalesPanel(QWidget, FORM):
         for button in (self.check_all_button, self.check_none_button, self.invert_button):
             button.setEnabled(description is not None)
 
+    def hide_tiles(self) -> None:
+        """Show no numbers of tiles: the cache is still to be made."""
+        for column in (Column.TILES, Column.CACHED):
+            self.scales_view.setColumnHidden(column, True)
+        header = self.scales_view.horizontalHeader()
+        header.setSectionResizeMode(Column.RESOLUTION, QHeaderView.ResizeMode.Stretch)
+        self.check_all_button.setToolTip(self.tr("Tick all scales"))
+        self._fit_columns()
+
     def show_status(self, description: CacheDescription) -> None:
         """Show how full the levels are by now; `description` is the shown one in all else."""
         self.model.set_status(description)
@@ -90,6 +99,7 @@ class ScalesPanel(QWidget, FORM):
         columns = sum(
             max(view.sizeHintForColumn(column), view.horizontalHeader().sectionSizeHint(column))
             for column in Column
+            if not view.isColumnHidden(column)
         )
         bar = view.verticalScrollBar().sizeHint().width()
         view.setMinimumWidth(columns + bar + 2 * view.frameWidth())

@@ -1,28 +1,32 @@
-"""The dialog in which a service's tiles are updated."""
+"""The dialog in which the tiles of a service or cache are updated."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
-from qgis.core import Qgis, QgsMapLayer, QgsProject
+from qgis.core import QgsMapLayer, QgsProject
 from qgis.gui import QgsGui, QgsMapCanvas, QgsMessageBar
-from qgis.PyQt.QtCore import QEvent, QSize, Qt, QUrl
-from qgis.PyQt.QtGui import QDesktopServices, QHideEvent, QKeyEvent, QShowEvent
-from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QWidget
+from qgis.PyQt.QtCore import QSize
+from qgis.PyQt.QtGui import QDragEnterEvent, QDropEvent, QHideEvent, QShowEvent
+from qgis.PyQt.QtWidgets import QDialogButtonBox, QWidget
 
 from ..plugin.core.arcgis.catalogue import ServiceEntry
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.errors import ModeNotOffered, NoLevels, TileCacheError
+from ..plugin.core.request import Resume
 from ..plugin.host import messages
 from .address_panel import AddressPanel
+from .addresses import dropped_path, is_path, is_same
 from .area_panel import AreaPanel
 from .area_preview import AreaPreview
+from .count_line import CountLine
+from .dialog_lines import DialogLines
 from .drawing_room import DrawingRoom
+from .form_dialog import FormDialog
 from .form_memory import FormMemory
 from .forms import load_form
-from .notices import Notice
+from .local_side import LocalSide
 from .progress_panel import ProgressPanel
 from .run_control import RunControl
 from .scales_panel import ScalesPanel
@@ -35,14 +39,14 @@ FORM = load_form(__file__)
 NATURAL_LINES = QSize(58, 34)
 """Width and height of the dialog before a person changes it, in lines of text."""
 
-HELP_PAGE = Path(__file__).parent / "help" / "update_dialog.html"
 
+class UpdateDialog(FormDialog, FORM):
+    """Load a service or cache, tick scales, choose an area and a mode; `RunControl` runs it.
 
-class UpdateDialog(QDialog, FORM):
-    """Load a service, tick scales, choose an area and a mode; running it is `RunControl`'s.
+    What there is for caches on this computer alone is `LocalSide`'s.
 
     Non-modal: show it with `show()`. Closing hides it; an update goes on, and shows again when the
-    dialog is opened anew. `unload` ends everything but the work on the site.
+    dialog is opened anew. `unload` ends everything but the work on a site.
     """
 
     def __init__(
@@ -53,9 +57,9 @@ class UpdateDialog(QDialog, FORM):
         active_layer: Callable[[], QgsMapLayer | None],
         parent: QWidget | None = None,
     ) -> None:
-        super().__init__(parent)
+        super().__init__(__file__, parent)
         self.setupUi(self)
-        self._qgis_bar = message_bar
+        self.setAcceptDrops(True)
         self._description: CacheDescription | None = None
         self._asked = ""
         self._add_panels(canvas, project, active_layer)
@@ -63,9 +67,14 @@ class UpdateDialog(QDialog, FORM):
         self._drawing_room = DrawingRoom(self, self.area_panel, message_bar)
         self._preview = AreaPreview(canvas, self)
         self._counter = TileCounter(self)
+        self._count_line = CountLine(self.update_panel, self._counter, project)
+        self._lines = DialogLines(self.message_bar)
         self._loader = ServiceLoader(self)
         self._status_loader = ServiceLoader(self)
-        self._control = RunControl(self.progress_panel, message_bar, self)
+        self._control = RunControl(self.progress_panel, message_bar, self, project)
+        self._local = LocalSide(
+            self.address_panel, self.progress_panel, self._lines, message_bar, project, self
+        )
         self._memory = FormMemory(self.address_panel, self.area_panel, self.update_panel)
         self._memory.restore()
         self._connect()
@@ -74,9 +83,13 @@ class UpdateDialog(QDialog, FORM):
         QgsGui.enableAutoGeometryRestore(self)
 
     def load(self, address: str, auth_config_id: str = "") -> None:
-        """Fill in the address and the sign-in, and ask the service what it is."""
+        """Fill in the address and the sign-in, and ask the service or cache what it is."""
         self.address_panel.fill(address, auth_config_id)
         self._load(address, auth_config_id)
+
+    def create_cache(self) -> None:
+        """Open the dialog in which a cache on this computer is created."""
+        self._local.ask_for_new()
 
     def unload(self) -> None:
         """End loading, counting, drawing and following; let go of canvas and project."""
@@ -88,6 +101,8 @@ class UpdateDialog(QDialog, FORM):
         self._preview.clear()
         self.area_panel.unload()
         self._control.unload()
+        self._count_line.forget_estimate()
+        self._local.unload()
         self.hide()
 
     # Putting the dialog together
@@ -101,7 +116,7 @@ class UpdateDialog(QDialog, FORM):
         self.address_panel = AddressPanel(active_layer, self)
         self.scales_panel = ScalesPanel(self)
         self.area_panel = AreaPanel(canvas, project, self)
-        self.update_panel = UpdatePanel(self)
+        self.update_panel = UpdatePanel(project, self)
         self.progress_panel = ProgressPanel(self)
         self.left_layout.addWidget(self.address_panel)
         self.left_layout.addWidget(self.scales_panel, 1)
@@ -111,15 +126,9 @@ class UpdateDialog(QDialog, FORM):
         self.dialog_layout.setStretchFactor(self.columns_layout, 1)
 
     def _add_buttons(self) -> None:
-        role = QDialogButtonBox.ButtonRole.ActionRole
-        self.run_button = self.button_box.addButton(self.tr("Run"), role)
-        self.run_button.setObjectName("run_button")
+        self.run_button = self.add_action_button("run_button", self.tr("Run"))
         self.close_button = self.button_box.button(QDialogButtonBox.StandardButton.Close)
         self.close_button.setObjectName("close_button")
-        self.help_button = self.button_box.button(QDialogButtonBox.StandardButton.Help)
-        self.help_button.setObjectName("help_button")
-        for button in self.button_box.buttons():
-            button.setAutoDefault(False)
 
     def _connect(self) -> None:
         self.address_panel.load_requested.connect(self._load)
@@ -134,30 +143,32 @@ class UpdateDialog(QDialog, FORM):
             self.area_panel.area_changed,
             self.update_panel.changed,
         ):
-            form_changed.connect(self.message_bar.clearWidgets)
+            form_changed.connect(self._form_changed)
         self.scales_panel.ticked_changed.connect(self._levels_changed)
         self.area_panel.area_changed.connect(self._area_changed)
         self._counter.changed.connect(self._counts_changed)
         self.run_button.clicked.connect(self._run_clicked)
         self.close_button.clicked.connect(self.reject)
-        self.help_button.clicked.connect(self._open_help)
         self._control.busy_changed.connect(self._update_run_button)
-        self._control.ended.connect(self._reload_status)
+        self._control.ended.connect(self._run_ended)
+        self.update_panel.estimate_requested.connect(self._estimate)
+        self._count_line.failed.connect(self._complain_of)
+        self._local.busy_changed.connect(self._update_run_button)
+        self._local.files_changed.connect(self._files_changed)
+        self._local.created.connect(self._open_created)
+        self._local.taken_up.connect(self._take_up)
 
     # QWidget interface
 
-    def event(self, event: QEvent) -> bool:
-        """Keep high enough for texts that wrap, which Qt leaves out of a window's minimum."""
-        handled = super().event(event)
-        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
-            wanted = self.layout().minimumHeightForWidth(self.width())
-            self.setMinimumHeight(max(wanted, self.layout().totalMinimumSize().height()))
-        return handled
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if dropped_path(event.mimeData()):
+            event.acceptProposedAction()
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Keep Return from pressing a button: it belongs to the field it is typed in."""
-        if event.key() not in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            super().keyPressEvent(event)
+    def dropEvent(self, event: QDropEvent) -> None:
+        path = dropped_path(event.mimeData())
+        if path:
+            event.acceptProposedAction()
+            self.load(path, self.address_panel.auth_config_id())
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -174,13 +185,14 @@ class UpdateDialog(QDialog, FORM):
             self._preview.clear()
             self._memory.save()
 
-    # Loading a service
+    # Loading a service or cache
 
     def _load(self, address: str, auth_config_id: str) -> None:
-        self.message_bar.clearWidgets()
+        self._lines.clear()
+        self._local.forget_offer()
         self.address_panel.show_summary(self.tr("Loading…"))
         self._asked = self.address_panel.address()
-        self._loader.load(address, auth_config_id)
+        self._loader.load(address, "" if is_path(address) else auth_config_id)
 
     def _described(self, description: CacheDescription) -> None:
         self.address_panel.show_loaded(description.address, self._asked)
@@ -206,7 +218,7 @@ class UpdateDialog(QDialog, FORM):
     def _load_failed(self, error: Exception) -> None:
         self._show_summary()
         self.address_panel.help_with(error)
-        self._complain(messages.sentence(error))
+        self._complain_of(error)
 
     def _show_description(self, description: CacheDescription | None) -> None:
         """Let every panel speak of this service. Raises DescriptionError: its CRS is unknown."""
@@ -218,10 +230,23 @@ class UpdateDialog(QDialog, FORM):
         self._area_changed()
         self._update_run_button()
 
-    def _reload_status(self, plan: RunPlan) -> None:
-        """See how full the levels are now, where the form still speaks of the updated service."""
-        if self._description is not None and self._description.address == plan.description.address:
-            self._status_loader.load(plan.description.address, plan.auth_config_id)
+    def _open_created(self, path: str) -> None:
+        self.show()
+        self.load(path, self.address_panel.auth_config_id())
+
+    def _run_ended(self, plan: RunPlan) -> None:
+        if plan.description.is_local:
+            self._local.reload_layers(plan.description.address)
+        self._reload_status(plan.description.address, plan.auth_config_id)
+
+    def _files_changed(self, path: str) -> None:
+        self._local.reload_layers(path)
+        self._reload_status(path, "")
+
+    def _reload_status(self, address: str, auth_config_id: str) -> None:
+        """See how full the levels are now, where the form still speaks of what was changed."""
+        if self._description is not None and self._description.address == address:
+            self._status_loader.load(address, auth_config_id)
 
     def _status_known(self, description: CacheDescription) -> None:
         if self._differs_in_status_only(description):
@@ -230,14 +255,19 @@ class UpdateDialog(QDialog, FORM):
     def _show_status(self, description: CacheDescription) -> None:
         self._description = description
         self.scales_panel.show_status(description)
+        self._update_run_button()
         if not self._loader.is_loading:  # that is said in the same place
             self._show_summary()
 
     def _differs_in_status_only(self, description: CacheDescription) -> bool:
-        """Whether the service is the one on show, perhaps fuller: a run goes on as if untouched."""
-        if self._description is None:
+        """Whether it is the one on show, perhaps fuller: a run goes on as if untouched."""
+        shown = self._description
+        if shown is None:
             return False
-        return replace(description, status=self._description.status) == self._description
+        same = replace(
+            description, status=shown.status, unfinished=shown.unfinished, source=shown.source
+        )
+        return same == shown
 
     def _show_summary(self) -> None:
         text = messages.summary(self._description) if self._description else ""
@@ -258,21 +288,20 @@ class UpdateDialog(QDialog, FORM):
 
     def _counts_changed(self) -> None:
         self.scales_panel.set_counts(self._counter.counts)
-        self.update_panel.show_count(self._count_text())
+        self._count_line.show(self._description, len(self.scales_panel.ticked_levels()))
 
-    def _count_text(self) -> str:
-        if self._description is None:
-            return self.tr("Load a service to see the number of tiles.")
-        if self._counter.is_counting:
-            return self.tr("Counting the tiles…")
-        if self._counter.error is not None:
-            return messages.sentence(self._counter.error)
-        scales = len(self.scales_panel.ticked_levels())
-        if not scales:
-            return self.tr("No scale is ticked.")
-        if self._counter.source is None:
-            return self.tr("No area yet.")
-        return self.update_panel.count_text(self._counter.total, scales)
+    def _form_changed(self) -> None:
+        self._lines.clear()
+        self._count_line.forget_estimate()
+
+    def _estimate(self) -> None:
+        problem = self._problem()
+        if problem:
+            self._complain(problem)
+        elif self._counter.is_counting:
+            self._complain(self.tr("The tiles are still being counted."))
+        else:
+            self._count_line.estimate(self._filled_plan())
 
     # Running
 
@@ -280,28 +309,48 @@ class UpdateDialog(QDialog, FORM):
         reason = self._reason_not_to_run()
         self.run_button.setEnabled(not reason)
         self.run_button.setToolTip(reason or self.tr("Start the update"))
+        self._local.show(self._description, self._busy_reason())
+
+    def _busy_reason(self) -> str:
+        return self._control.busy_reason() or self._local.busy_reason()
 
     def _reason_not_to_run(self) -> str:
-        if self._control.busy_reason():
-            return self._control.busy_reason()
+        if self._busy_reason():
+            return self._busy_reason()
         if self._description is None:
-            return self.tr("Load a service first.")
-        if self.address_panel.address() != self._description.address:
+            return self.tr("Load a service or cache first.")
+        if not is_same(self.address_panel.address(), self._description.address):
             return self.tr("The address has been changed: load it first.")
         if not self._description.modes:
             problem = self._description.modes_problem
-            return messages.sentence(problem) if problem else self.tr("The site offers no update.")
+            return messages.sentence(problem) if problem else self.tr("No update is offered.")
         return ""
 
     def _run_clicked(self) -> None:
-        self.message_bar.clearWidgets()
-        area = self.area_panel.chosen()
-        problem = area.problem or self._wrong_choice()
+        self._lines.clear()
+        problem = self._problem()
         if problem:
             self._complain(problem)
             return
         self._memory.save()
-        self._control.carry_out(self._filled_plan(), self._counter)
+        self._carry_out(self._filled_plan())
+
+    def _take_up(self, how: Resume) -> None:
+        """Go on with the unfinished update of the cache on show, or with what failed in it."""
+        reason = self._reason_not_to_run()
+        if reason:
+            self._complain(reason)
+            return
+        source = self.update_panel.source.text()
+        self._carry_out(RunPlan.taking_up(self._description, how, source))
+
+    def _carry_out(self, plan: RunPlan) -> None:
+        self._local.withdraw_offer()
+        self._control.carry_out(plan, self._counter)
+
+    def _problem(self) -> str:
+        """What is still wrong with the form, as a sentence; "" for nothing."""
+        return self.area_panel.chosen().problem or self._wrong_choice()
 
     def _wrong_choice(self) -> str:
         """What forbids running beside the area, as a sentence; "" for nothing."""
@@ -319,17 +368,18 @@ class UpdateDialog(QDialog, FORM):
         """What the form asks for, with the very area that is shown and counted."""
         return RunPlan(
             description=self._description,
-            auth_config_id=self.address_panel.auth_config_id(),
+            auth_config_id=self.address_panel.used_auth_config_id(),
             levels=self.scales_panel.ticked_levels(),
             mode=self.update_panel.mode(),
             instances=self.update_panel.instances(),
             waits=self.update_panel.waits(),
             counted=None if self._counter.is_counting else self._counter.counted,
+            source=self.update_panel.source.text(),
+            tile_filter=self.update_panel.tile_filter(),
         )
 
     def _complain(self, text: str) -> None:
-        self.message_bar.clearWidgets()
-        self.message_bar.pushItem(Notice(text, Qgis.MessageLevel.Warning))
+        self._lines.complain(text)
 
-    def _open_help(self) -> None:
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(HELP_PAGE)))
+    def _complain_of(self, error: Exception) -> None:
+        self._complain(messages.sentence(error))

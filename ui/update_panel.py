@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-from qgis.PyQt.QtCore import Qt, pyqtSignal
+from qgis.core import QgsProject
+from qgis.PyQt.QtCore import QDateTime, QLocale, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QWidget
 
 from ..plugin.core.description import CacheDescription
-from ..plugin.core.request import SITE_DECIDES, UpdateMode
+from ..plugin.core.request import SITE_DECIDES, TileFilter, UpdateMode
 from ..plugin.host import messages
 from .forms import load_form
+from .source_choice import SourceChoice
 
 FORM = load_form(__file__)
 
+DAYS_BACK = 30
+"""How old a tile is at first, so that it counts as old."""
 
 MILDEST_FIRST = (UpdateMode.RECREATE_EMPTY, UpdateMode.RECREATE_ALL)
 """What may stand in for a mode that is not offered. Deleting is never chosen for the person."""
 
 
 class UpdatePanel(QWidget, FORM):
-    """The update mode, the number of caching instances, and whether to follow the update.
+    """The update mode, and how it is carried out.
 
-    `changed`: the person chose something else in it.
+    By a site: with how many caching instances, and whether it is followed. On this computer: drawn
+    from what, and which tiles are left out.
+
+    `changed`: the person chose something else in it. `estimate_requested`: how long it takes.
     """
 
     changed = pyqtSignal()
+    estimate_requested = pyqtSignal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, project: QgsProject, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setupUi(self)
+        self.source = SourceChoice(self.source_combo, self.source_button, project)
+        self.older_than_edit.setAllowNull(False)
+        self.older_than_edit.setDisplayFormat(
+            self.locale().dateTimeFormat(QLocale.FormatType.ShortFormat)
+        )
+        self.older_than_edit.setDateTime(QDateTime.currentDateTime().addDays(-DAYS_BACK))
         for mode in UpdateMode:
             self.mode_combo.addItem(messages.mode_text(mode), mode)
         self._wanted = self.mode()
@@ -36,6 +50,12 @@ class UpdatePanel(QWidget, FORM):
         self.instances_spin.valueChanged.connect(self._skip_zero)
         self.instances_spin.valueChanged.connect(self.changed)
         self.wait_check.toggled.connect(self.changed)
+        self.source.changed.connect(self.changed)
+        for check in (self.only_existing_check, self.older_than_check):
+            check.toggled.connect(self._filter_changed)
+        self.older_than_edit.dateTimeChanged.connect(self.changed)
+        self.estimate_button.clicked.connect(self.estimate_requested)
+        self._show_options(is_local=False)
         self._show_mode_help()
 
     def mode(self) -> UpdateMode:
@@ -58,6 +78,14 @@ class UpdatePanel(QWidget, FORM):
         """Whether the update is followed to its end."""
         return self.wait_check.isChecked()
 
+    def tile_filter(self) -> TileFilter:
+        """Which tiles are left out; a filter that means nothing to the mode is none."""
+        older_than = None
+        if self.older_than_check.isEnabled() and self.older_than_check.isChecked():
+            older_than = float(self.older_than_edit.dateTime().toSecsSinceEpoch())
+        only_existing = self.only_existing_check
+        return TileFilter(only_existing.isEnabled() and only_existing.isChecked(), older_than)
+
     def show_description(self, description: CacheDescription | None) -> None:
         """Disable the modes that the service does not offer, each with the reason as tool tip.
 
@@ -70,6 +98,10 @@ class UpdatePanel(QWidget, FORM):
             item = self.mode_combo.model().item(row)
             item.setEnabled(offered)
             item.setToolTip(reason)
+        is_local = description is not None and description.is_local
+        if is_local:
+            self.source.show(description.source)
+        self._show_options(is_local)
         self.mode_combo.blockSignals(True)
         self.mode_combo.setCurrentIndex(self.mode_combo.findData(self._possible_mode()))
         self.mode_combo.blockSignals(False)
@@ -82,7 +114,7 @@ class UpdatePanel(QWidget, FORM):
     def count_text(self, tiles: int | None, scales: int) -> str:
         """A sentence for the number of tiles on so many ticked scales; None: it is not known."""
         if tiles is None:
-            return self.tr("The number of tiles is not known: the service tells no extent.")
+            return self.tr("The number of tiles is not known, because the full extent is not.")
         if scales == 1:
             text = (
                 self.tr("1 tile at 1 scale.")
@@ -106,8 +138,48 @@ class UpdatePanel(QWidget, FORM):
         self._show_mode_help()
         self.changed.emit()
 
+    def _show_options(self, is_local: bool) -> None:
+        """Show what can be chosen for an update on this computer, else for one by a site."""
+        for widget in (self.instances_label, self.instances_spin, self.wait_check):
+            widget.setVisible(not is_local)
+        for widget in (
+            self.source_label,
+            self.source_row,
+            self.only_existing_check,
+            self.older_than_row,
+            self.estimate_button,
+        ):
+            widget.setVisible(is_local)
+
+    def _filter_changed(self) -> None:
+        self._enable_filters()
+        self.changed.emit()
+
+    def _enable_filters(self) -> None:
+        """Let a filter be ticked where it means something, else say why not."""
+        mode = self.mode()
+        for_existing = mode is UpdateMode.RECREATE_ALL
+        for_old = mode is not UpdateMode.RECREATE_EMPTY
+        self.only_existing_check.setEnabled(for_existing)
+        self.only_existing_check.setToolTip(
+            self.tr("Tiles that are missing stay missing")
+            if for_existing
+            else self.tr("Of use with “Recreate All Tiles” only")
+        )
+        self.older_than_check.setEnabled(for_old)
+        self.older_than_check.setToolTip(
+            self.tr("Tiles that were stored later stay as they are")
+            if for_old
+            else self.tr("“Recreate Empty Tiles” leaves all tiles that exist as they are")
+        )
+        self.older_than_edit.setEnabled(for_old and self.older_than_check.isChecked())
+        draws = mode is not UpdateMode.DELETE
+        for widget in (self.source_combo, self.source_button):
+            widget.setEnabled(draws)
+
     def _show_mode_help(self) -> None:
         """Say what the mode will do, and in place of which other one it was chosen."""
+        self._enable_filters()
         mode = self.mode()
         text = messages.mode_help(mode)
         if mode is not self._wanted:

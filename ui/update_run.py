@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from qgis.core import QgsProject
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..plugin.core.description import CacheDescription
-from ..plugin.core.request import UpdateMode
+from ..plugin.core.local.source import TileSource
+from ..plugin.core.request import SITE_DECIDES, Resume, TileFilter, UpdateMode
+from ..plugin.core.storage.sidecar import CacheSettings
 from ..plugin.core.tiling import Level
-from ..plugin.host import areas, messages, network, sign_in, tasks
+from ..plugin.host import areas, messages, network, sign_in, sources, tasks
 from .latest_task import LatestTask
 from .tile_counter import total_tiles
 
@@ -22,6 +25,7 @@ class RunPlan:
     """What a filled form asks for.
 
     `counted`: its area, and how many tiles that touches; None while that is being worked out.
+    `source`, `tile_filter`, `resume`: of an update on this computer; see `host/sources`.
     """
 
     description: CacheDescription
@@ -31,6 +35,37 @@ class RunPlan:
     instances: int
     waits: bool
     counted: areas.Counted | None
+    source: str = ""
+    tile_filter: TileFilter = field(default_factory=TileFilter)
+    resume: Resume = Resume.AUTO
+
+    @classmethod
+    def taking_up(cls, description: CacheDescription, how: Resume, source: str) -> RunPlan:
+        """What the unfinished update of `description` left: its own record knows the area."""
+        run = description.unfinished
+        return cls(
+            description=description,
+            auth_config_id="",
+            levels=tuple(each for each in description.scheme.levels if each.id in run.level_ids),
+            mode=run.mode,
+            instances=SITE_DECIDES,
+            waits=True,
+            counted=areas.Counted({}, None),
+            source=source,
+            resume=how,
+        )
+
+    @property
+    def takes_up(self) -> bool:
+        """Whether it goes on with an earlier update, to which a person has agreed then."""
+        return self.resume in (Resume.CONTINUE, Resume.FAILED)
+
+    @property
+    def settings(self) -> CacheSettings | None:
+        """What a cache on this computer remembers of the update; None where nothing is drawn."""
+        if not self.description.is_local or self.mode is UpdateMode.DELETE:
+            return None
+        return CacheSettings(self.source, self.description.background)
 
     @property
     def tiles(self) -> int | None:
@@ -56,9 +91,11 @@ class UpdateRun(QObject):
     failed = pyqtSignal(object)
     cancelled = pyqtSignal()
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, project: QgsProject, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._project = project
         self._task = LatestTask()
+        self._is_local = False
 
     @property
     def is_running(self) -> bool:
@@ -68,8 +105,9 @@ class UpdateRun(QObject):
     def start(self, plan: RunPlan) -> None:
         """Start `plan`, which is counted.
 
-        Raises TileCacheError where its sign-in cannot be read.
+        Raises TileCacheError where its sign-in cannot be read, or its source not be drawn.
         """
+        self._is_local = plan.description.is_local
         task = tasks.UpdateTask(
             plan.title,
             plan.description.address,
@@ -81,6 +119,10 @@ class UpdateRun(QObject):
             area=plan.counted.area,
             instances=plan.instances,
             wait=plan.waits,
+            source=source_of(plan, self._project),
+            tile_filter=plan.tile_filter,
+            resume=plan.resume,
+            settings=plan.settings,
         )
         task.progressChanged.connect(self.progressed)
         task.message_received.connect(self.message_received)
@@ -96,8 +138,24 @@ class UpdateRun(QObject):
         self._task.cancel()
 
     def unload(self) -> None:
-        """End following the update, whose job goes on at the site; its end is not told."""
+        """End following the update; its end is not told.
+
+        A job goes on at its site; an update on this computer stops, and can be resumed.
+        """
         task = self._task.release()
-        if task is not None:
+        if task is None:
+            return
+        if self._is_local:
+            task.cancel()
+        else:
             task.let_go()
-            task.waitForFinished(UNLOADING_MS)
+        task.waitForFinished(UNLOADING_MS)
+
+
+def source_of(plan: RunPlan, project: QgsProject) -> TileSource | None:
+    """What the tiles of `plan` are drawn from, copied from `project` as it is now. Main thread.
+
+    None where nothing is drawn here. Raises NothingToDraw.
+    """
+    settings = plan.settings
+    return None if settings is None else sources.make_source(plan.source, project, settings)

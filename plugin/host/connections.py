@@ -1,14 +1,18 @@
-"""Addresses that QGIS knows already: its ArcGIS REST connections and the layers drawn from them."""
+"""Addresses that QGIS knows already: its ArcGIS REST connections, and what layers draw."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from qgis.core import QgsDataSourceUri, QgsMapLayer
+from qgis.core import QgsDataSourceUri, QgsMapLayer, QgsProviderRegistry
 from qgis.PyQt import sip
 
 from ..core.arcgis.address import public_address
 from .settings import arcgis_connections
+
+CACHE_FILES = ("conf.xml", "root.json")
+CACHE_ENDINGS = (".tpkx", ".tpk", ".mbtiles")
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class SavedConnection:
 
 @dataclass(frozen=True)
 class LayerService:
-    """The service that a layer is drawn from."""
+    """The service or the cache on this computer that a layer is drawn from."""
 
     url: str
     auth_config_id: str
@@ -39,9 +43,29 @@ def saved_connections() -> list[SavedConnection]:
 
 
 def of_layer(layer: QgsMapLayer | None) -> LayerService | None:
-    """The service of a layer of QGIS's ArcGIS map service provider; None for any other layer."""
-    if layer is None or sip.isdeleted(layer) or layer.providerType() != "arcgismapserver":
+    """The service of a layer of QGIS's ArcGIS map service provider, or the cache it is a file of.
+
+    None for any other layer. Looks at no file.
+    """
+    if layer is None or sip.isdeleted(layer):
         return None
-    source = QgsDataSourceUri(layer.source())
-    url = source.param("url")
-    return LayerService(public_address(url), source.authConfigId()) if url else None
+    if layer.providerType() == "arcgismapserver":
+        source = QgsDataSourceUri(layer.source())
+        url = source.param("url")
+        return LayerService(public_address(url), source.authConfigId()) if url else None
+    path = _cache_of(layer)
+    return LayerService(path, "") if path else None
+
+
+def _cache_of(layer: QgsMapLayer) -> str:
+    """The cache of a layer drawn by GDAL, or of QGIS's own MBTiles layers; "" for none."""
+    if layer.providerType() not in ("gdal", "wms"):
+        return ""
+    parts = QgsProviderRegistry.instance().decodeUri(layer.providerType(), layer.source())
+    found = parts.get("path")
+    if not isinstance(found, str) or not found:
+        return ""
+    path = Path(found)
+    if path.name.lower() in CACHE_FILES:
+        return str(path.parent)
+    return str(path) if path.suffix.lower() in CACHE_ENDINGS else ""

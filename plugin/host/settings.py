@@ -12,6 +12,7 @@ from qgis.core import QgsSettings
 
 from ..core.arcgis.address import public_address
 from ..core.request import SITE_DECIDES, UpdateMode
+from ..core.storage.addresses import local_path
 
 RECENT_ADDRESSES = 10
 
@@ -33,7 +34,7 @@ class Settings:
 
     @address.setter
     def address(self, value: str) -> None:
-        _write("address", public_address(value))
+        _write("address", _without_secrets(value))
 
     @property
     def auth_config_id(self) -> str:
@@ -88,14 +89,23 @@ class Settings:
         _write("wait", value)
 
     @property
+    def last_folder(self) -> str:
+        """The folder in which a path was last chosen; "" for none."""
+        return _read("last_folder", "")
+
+    @last_folder.setter
+    def last_folder(self, value: str) -> None:
+        _write("last_folder", value)
+
+    @property
     def recent_addresses(self) -> tuple[str, ...]:
         """Addresses used last, the newest first."""
         lines = _read("recent_addresses", "").splitlines()
         return tuple(line for line in lines if line)[:RECENT_ADDRESSES]
 
     def remember_address(self, text: str) -> None:
-        """Put an address first among the recent ones."""
-        address = public_address(text)
+        """Put an address, of a service or a path, first among the recent ones."""
+        address = _without_secrets(text)
         if address:
             others = [other for other in self.recent_addresses if other != address]
             _write("recent_addresses", "\n".join([address, *others][:RECENT_ADDRESSES]))
@@ -117,6 +127,11 @@ def arcgis_connections() -> list[tuple[str, str, str]]:
             sign_in = settings.value(f"{sign_ins}/{name}/authcfg", "", type=str)
             found[name] = (name, url, sign_in)
     return list(found.values())
+
+
+def _without_secrets(address: str) -> str:
+    """`address` without what can be secret in a URL; a path as it is."""
+    return address if local_path(address) is not None else public_address(address)
 
 
 def _read(key: str, default: Value) -> Value:

@@ -15,6 +15,7 @@ from tile_cache_manager.plugin.core.description import CacheDescription, LevelSt
 from tile_cache_manager.plugin.core.errors import AddressError
 from tile_cache_manager.plugin.core.request import (
     Feedback,
+    LevelEstimate,
     LevelReport,
     Message,
     Outcome,
@@ -45,6 +46,16 @@ WORLD = CacheDescription(
     status=(LevelStatus(1, 4, 4), LevelStatus(2, 15, 16), LevelStatus(3, 7)),
 )
 
+LOCAL_PATH = "/data/my caches/World"
+LOCAL = replace(
+    WORLD,
+    address=LOCAL_PATH,
+    kind="COMPACT_V2",
+    version="",
+    status=(LevelStatus(1, 4), LevelStatus(2, 1234)),
+    is_local=True,
+)
+
 
 def delete(widget: Any) -> None:
     """Delete a widget now: what is left over when QGIS is shut down would abort the tests."""
@@ -69,10 +80,15 @@ class ScriptedCache:
     endings: list[Outcome] = field(default_factory=list)
     requests: list[UpdateRequest] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    sign_ins: list[object] = field(default_factory=list)
+    sources: list[object] = field(default_factory=list)
     go_on: threading.Event = field(default_factory=threading.Event)
 
-    def open(self, address: str, *_sign_in_and_transport: object) -> ScriptedCache:
+    def open(self, address: str, *rest: object, **named: object) -> ScriptedCache:
+        """Sign-in, transport and the rest are noted; see `core.cache.open_cache`."""
         self.asked.append(address)
+        self.sign_ins.append(rest[0] if rest else None)
+        self.sources.append(named.get("source", rest[3] if len(rest) > 3 else None))
         if isinstance(self.answer, tuple) and address == SITE_URL:
             raise AddressError(address, SITE_URL)
         return self
@@ -84,6 +100,12 @@ class ScriptedCache:
         if isinstance(self.answer, Exception):
             raise self.answer
         return WORLD if isinstance(self.answer, tuple) else self.answer
+
+    def estimate(self, request: UpdateRequest, _feedback: Feedback) -> tuple[LevelEstimate, ...]:
+        self.requests.append(request)
+        if isinstance(self.ending, Exception):
+            raise self.ending
+        return tuple(LevelEstimate(level, 10, 2_000_000, 60.0) for level in request.levels)
 
     def update(self, request: UpdateRequest, feedback: Feedback) -> UpdateReport:
         self.requests.append(request)
@@ -98,17 +120,20 @@ class ScriptedCache:
             outcome = Outcome.SUBMITTED
         self.endings.append(outcome)
         levels = tuple(LevelReport(level, planned=4, made=3, skipped=1) for level in request.levels)
+        if getattr(self.answer, "is_local", False):
+            return UpdateReport(outcome, request.mode, levels, LOCAL_PATH, is_local=True)
         return UpdateReport(outcome, request.mode, levels, WORLD_URL, "j1", f"{WORLD_URL}/jobs/j1")
 
 
 @pytest.fixture
 def cache(monkeypatch: pytest.MonkeyPatch, qgis_app: Any) -> Iterator[ScriptedCache]:
     """The cache that the dialog talks to, whatever the address; updates run through at once."""
-    from tile_cache_manager.plugin.host import tasks
+    from tile_cache_manager.plugin.host import local_tasks, tasks
 
     scripted = ScriptedCache()
     scripted.go_on.set()
-    monkeypatch.setattr(tasks, "open_cache", scripted.open)
+    for module in (tasks, local_tasks):
+        monkeypatch.setattr(module, "open_cache", scripted.open)
     monkeypatch.setattr(tasks, "list_services", scripted.list_services)
     yield scripted
     scripted.go_on.set()
@@ -118,6 +143,12 @@ def cache(monkeypatch: pytest.MonkeyPatch, qgis_app: Any) -> Iterator[ScriptedCa
 def world() -> CacheDescription:
     """A map service with levels 0 to 9, of which 1 to 5 are cached."""
     return WORLD
+
+
+@pytest.fixture
+def local() -> CacheDescription:
+    """The same cache on this computer, in a folder."""
+    return LOCAL
 
 
 @pytest.fixture
@@ -299,6 +330,14 @@ def dialog(cache: ScriptedCache, opener: Opener) -> Any:
 def loaded(dialog: Any, person: Any) -> Any:
     """The dialog with the World service loaded and its tiles counted."""
     person.load(WORLD_URL)
+    return dialog
+
+
+@pytest.fixture
+def local_loaded(dialog: Any, person: Any, cache: ScriptedCache, layers: Any) -> Any:
+    """The dialog with the cache on this computer loaded; the project has layers to draw."""
+    cache.answer = LOCAL
+    person.load(LOCAL_PATH)
     return dialog
 
 

@@ -39,7 +39,7 @@ def test_a_fresh_form_is_harmless(dialog: Any, person: Any) -> None:
     assert person.find("wait_check").isChecked()
     assert person.find("sign_in_box").isCollapsed()
     assert isinstance(person.find("sign_in_box"), QgsCollapsibleGroupBoxBasic)
-    assert person.find("run_button").toolTip() == "Load a service first."
+    assert person.find("run_button").toolTip() == "Load a service or cache first."
 
 
 class Browser(QObject):

@@ -1,0 +1,189 @@
+"""Creating a cache on this computer from the dialog."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dialog_person import Person
+from qgis.core import QgsCoordinateReferenceSystem
+from qgis.PyQt.QtGui import QColor
+from qgis.PyQt.QtWidgets import QDialog, QWidget
+
+from tile_cache_manager.plugin.core.storage.opening import read_profile
+from tile_cache_manager.plugin.core.storage.profile import StorageFormat, TileFormat
+from tile_cache_manager.plugin.core.storage.sidecar import read_settings
+
+
+class Maker(Person):
+    """Somebody who uses the dialog in which a cache is created."""
+
+    def error(self) -> str:
+        bar = self.dialog.message_bar
+        return bar.currentItem().text() if bar.currentItem() is not None else ""
+
+    def find(self, name: str) -> Any:
+        widget = self.dialog.findChild(QWidget, name)
+        assert widget is not None, name
+        return widget
+
+    def wait_for_scheme(self) -> None:
+        self.wait_until(lambda: not self.dialog.scheme.is_reading, what="the scheme")
+
+    def name(self, folder: Path, name: str) -> None:
+        self.find("folder_widget").setFilePath(str(folder))
+        self.find("name_edit").setText(name)
+        self.wait_for_scheme()
+
+    def why_not(self) -> str:
+        button = self.find("create_button")
+        return "" if button.isEnabled() else button.toolTip()
+
+
+@pytest.fixture
+def maker(visitor: Person, project: Any, wait_until: Any) -> Maker:
+    """The dialog as it opens from New Cache, nothing scripted behind it."""
+    visitor.click("new_button")
+    dialog = visitor.dialog.findChild(QDialog, "CreateDialog")
+    return Maker(dialog, wait_until)
+
+
+def test_it_says_what_is_missing(maker: Maker, tmp_path: Path) -> None:
+    maker.find("folder_widget").setFilePath("")
+    maker.wait_for_scheme()
+    assert maker.why_not() == "Choose the folder in which the cache is made."
+    maker.find("folder_widget").setFilePath(str(tmp_path))
+    assert maker.why_not() == "Give the cache a name."
+    maker.find("name_edit").setText("a/b")
+    assert "may not hold" in maker.why_not()
+    maker.find("name_edit").setText("World")
+    assert maker.why_not() == ""
+    assert maker.shows("path_label") == f"Makes {tmp_path / 'World'}."
+    maker.click("check_none_button")
+    assert "Tick the scales" in maker.why_not()
+    maker.choose("scheme_combo", "From a Service or Cache")
+    assert "Name the service or cache" in maker.why_not()
+
+
+# what is chosen, ending of the path
+STORAGES = [
+    ("Compact Cache (Folder)", StorageFormat.COMPACT_V2, ""),
+    ("Exploded Cache (Folder, a File per Tile)", StorageFormat.EXPLODED, ""),
+    ("Tile Package (.tpkx)", StorageFormat.TPKX, ".tpkx"),
+    ("MBTiles (.mbtiles)", StorageFormat.MBTILES, ".mbtiles"),
+]
+
+
+@pytest.mark.parametrize(("text", "storage", "ending"), STORAGES)
+def test_the_new_cache_is_loaded(
+    maker: Maker, visitor: Person, tmp_path: Path, text: str, storage: StorageFormat, ending: str
+) -> None:
+    maker.name(tmp_path, "Mein Würfel")
+    maker.choose("storage_combo", text)
+    maker.click("create_button")
+    visitor.wait_until(visitor.ticked, 20, "the new cache")
+
+    path = tmp_path / f"Mein Würfel{ending}"
+    assert not maker.dialog.isVisible()
+    assert visitor.find("address_combo").currentText() == str(path)
+    assert read_profile(path).storage is storage
+    visitor.wait_for_count()
+    assert visitor.find("run_button").isEnabled()
+
+
+def test_what_is_chosen_is_what_is_made(maker: Maker, visitor: Person, tmp_path: Path) -> None:
+    maker.name(tmp_path, "Town")
+    maker.choose("scheme_combo", "WGS 84")
+    maker.choose("size_combo", "512 x 512 pixels")
+    maker.choose("format_combo", "JPEG (Opaque)")
+    maker.find("quality_spin").setValue(60)
+    maker.find("background_button").setColor(QColor("#123456"))
+    maker.wait_for_scheme()
+    maker.find("range_from_combo").setCurrentIndex(2)
+    maker.find("range_to_combo").setCurrentIndex(4)
+    maker.click("range_button")
+    maker.click("create_button")
+    visitor.wait_until(visitor.ticked, 20, "the new cache")
+
+    profile = read_profile(tmp_path / "Town")
+    assert profile.tile_format is TileFormat.JPEG
+    assert profile.compression_quality == 60
+    assert profile.scheme.tile_width == 512
+    assert profile.scheme.crs.code == 4326
+    assert visitor.ticked() == [2, 3, 4]
+    assert read_settings(tmp_path / "Town").background == "#123456"
+
+
+def test_own_scales(maker: Maker, visitor: Person, project: Any, tmp_path: Path) -> None:
+    project.setCrs(QgsCoordinateReferenceSystem("EPSG:25832"))
+    maker.choose("scheme_combo", "CRS of the Project")
+    maker.find("scales_edit").setText("1:100000; 25000; 1:50000")
+    maker.name(tmp_path, "Plan")
+    maker.click("create_button")
+    visitor.wait_until(visitor.ticked, 20, "the new cache")
+
+    scheme = read_profile(tmp_path / "Plan").scheme
+    assert [round(level.scale) for level in scheme.levels] == [100000, 50000, 25000]
+    assert scheme.crs.code == 25832
+
+
+def test_the_scheme_of_another_cache(maker: Maker, visitor: Person, tmp_path: Path) -> None:
+    maker.name(tmp_path, "First")
+    maker.choose("scheme_combo", "WGS 84")
+    maker.wait_for_scheme()
+    maker.click("create_button")
+    visitor.wait_until(visitor.ticked, 20, "the first cache")
+
+    visitor.click("new_button")
+    maker.choose("scheme_combo", "From a Service or Cache")
+    maker.find("reference_edit").setText(str(tmp_path / "First"))
+    maker.find("reference_edit").editingFinished.emit()
+    maker.name(tmp_path, "Second")
+    maker.click("create_button")
+    second = str(tmp_path / "Second")
+    visitor.wait_until(lambda: visitor.find("address_combo").currentText() == second, 20, "second")
+
+    first, second = (read_profile(tmp_path / name) for name in ("First", "Second"))
+    assert first.scheme == second.scheme
+
+
+def test_scales_that_are_none(maker: Maker, tmp_path: Path) -> None:
+    maker.choose("scheme_combo", "CRS of the Project")
+    maker.name(tmp_path, "World")
+    maker.find("scales_edit").setText("half")
+
+    assert "half" in maker.wait_for_error()
+    assert maker.why_not() == "There is no tiling scheme yet."
+
+
+def test_what_exists_already_is_left_alone(maker: Maker, tmp_path: Path) -> None:
+    there = tmp_path / "World"
+    there.mkdir()
+    (there / "mine.txt").write_text("mine")
+    maker.name(tmp_path, "World")
+    maker.click("create_button")
+
+    assert str(there) in maker.wait_for_error()
+    assert [file.name for file in there.iterdir()] == ["mine.txt"]
+    assert maker.dialog.isVisible()
+    assert maker.find("create_button").isEnabled()
+
+
+@pytest.mark.parametrize(
+    ("text", "has_quality", "background"),
+    [
+        ("PNG (Smallest for Each Tile)", False, "Transparent"),
+        ("PNG24 (Opaque)", False, "Project's Colour"),
+        ("JPEG (Opaque)", True, "Project's Colour"),
+        ("Mixed (JPEG, PNG32 where Transparent)", True, "Transparent"),
+    ],
+)
+def test_a_format_says_what_it_takes(
+    maker: Maker, text: str, has_quality: bool, background: str
+) -> None:
+    maker.choose("format_combo", text)
+
+    assert maker.find("quality_spin").isEnabled() is has_quality
+    assert maker.find("quality_spin").toolTip()
+    assert maker.shows("background_note_label") == background

@@ -1,0 +1,301 @@
+"""The dialog in which a cache on this computer is created."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qgis.core import QgsProject
+from qgis.gui import QgsFileWidget, QgsGui
+from qgis.PyQt.QtCore import pyqtSignal
+from qgis.PyQt.QtGui import QShowEvent
+from qgis.PyQt.QtWidgets import QDialogButtonBox, QMenu, QWidget
+
+from ..plugin.core.description import CacheDescription
+from ..plugin.core.storage.profile import CacheProfile, StorageFormat, TileFormat
+from ..plugin.core.storage.sidecar import CacheSettings
+from ..plugin.host import local_tasks, messages
+from ..plugin.host.crs import qgis_crs
+from ..plugin.host.settings import Settings
+from .dialog_lines import DialogLines
+from .form_dialog import FormDialog
+from .forms import load_form
+from .latest_task import LatestTask
+from .path_browse import PathBrowse, cache_file_filters
+from .scales_panel import ScalesPanel
+from .scheme_choice import SchemeChoice
+from .source_choice import SourceChoice
+
+FORM = load_form(__file__)
+
+ENDINGS = {StorageFormat.TPKX: ".tpkx", StorageFormat.MBTILES: ".mbtiles"}
+TILE_SIZES = (256, 512)
+WITHOUT_ALPHA = (TileFormat.PNG24, TileFormat.JPEG)
+FORBIDDEN = '<>:"/\\|?*'
+"""What a name may not hold on one system or another."""
+
+
+class CreateDialog(FormDialog, FORM):
+    """Names a place, a tiling scheme and a format, and makes an empty cache of them.
+
+    Non-modal. `created` carries the path of the new cache; then the dialog is closed. Where the
+    cache cannot be made, the dialog says why and stays.
+    """
+
+    created = pyqtSignal(str)
+
+    def __init__(self, project: QgsProject, parent: QWidget | None = None) -> None:
+        super().__init__(__file__, parent)
+        self.setupUi(self)
+        self._lines = DialogLines(self.message_bar)
+        self._task = LatestTask()
+        self.source = SourceChoice(self.source_combo, self.source_button, project)
+        self.scheme = SchemeChoice(
+            self.scheme_combo, self.reference_edit, self.scales_edit, project
+        )
+        self.scales_panel = ScalesPanel(self)
+        self.scales_panel.hide_tiles()
+        self.right_layout.addWidget(self.scales_panel, 1)
+        self._fill_lists()
+        self._add_buttons()
+        self._connect()
+        self._scheme_changed()
+        self._format_changed()
+        QgsGui.enableAutoGeometryRestore(self)
+
+    def path(self) -> Path:
+        """Where the cache is to be made."""
+        name = self.name_edit.text().strip()
+        ending = ENDINGS.get(self._storage(), "")
+        if not name.lower().endswith(ending):
+            name += ending
+        return Path(self.folder_widget.filePath().strip()) / name
+
+    def profile(self) -> CacheProfile:
+        """What the new cache is to be; only where `problem` finds nothing."""
+        tile_format = self._tile_format()
+        return CacheProfile(
+            scheme=self.scheme.scheme,
+            storage=self._storage(),
+            image_format=tile_format.value,
+            compression_quality=self.quality_spin.value() if tile_format.has_quality else 0,
+            cached_ids=tuple(level.id for level in self.scales_panel.ticked_levels()),
+            extent=self.scheme.extent,
+            name=self.name_edit.text().strip(),
+        )
+
+    def settings(self) -> CacheSettings:
+        """What it is to be drawn from."""
+        background = (
+            "" if self.background_button.isNull() else self.background_button.color().name()
+        )
+        return CacheSettings(self.source.text(), background)
+
+    def problem(self) -> str:
+        """What is still to be done before the cache can be made; "" for nothing."""
+        name = self.name_edit.text().strip()
+        if self._task.is_running:
+            return self.tr("The cache is being created.")
+        if not Path(self.folder_widget.filePath().strip()).is_absolute():
+            return self.tr("Choose the folder in which the cache is made.")
+        if not name or name.strip(".") == "":
+            return self.tr("Give the cache a name.")
+        if any(letter in FORBIDDEN for letter in name):
+            return self.tr("The name may not hold any of {letters}").format(
+                letters=" ".join(FORBIDDEN)
+            )
+        if self.scheme.is_missing_reference:
+            return self.tr("Name the service or cache whose tiling scheme is taken.")
+        if self.scheme.is_reading:
+            return self.tr("The tiling scheme is being read.")
+        if self.scheme.scheme is None:
+            return self.tr("There is no tiling scheme yet.")
+        if not self.scales_panel.ticked_levels():
+            return self.tr("Tick the scales that the cache is to hold.")
+        return ""
+
+    def unload(self) -> None:
+        """End what goes on; it is not told."""
+        self.scheme.stop()
+        self._task.drop()
+        self.hide()
+
+    # Putting the dialog together
+
+    def _fill_lists(self) -> None:
+        for storage, text in self._storage_texts().items():
+            self.storage_combo.addItem(text, storage)
+        for tile_format, text in self._format_texts().items():
+            self.format_combo.addItem(text, tile_format)
+        for size in TILE_SIZES:
+            text = self.tr("{size} x {size} pixels").format(size=size)
+            self.size_combo.addItem(text, size)
+        self.folder_widget.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
+        self.folder_widget.setDialogTitle(self.tr("Folder of the New Cache"))
+        self.folder_widget.setFilePath(Settings().last_folder)
+        self.scales_edit.setPlaceholderText(self.tr("Round ones"))
+        self.background_button.setColorDialogTitle(self.tr("Background of the Tiles"))
+        self.background_button.setToolTip(self.tr("What is seen where the source draws nothing"))
+        self.background_button.setToNull()
+
+    def _add_buttons(self) -> None:
+        self.create_button = self.add_action_button("create_button", self.tr("Create"))
+        self._browse = PathBrowse(self)
+        menu = QMenu(self)
+        menu.addAction(
+            self.tr("Folder…"),
+            lambda: self._browse.ask_folder(self.tr("Take the Tiling Scheme of a Cache")),
+        )
+        menu.addAction(
+            self.tr("File…"),
+            lambda: self._browse.ask_file(
+                self.tr("Take the Tiling Scheme of a Cache"), cache_file_filters()
+            ),
+        )
+        self.reference_button.setMenu(menu)
+
+    def _connect(self) -> None:
+        self.storage_combo.currentIndexChanged.connect(self._changed)
+        self.folder_widget.fileChanged.connect(self._changed)
+        self.name_edit.textChanged.connect(self._changed)
+        self.format_combo.currentIndexChanged.connect(self._format_changed)
+        self.size_combo.currentIndexChanged.connect(self._tiles_changed)
+        self.dpi_spin.valueChanged.connect(self._tiles_changed)
+        self.background_button.colorChanged.connect(self._background_changed)
+        self._browse.chosen.connect(self._reference_chosen)
+        self.scheme.changed.connect(self._scheme_changed)
+        self.scheme.failed.connect(self._complain)
+        self.scales_panel.ticked_changed.connect(self._changed)
+        self.create_button.clicked.connect(self._create)
+        cancel = self.button_box.button(QDialogButtonBox.StandardButton.Cancel)
+        cancel.clicked.connect(self.reject)
+
+    # QWidget interface
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if not event.spontaneous():
+            self.scheme.choice_changed()  # the project may be another one by now
+
+    # What the form does
+
+    def _storage(self) -> StorageFormat:
+        return self.storage_combo.currentData()
+
+    def _tile_format(self) -> TileFormat:
+        return self.format_combo.currentData()
+
+    def _changed(self) -> None:
+        self._lines.clear()
+        self._show_state()
+
+    def _show_state(self) -> None:
+        problem = self.problem()
+        self.create_button.setEnabled(not problem)
+        self.create_button.setToolTip(problem or self.tr("Create the cache, empty"))
+        text = problem or self.tr("Makes {path}.").format(path=messages.path_text(str(self.path())))
+        self.path_label.setText(text)
+
+    def _format_changed(self) -> None:
+        tile_format = self._tile_format()
+        self.quality_spin.setEnabled(tile_format.has_quality)
+        self.quality_spin.setToolTip(
+            self.tr("Higher keeps more of the picture and takes more room")
+            if tile_format.has_quality
+            else self.tr("PNG loses nothing: it has no quality to choose")
+        )
+        default = self._default_background()
+        self.background_button.setShowNull(True, default)
+        self._background_changed()
+        self._changed()
+
+    def _default_background(self) -> str:
+        if self._tile_format() in WITHOUT_ALPHA:
+            return self.tr("Project's Colour")
+        return self.tr("Transparent")
+
+    def _background_changed(self) -> None:
+        is_default = self.background_button.isNull()
+        self.background_note_label.setText(self._default_background() if is_default else "")
+
+    def _tiles_changed(self) -> None:
+        self.scheme.set_tiles(self.size_combo.currentData(), self.dpi_spin.value())
+
+    def _reference_chosen(self, path: str) -> None:
+        self.reference_edit.setText(path)
+        self.scheme.choice_changed()
+
+    def _scheme_changed(self) -> None:
+        self.reference_label.setVisible(self.scheme.takes_reference)
+        self.reference_row.setVisible(self.scheme.takes_reference)
+        self.scales_label.setVisible(self.scheme.takes_scales)
+        self.scales_edit.setVisible(self.scheme.takes_scales)
+        self.size_row.setEnabled(not self.scheme.takes_reference)
+        scheme = self.scheme.scheme
+        description = None
+        if scheme is not None:
+            description = CacheDescription(
+                address="",
+                name=self.scheme_combo.currentText(),
+                kind=self._storage().value,
+                scheme=scheme,
+                cached_levels=scheme.levels,
+                extent=self.scheme.extent,
+                image_format=self._tile_format().value,
+                is_local=True,
+            )
+        self.scales_panel.show_description(description)
+        self.scheme_note_label.setText(self._scheme_note(description))
+        self._changed()
+
+    def _scheme_note(self, description: CacheDescription | None) -> str:
+        if self.scheme.is_missing_reference:
+            return self.tr("Type an address or a path and press Return, or browse for a cache.")
+        if self.scheme.is_reading:
+            return self.tr("Reading the tiling scheme…")
+        if description is None:
+            return ""
+        crs = qgis_crs(description.scheme.crs, description.name).userFriendlyIdentifier()
+        extent = self.tr("Full extent of the cache: all that the scheme covers.")
+        if description.extent is not None and self.scheme.takes_reference:
+            extent = self.tr("Full extent of the cache: as it is there.")
+        elif description.extent is not None:
+            extent = self.tr("Full extent of the cache: that of the project.")
+        return f"{crs}\n{extent}"
+
+    def _create(self) -> None:
+        path = self.path()
+        self._lines.clear()
+        Settings().last_folder = str(path.parent)
+        answers = {"created": self._created, "failed": self._failed, "cancelled": self._changed}
+        self._task.start(local_tasks.CreateTask(path, self.profile(), self.settings()), answers)
+        self._show_state()
+
+    def _created(self, path: object) -> None:
+        self._show_state()
+        self.accept()
+        self.created.emit(str(path))
+
+    def _failed(self, error: Exception) -> None:
+        self._show_state()
+        self._complain(error)
+
+    def _complain(self, error: Exception) -> None:
+        self._lines.complain(messages.sentence(error))
+
+    def _storage_texts(self) -> dict[StorageFormat, str]:
+        return {
+            StorageFormat.COMPACT_V2: self.tr("Compact Cache (Folder)"),
+            StorageFormat.EXPLODED: self.tr("Exploded Cache (Folder, a File per Tile)"),
+            StorageFormat.TPKX: self.tr("Tile Package (.tpkx)"),
+            StorageFormat.MBTILES: self.tr("MBTiles (.mbtiles)"),
+        }
+
+    def _format_texts(self) -> dict[TileFormat, str]:
+        return {
+            TileFormat.PNG: self.tr("PNG (Smallest for Each Tile)"),
+            TileFormat.PNG8: self.tr("PNG8 (256 Colours)"),
+            TileFormat.PNG24: self.tr("PNG24 (Opaque)"),
+            TileFormat.PNG32: self.tr("PNG32 (with Transparency)"),
+            TileFormat.JPEG: self.tr("JPEG (Opaque)"),
+            TileFormat.MIXED: self.tr("Mixed (JPEG, PNG32 where Transparent)"),
+        }

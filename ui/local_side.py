@@ -1,0 +1,130 @@
+"""What the dialog offers for caches on this computer alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qgis.core import QgsProject
+from qgis.gui import QgsMessageBar
+from qgis.PyQt.QtCore import QObject, pyqtSignal
+from qgis.PyQt.QtWidgets import QWidget
+
+from ..plugin.core.description import CacheDescription
+from ..plugin.core.storage.profile import StorageFormat
+from ..plugin.host import messages, shown_layers
+from .address_panel import AddressPanel
+from .create_dialog import CreateDialog
+from .dialog_lines import DialogLines
+from .local_care import LocalCare
+from .progress_panel import ProgressPanel
+from .resume_offer import ResumeOffer
+
+DRAWN_BY_QGIS = (StorageFormat.COMPACT_V2, StorageFormat.TPKX, StorageFormat.MBTILES)
+"""What GDAL has drivers for; TPKX since 3.8."""
+
+
+class LocalSide(QObject):
+    """New caches, care, unfinished updates, and layers that draw a cache.
+
+    `created`, `files_changed` carry a path; `taken_up` how to go on with an unfinished update.
+    """
+
+    created = pyqtSignal(str)
+    files_changed = pyqtSignal(str)
+    taken_up = pyqtSignal(object)
+    busy_changed = pyqtSignal()
+
+    def __init__(
+        self,
+        address_panel: AddressPanel,
+        progress_panel: ProgressPanel,
+        lines: DialogLines,
+        qgis_bar: QgsMessageBar,
+        project: QgsProject,
+        window: QWidget,
+    ) -> None:
+        super().__init__(window)
+        self._panel = address_panel
+        self._lines = lines
+        self._project = project
+        self._window = window
+        self._description: CacheDescription | None = None
+        self._create_dialog: CreateDialog | None = None
+        self._care = LocalCare(address_panel.care_button, progress_panel, qgis_bar, window)
+        self._offer = ResumeOffer(lines, self)
+        self._care.busy_changed.connect(self.busy_changed)
+        self._care.changed.connect(self.files_changed)
+        self._offer.accepted.connect(self.taken_up)
+        address_panel.new_button.clicked.connect(self.ask_for_new)
+        address_panel.add_button.clicked.connect(self._add_to_map)
+
+    def busy_reason(self) -> str:
+        """Why no update can be begun now; "" where one can."""
+        if self._care.is_busy:
+            return self.tr("The cache is being looked after: cancel that, or wait for its end.")
+        return ""
+
+    def show(self, description: CacheDescription | None, busy_reason: str) -> None:
+        """Speak of this cache from now on; `busy_reason`: why its files are not to be touched."""
+        self._description = description
+        reason = self._why_not_local()
+        self._care.allow(description, reason or busy_reason)
+        reason = reason or self._why_not_drawn()
+        self._panel.add_button.setEnabled(not reason)
+        self._panel.add_button.setToolTip(
+            reason or self.tr("Add a layer to the project that shows the tiles of the cache")
+        )
+        if not busy_reason:
+            self._offer.show(description)
+
+    def withdraw_offer(self) -> None:
+        """The unfinished update is being taken up, or replaced by another one."""
+        self._offer.withdraw()
+
+    def forget_offer(self) -> None:
+        """Offer anew what can be taken up, once a cache is shown."""
+        self._offer.forget()
+
+    def ask_for_new(self) -> None:
+        """Open the dialog in which a cache is created."""
+        if self._create_dialog is None:
+            parent = self._window if self._window.isVisible() else self._window.parentWidget()
+            self._create_dialog = CreateDialog(self._project, parent)
+            self._create_dialog.created.connect(self.created)
+        self._create_dialog.show()
+        self._create_dialog.raise_()
+        self._create_dialog.activateWindow()
+
+    def reload_layers(self, path: str) -> None:
+        """Have the project's layers that draw the cache at `path` show what it holds now."""
+        shown_layers.reload_layers_of(self._project, Path(path))
+
+    def unload(self) -> None:
+        """End what goes on; it is not told."""
+        self._care.unload()
+        if self._create_dialog is not None:
+            self._create_dialog.unload()
+
+    def _why_not_local(self) -> str:
+        if self._description is None:
+            return self.tr("Load a cache on this computer first.")
+        if not self._description.is_local:
+            return self.tr("For caches on this computer; this one is on a site.")
+        return ""
+
+    def _why_not_drawn(self) -> str:
+        if self._description.kind in [each.value for each in DRAWN_BY_QGIS]:
+            return ""
+        storage = messages.storage_text(self._description.kind)
+        return self.tr("QGIS has no reader for this format: {format}.").format(format=storage)
+
+    def _add_to_map(self) -> None:
+        path = self._description.address
+        layer = shown_layers.layer_of_cache(Path(path))
+        if layer is not None:
+            self._project.addMapLayer(layer)
+            return
+        text = self.tr("QGIS cannot open {path}.")
+        if self._description.kind == StorageFormat.TPKX.value:
+            text = self.tr("QGIS cannot open {path}: tile packages need GDAL 3.8 or later.")
+        self._lines.complain(text.format(path=messages.path_text(path)))

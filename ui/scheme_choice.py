@@ -1,0 +1,118 @@
+"""Choosing the tiling scheme of a new cache."""
+
+from __future__ import annotations
+
+from qgis.core import QgsProject
+from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
+from qgis.PyQt.QtWidgets import QComboBox, QLineEdit
+
+from ..plugin.core.errors import TileCacheError
+from ..plugin.core.request import parse_scales
+from ..plugin.core.tiling import Extent, TilingScheme
+from ..plugin.host import local_tasks, schemes
+from .latest_task import LatestTask
+from .tile_counter import SETTLING_MS
+
+REFERENCE = ""
+"""Stands in the list for a scheme taken from a service or a cache."""
+
+
+class SchemeChoice(QObject):
+    """Works the chosen scheme out in the background, a moment after the choice changed.
+
+    `scheme`, `extent`: what came of it; None while, or where, there is none. `changed`: another
+    choice, or its scheme has come. `failed` carries why there is none.
+    """
+
+    changed = pyqtSignal()
+    failed = pyqtSignal(object)
+
+    def __init__(
+        self, combo: QComboBox, reference: QLineEdit, scales: QLineEdit, project: QgsProject
+    ) -> None:
+        super().__init__(combo)
+        self.scheme: TilingScheme | None = None
+        self.extent: Extent | None = None
+        self._combo = combo
+        self._reference = reference
+        self._scales = scales
+        self._project = project
+        self._tile_size = schemes.USUAL_TILE_SIZE
+        self._dpi = schemes.USUAL_DPI
+        self._task = LatestTask()
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(SETTLING_MS)
+        self._timer.timeout.connect(self._ask)
+        combo.addItem(self.tr("Web Mercator (ArcGIS Online)"), schemes.WEB_MERCATOR)
+        combo.addItem(self.tr("WGS 84"), schemes.WGS84)
+        combo.addItem(self.tr("CRS of the Project"), schemes.PROJECT)
+        combo.addItem(self.tr("From a Service or Cache"), REFERENCE)
+        combo.currentIndexChanged.connect(self.choice_changed)
+        scales.textChanged.connect(self.choice_changed)
+        # An address is asked when it is whole, not with every letter.
+        reference.editingFinished.connect(self.choice_changed)
+
+    @property
+    def takes_reference(self) -> bool:
+        """Whether the scheme is taken from a service or cache, which has to be named."""
+        return self._combo.currentData() == REFERENCE
+
+    @property
+    def takes_scales(self) -> bool:
+        """Whether its scales can be given; the other schemes have theirs."""
+        return self._combo.currentData() == schemes.PROJECT
+
+    @property
+    def is_missing_reference(self) -> bool:
+        """Whether that is still to be named."""
+        return self.takes_reference and not self._reference.text().strip()
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether the scheme is on its way."""
+        return self._timer.isActive() or self._task.is_running
+
+    def set_tiles(self, tile_size: int, dpi: int) -> None:
+        """Tiles are `tile_size` pixels wide and high, scales are those of `dpi`."""
+        if (tile_size, dpi) != (self._tile_size, self._dpi):
+            self._tile_size, self._dpi = tile_size, dpi
+            self.choice_changed()
+
+    def choice_changed(self) -> None:
+        """Work the scheme out again, soon."""
+        self.scheme = self.extent = None
+        self._task.drop()
+        if not self.is_missing_reference:
+            self._timer.start()
+        self.changed.emit()
+
+    def stop(self) -> None:
+        """Work nothing out any more."""
+        self._timer.stop()
+        self._task.drop()
+
+    def _ask(self) -> None:
+        text = self._combo.currentData() or self._reference.text().strip()
+        try:
+            scales = parse_scales(self._scales.text()) if self.takes_scales else ()
+        except TileCacheError as error:
+            self._failed(error)
+            return
+        # A scheme taken from elsewhere keeps its own tiles.
+        usual = (schemes.USUAL_TILE_SIZE, schemes.USUAL_DPI)
+        tile_size, dpi = usual if self.takes_reference else (self._tile_size, self._dpi)
+        task = local_tasks.SchemeTask(
+            text, schemes.facts_of(self._project), tile_size=tile_size, dpi=dpi, scales=scales
+        )
+        answers = {"made": self._made, "failed": self._failed, "cancelled": self.changed.emit}
+        self._task.start(task, answers)
+        self.changed.emit()
+
+    def _made(self, found: tuple[TilingScheme, Extent | None]) -> None:
+        self.scheme, self.extent = found
+        self.changed.emit()
+
+    def _failed(self, error: Exception) -> None:
+        self.changed.emit()
+        self.failed.emit(error)
