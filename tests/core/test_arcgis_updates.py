@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,6 +40,7 @@ from tile_cache_manager.plugin.core.errors import (
 )
 from tile_cache_manager.plugin.core.request import (
     Feedback,
+    LevelEstimate,
     Outcome,
     UpdateMode,
     UpdateReport,
@@ -529,3 +531,25 @@ def test_a_status_report_that_hangs_is_asked_no_more_while_the_job_runs() -> Non
     assert updated(site).outcome is Outcome.DONE
     # before the job, once while it runs, after it
     assert site.times(EXECUTE) <= 3
+
+
+# --- estimating ------------------------------------------------------------------------------
+
+
+def test_estimating_counts_tiles_and_asks_for_nothing() -> None:
+    site = AnsweringSite(pages(status((7, 3, 16), (8, 0, 64))))
+    asked = UpdateRequest(SCHEME, (COARSE, FINE), ALL, extent=QUARTER)
+
+    found = cache_on(site).estimate(asked, Recorder().feedback)
+
+    assert found == (LevelEstimate(COARSE, 4, None, None), LevelEstimate(FINE, 16, None, None))
+    whole = UpdateRequest(SCHEME, (COARSE,), ALL)
+    assert cache_on(site).estimate(whole, Recorder().feedback)[0].tiles == 16
+
+
+def test_a_service_that_changed_is_not_estimated() -> None:
+    other = replace(SCHEME, dpi=97)
+    asked = UpdateRequest(other, other.levels, ALL, extent=QUARTER)
+
+    with pytest.raises(ServiceChanged):
+        cache_on(AnsweringSite(pages())).estimate(asked, Recorder().feedback)

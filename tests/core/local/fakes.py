@@ -8,6 +8,7 @@ import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -45,16 +46,25 @@ def profile_of(scheme: TilingScheme, storage: StorageFormat, **rest: object) -> 
     return CacheProfile(scheme, storage, "PNG", cached_ids=ids, name="Hills", **rest)
 
 
-def picture(level_id: int, row: int, col: int, style: int = 0, size: int = 8) -> bytes:
+def picture(level_id: int, row: int, col: int, style: int = 0, size: int = 256) -> bytes:
     """A PNG of one colour, which tells the tile and the style; the same for the same."""
-    colour = bytes(
-        (level_id * 16 + style) % 256 if i == 0 else n % 256 for i, n in enumerate((0, row, col))
-    )
-    rows = (b"\0" + colour * size) * size
-    head = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
+    colour = bytes(((level_id * 16 + style) % 256, row % 256, col % 256))
+    # One bit per pixel, which says: the first and only colour of the palette.
+    head = struct.pack(">IIBBBBB", size, size, 1, 3, 0, 0, 0)
     text = f"tile\0{level_id}/{row}/{col} in style {style}".encode()
-    parts = [(b"IHDR", head), (b"tEXt", text), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    parts = [
+        (b"IHDR", head),
+        (b"tEXt", text),
+        (b"PLTE", colour),
+        (b"IDAT", _zeros(size)),
+        (b"IEND", b""),
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*part) for part in parts)
+
+
+@cache
+def _zeros(size: int) -> bytes:
+    return zlib.compress(bytes((1 + (size + 7) // 8) * size))
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
