@@ -18,6 +18,7 @@ from ..errors import (
     BadCacheOption,
     BadScheme,
     BadSchemeReason,
+    HostileFile,
     NotACache,
     NotACacheReason,
     TargetExists,
@@ -43,6 +44,7 @@ CREATE TABLE tiles (
 CREATE UNIQUE INDEX tile_index ON tiles (zoom_level, tile_column, tile_row);
 """
 _DECLARED, _BLOCKS = "tilecache:declared_bounds", "tilecache:blocks"
+_MADE = "SELECT name, sql FROM sqlite_master"
 _NAMED = "SELECT 1 FROM metadata WHERE name = ?"
 _NEXT_ZOOM = """
 SELECT min(zoom_level) FROM tiles WHERE zoom_level > ? AND typeof(zoom_level) = 'integer'
@@ -65,13 +67,15 @@ _CLOSE = 1e-6  # relative difference within which two lengths in the plane are t
 def read_profile(file: SqliteFile, path: Path) -> CacheProfile:
     """What the file says of itself.
 
-    Raises NotACache (no tables of MBTiles, vector tiles), DamagedCache and others of
+    Raises NotACache (no tables of MBTiles, vector tiles), HostileFile, DamagedCache and others of
     `sqlite_errors`.
     """
-    names = {str(name).lower() for (name,) in file.rows("SELECT name FROM sqlite_master")}
-    if "tiles" not in names:
+    made = {str(name).lower(): str(sql) for name, sql in file.rows(_MADE)}
+    if "tiles" not in made:
         raise NotACache(str(path), NotACacheReason.UNKNOWN_FILE)
-    said = _metadata(file) if "metadata" in names else {}
+    if any("recursive" in made.get(name, "").lower() for name in ("tiles", "metadata")):
+        raise HostileFile(str(path), "a view without end")
+    said = _metadata(file) if "metadata" in made else {}
     sample = _sample(file)
     facts = picture_facts(sample)
     given = said.get("format", "").strip().lower().rpartition("/")[2]

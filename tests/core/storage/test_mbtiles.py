@@ -25,6 +25,7 @@ from tile_cache_manager.plugin.core.errors import (
     CacheInUse,
     DamagedCache,
     DiskFull,
+    HostileFile,
     NotACache,
     NotACacheReason,
     ReadOnlyCache,
@@ -334,6 +335,16 @@ def test_a_view_is_read_and_not_written(path):
     with pytest.raises(ReadOnlyCache) as caught:
         MBTilesStore(path, is_writable=True)
     assert caught.value.reason is ReadOnlyReason.FORMAT
+
+
+def test_a_view_that_never_ends_is_not_asked(path):
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute(
+            "CREATE VIEW tiles AS WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r)"
+            " SELECT n AS zoom_level, 0 AS tile_column, 0 AS tile_row, x'' AS tile_data FROM r"
+        )
+    with pytest.raises(HostileFile):
+        MBTilesStore(path)
 
 
 NAMES = ["with blanks.mbtiles", "100%?x=1#y.mbtiles", "Größe 東京.mbtiles", "a'b\"c;--.mbtiles"]
@@ -676,6 +687,33 @@ def test_killed_at_any_moment_nothing_that_was_told_stored_is_lost(path):
             assert len(contents) == 1  # all of one call of write
             assert int(contents.pop().split(b"-")[0]) >= told
             assert list(store.findings(7)) == []
+
+
+MANY_WRITERS = """
+import sys
+sys.path[:0] = [{tests!r}]
+import conftest
+from pathlib import Path
+from tile_cache_manager.plugin.core.storage.mbtiles import MBTilesStore
+mine = int(sys.argv[1])
+with MBTilesStore(Path({path!r}), is_writable=True) as store:
+    for row in range(40):
+        store.write(9, {{(row, 4 * col + mine): b"%d" % mine for col in range(5)}})
+    store.commit()
+"""
+
+
+def test_several_processes_write_the_same_file(path):
+    create_mbtiles(path, profile())
+    script = MANY_WRITERS.format(tests=str(Path(__file__).parents[2]), path=str(path))
+    writers = [subprocess.Popen([sys.executable, "-c", script, str(number)]) for number in range(4)]
+    assert [writer.wait(timeout=60) for writer in writers] == [0] * 4
+
+    with MBTilesStore(path) as store:
+        assert store.counts() == {9: 4 * 40 * 5}
+        assert store.read(9, 39, 18) == b"2"
+    # 20 of 512 columns, from 180 degrees west on
+    assert [float(n) for n in said(path)["bounds"].split(",")][::2] == [-180, -165.9375]
 
 
 # Care
