@@ -60,8 +60,9 @@ def _ticked(group: QgsLayerTreeGroup) -> Iterator[QgsMapLayer]:
 
 
 def _drawable(layers: Sequence[QgsMapLayer]) -> list[QgsMapLayer]:
-    """`layers` without those that have no place on a map: tables."""
-    return [layer for layer in layers if layer is not None and layer.isSpatial()]
+    """`layers` without tables, which have no place on a map. Broken ones stay, to be told of."""
+    there = [layer for layer in layers if layer is not None]
+    return [layer for layer in there if layer.isSpatial() or not layer.isValid()]
 
 
 def _annotations(project: QgsProject) -> list[QgsMapLayer]:

@@ -12,6 +12,7 @@ import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from qgis import core as qgis_core
 from qgis.core import (
@@ -28,11 +29,12 @@ from qgis.core import (
     QgsRectangle,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QEventLoop, QSize, QThread, QTimer
+from qgis.PyQt.QtCore import QEventLoop, QObject, QSize, QTimer
 from qgis.PyQt.QtGui import QImage
 
 from ..core.errors import LayerFailed
 from ..core.tiling import Extent
+from .layer_checks import data_file, has_features, is_gone
 from .reach import label_margin, reach_of
 
 Cancelled = Callable[[], bool]
@@ -46,28 +48,44 @@ class LayerCopies:
     """Copies of layers, in the order of drawing, topmost first, for one thread at a time.
 
     `names`: the layers' names by the copies' ids. `hidden`: copies that are needed, not drawn.
+    `files`: where their data lie. `filled`: ids of those that have features.
     """
 
     layers: list[QgsMapLayer] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     hidden: list[QgsMapLayer] = field(default_factory=list)
+    files: dict[str, Path | None] = field(default_factory=dict)
+    filled: set[str] = field(default_factory=set)
 
     @contextmanager
     def here(self) -> Iterator[None]:
         """Have the copies in this thread, then in none. Whoever made them must have let go."""
         layers = (*self.layers, *self.hidden)
+        here = QObject().thread()
         for layer in layers:
-            layer.moveToThread(QThread.currentThread())
+            layer.moveToThread(here)
         try:
             yield
         finally:
             for layer in layers:
                 layer.moveToThread(None)
 
+    def look(self) -> None:
+        """Note which layers have features. In the thread that has the copies."""
+        self.filled.update(layer.id() for layer in self.layers if has_features(layer))
+
+    def check(self) -> None:
+        """Raise LayerFailed where a layer's data have gone. In the thread that has the copies."""
+        for layer in self.layers:
+            file = self.files[layer.id()]
+            if is_gone(file) or (layer.id() in self.filled and not has_features(layer)):
+                raise LayerFailed(self.names[layer.id()], str(file or ""))
+
     def drop(self) -> None:
         """Delete the copies, in this thread."""
+        here = QObject().thread()  # Qt deletes at once what is in its thread
         for layer in (*self.layers, *self.hidden):
-            layer.moveToThread(QThread.currentThread())  # Qt deletes at once what is in its thread
+            layer.moveToThread(here)
         self.layers.clear()
         self.hidden.clear()
 
@@ -105,6 +123,9 @@ def _copy(layer: QgsMapLayer, styles: Mapping[str, str], copies: LayerCopies) ->
         copies.hidden.extend(children)
         copy.setChildLayers(children)
     copies.names[copy.id()] = layer.name()
+    copies.files[copy.id()] = data_file(layer)
+    if copies.files[copy.id()] and isinstance(layer, QgsVectorLayer) and layer.featureCount() > 0:
+        copies.filled.add(copy.id())
     return copy
 
 
@@ -123,10 +144,13 @@ def _copy_joined(copy: QgsVectorLayer, copies: LayerCopies) -> None:
 
 
 def _problem(layer: QgsMapLayer) -> str:
-    """What QGIS has to say of an unusable layer, "" for nothing."""
+    """What QGIS has to say of an unusable layer, else where its data should be."""
     provider = layer.dataProvider()
-    texts = [layer.error().summary(), provider.error().summary() if provider else ""]
-    return next(filter(None, texts), "")
+    errors = [layer.error(), provider.error()] if provider else [layer.error()]
+    # the summary of an empty error ends QGIS
+    # and providers may add the URI with all that is in it
+    texts = [error.summary().split(" (provider:")[0] for error in errors if not error.isEmpty()]
+    return next(filter(None, texts), layer.publicSource())
 
 
 def project_settings(project: QgsProject) -> QgsMapSettings:
@@ -166,6 +190,8 @@ class MapDrawer:
         self._settings = settings
         self._free: queue.SimpleQueue[LayerCopies] = queue.SimpleQueue()
         for each in copies:
+            with each.here():
+                each.look()
             self._free.put(each)
 
     def draw(
@@ -211,6 +237,7 @@ class MapDrawer:
             return None
         for error in job.errors():
             raise LayerFailed(copies.names.get(error.layerID, error.layerID), error.message)
+        copies.check()
         return job.renderedImage()
 
 
