@@ -8,7 +8,7 @@ from pathlib import Path
 from qgis.core import Qgis
 from qgis.gui import QgsMessageBar
 from qgis.PyQt.QtCore import QObject, pyqtSignal
-from qgis.PyQt.QtWidgets import QMenu, QToolButton, QWidget
+from qgis.PyQt.QtWidgets import QAction, QMenu, QToolButton, QWidget
 
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.local.defragment import DefragmentReport
@@ -46,6 +46,7 @@ class LocalCare(QObject):
         self._description: CacheDescription | None = None
         self._task = LatestTask()
         self._title = ""
+        self._writing: list[QAction] = []
         button.setMenu(self._menu())
         panel.cancel_requested.connect(self._cancel)
 
@@ -59,6 +60,10 @@ class LocalCare(QObject):
         self._description = description
         self._button.setEnabled(not reason)
         self._button.setToolTip(reason or self.tr("Verify, repair or defragment the cache"))
+        problem = None if description is None else description.modes_problem
+        for action in self._writing:
+            action.setEnabled(problem is None)
+            action.setToolTip(action.data() if problem is None else messages.sentence(problem))
 
     def unload(self) -> None:
         """Stop; the end is not told."""
@@ -90,7 +95,10 @@ class LocalCare(QObject):
         ):
             action = menu.addAction(text)
             action.setToolTip(tip)
+            action.setData(tip)
             action.triggered.connect(lambda _checked, begin=chosen: begin())
+            if chosen != self._verify:
+                self._writing.append(action)
         return menu
 
     def _verify(self) -> None:

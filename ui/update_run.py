@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from qgis.core import QgsProject
 from qgis.PyQt.QtCore import QObject, pyqtSignal
@@ -158,4 +159,6 @@ def source_of(plan: RunPlan, project: QgsProject) -> TileSource | None:
     None where nothing is drawn here. Raises NothingToDraw.
     """
     settings = plan.settings
-    return None if settings is None else sources.make_source(plan.source, project, settings)
+    if settings is None:
+        return None
+    return sources.make_source(plan.source, project, settings, Path(plan.description.address))

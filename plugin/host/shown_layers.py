@@ -38,7 +38,7 @@ def layer_of_cache(path: Path) -> QgsRasterLayer | None:
 
 def reload_layers_of(project: QgsProject, path: Path) -> int:
     """Have all layers of `project` that draw the cache at `path` drawn anew; how many there are."""
-    layers = [layer for layer in project.mapLayers().values() if _draws(layer, path)]
+    layers = [layer for layer in project.mapLayers().values() if draws_cache(layer, path)]
     for layer in layers:
         if layer.providerType() == "wms":
             _forget_pictures(layer)
@@ -63,7 +63,8 @@ def _file_to_open(path: Path) -> Path | None:
     return found[0] if found else None
 
 
-def _draws(layer: object, path: Path) -> bool:
+def draws_cache(layer: object, path: Path) -> bool:
+    """Whether `layer` shows the tiles of the cache at `path`."""
     if not isinstance(layer, QgsRasterLayer) or layer.providerType() not in ("gdal", "wms"):
         return False
     parts = QgsProviderRegistry.instance().decodeUri(layer.providerType(), layer.source())

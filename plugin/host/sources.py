@@ -10,6 +10,7 @@ A source is kept as a text:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from qgis.core import QgsProject
@@ -20,8 +21,9 @@ from ..core.storage.opening import local_path
 from ..core.storage.sidecar import CacheSettings
 from .cache_source import CacheSource
 from .drawings import chosen_layers, map_theme, visible_layers
-from .project_source import ProjectSource
+from .project_source import Drawing, ProjectSource
 from .raster_source import RasterSource
+from .shown_layers import draws_cache
 from .text import listed, tr
 
 THEME = "theme:"
@@ -32,25 +34,32 @@ CACHE_ENDINGS = (".tpkx", ".tpk", ".mbtiles")
 CACHE_FILES = ("conf.xml", "root.json")
 
 
-def make_source(text: str, project: QgsProject, settings: CacheSettings) -> TileSource:
+def make_source(
+    text: str, project: QgsProject, settings: CacheSettings, cache: Path | None = None
+) -> TileSource:
     """The source that `text` stands for, with copies of all that it draws. Main thread.
 
-    `settings`: of the cache to be drawn, for its background. Caches and rasters are opened later,
-    by the source's `start`; projects are read here. Raises NothingToDraw.
+    `settings`: of the cache to be drawn, for its background. `cache`: where that lies; layers that
+    show it are left out, for they would draw the old tiles into the new ones. Caches and rasters
+    are opened later, by the source's `start`; projects are read here. Raises NothingToDraw.
     """
     background = settings.background
     if text.startswith(THEME):
-        return ProjectSource(project, map_theme(project, text[len(THEME) :]), background)
+        drawing = map_theme(project, text[len(THEME) :])
+        return ProjectSource(project, _without(drawing, cache), background)
     if text.startswith(LAYERS):
-        return ProjectSource(project, chosen_layers(project, layer_ids(text)), background)
+        drawing = chosen_layers(project, layer_ids(text))
+        return ProjectSource(project, _without(drawing, cache), background)
     if not text.strip():
-        return ProjectSource(project, visible_layers(project, project_title(project)), background)
+        drawing = visible_layers(project, project_title(project))
+        return ProjectSource(project, _without(drawing, cache), background)
     path = local_path(text)
     if path is None:
         raise NothingToDraw(text, NothingToDrawReason.UNUSABLE)
     if path.suffix.lower() in PROJECT_ENDINGS:
         other = _read_project(path)
-        return ProjectSource(other, visible_layers(other, path.name), background)
+        drawing = visible_layers(other, path.name)
+        return ProjectSource(other, _without(drawing, cache), background)
     if is_cache(path):
         return CacheSource(path, project, background)
     return RasterSource(path, project, background)
@@ -100,6 +109,13 @@ def is_cache(path: Path) -> bool:
 def project_title(project: QgsProject) -> str:
     """What people call `project`."""
     return project.title() or project.baseName() or tr("the project")
+
+
+def _without(drawing: Drawing, cache: Path | None) -> Drawing:
+    """`drawing` without the layers that show `cache`."""
+    if cache is None:
+        return drawing
+    return replace(drawing, layers=[e for e in drawing.layers if not draws_cache(e, cache)])
 
 
 def _read_project(path: Path) -> QgsProject:

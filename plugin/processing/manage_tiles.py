@@ -210,12 +210,13 @@ def _tile_source(values: given.ManageValues, project: QgsProject | None) -> Tile
     path = local_path(values.text(given.INPUT_SERVICE))
     if path is None or values.mode() is UpdateMode.DELETE:
         return None
-    settings = read_settings(find_cache(path).path)
+    cache = find_cache(path).path
+    settings = read_settings(cache)
     chosen = values.source()
     text = settings.source if chosen is None else chosen
     if project is None and (not text or text.startswith((sources.THEME, sources.LAYERS))):
         raise NothingToDraw("", NothingToDrawReason.NO_SOURCE)
-    return sources.make_source(text, project or QgsProject(), settings)
+    return sources.make_source(text, project or QgsProject(), settings, cache)
 
 
 def _refuse_local_choices(tile_filter: TileFilter, resume: Resume) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,20 @@ def test_only_a_cache_on_this_computer_is_looked_after(dialog: Any, person: Any)
     for name in ("care_button", "add_button"):
         assert not person.find(name).isEnabled()
         assert "on a site" in person.find(name).toolTip()
+
+
+def test_a_cache_that_cannot_be_written_is_only_verified(
+    dialog: Any, person: Any, cache: Any, local: Any
+) -> None:
+    problem = errors.ReadOnlyCache(PATH, errors.ReadOnlyReason.FORMAT)
+    cache.answer = replace(local, kind="COMPACT_V1", modes=(), modes_problem=problem)
+    person.load(PATH)
+
+    actions = person.find("care_button").menu().actions()
+    assert [action.isEnabled() for action in actions] == [True, False, False]
+    assert PATH in actions[2].toolTip()
+    assert not person.find("add_button").isEnabled()
+    assert "no reader" in person.find("add_button").toolTip()
 
 
 def test_verifying_tells_what_it_found(

@@ -85,8 +85,9 @@ def test_made_shown_recreated_deleted(
     assert layer.isValid()
     layer.setName("tiles")
 
+    # On top of the map now: what it shows is not to be drawn into the tiles again.
+    assert project.layerTreeRoot().layerOrder()[0] is layer
     paint(field, "#0000ff")
-    project.layerTreeRoot().findLayer(layer.id()).setItemVisibilityChecked(False)
     visitor.choose("mode_combo", "Recreate All Tiles")
     visitor.find("typed_extent_edit").setText("100000 100000 19000000 19000000")
     visitor.choose("area_kind_combo", "Typed Extent")
