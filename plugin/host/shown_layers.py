@@ -10,11 +10,15 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from osgeo import gdal
 from qgis.core import QgsProject, QgsProviderRegistry, QgsRasterLayer
 
 CONF_XML = "conf.xml"
+KEEPING = "GDAL_PAM_ENABLED"
 PACKAGES = (".tpkx", ".mbtiles")
 
 _RELOADED = re.compile(r"#reloaded=\d+")
@@ -32,8 +36,24 @@ def layer_of_cache(path: Path) -> QgsRasterLayer | None:
         return None
     options = QgsRasterLayer.LayerOptions()
     options.loadDefaultStyle = False
-    layer = QgsRasterLayer(str(file), _name(path), "gdal", options)
+    with _no_statistics_kept():
+        layer = QgsRasterLayer(str(file), _name(path), "gdal", options)
     return layer if layer.isValid() else None
+
+
+@contextmanager
+def _no_statistics_kept() -> Iterator[None]:
+    """Keep GDAL from writing what QGIS asks of a new layer's colours into files.
+
+    It would put `.aux.xml` beside a cache and, of an MBTiles file, another into the folder in which
+    QGIS happens to run.
+    """
+    before = gdal.GetThreadLocalConfigOption(KEEPING)
+    gdal.SetThreadLocalConfigOption(KEEPING, "NO")
+    try:
+        yield
+    finally:
+        gdal.SetThreadLocalConfigOption(KEEPING, before)
 
 
 def reload_layers_of(project: QgsProject, path: Path) -> int:
