@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 ROUNDS = 40
 """Rounds of cuts at most; each cuts all boxes that are worth it, 256 are reached in about ten."""
 
-MEAN_ROUNDS = 2
+MEAN_ROUNDS = 1
 """How often colours are given to their nearest mean, and the means taken anew (Lloyd 1982)."""
+
+FAR_APART = 1e5
+"""Farther than any two colours: between transparent, half transparent and opaque ones."""
 
 ROUGH_COLOURS = 16384
 """With more colours than that, those that differ in the last two bits only are one."""
@@ -102,14 +105,17 @@ def _roughly(rgba: NDArray[np.uint8]) -> NDArray[np.intp]:
 
 
 def _premultiplied(rgba: NDArray[np.uint8]) -> NDArray[np.float64]:
-    values = rgba.astype(np.float64)
-    values[:, :3] *= values[:, 3:] / 255
+    """Colours x R, G, B, A and how they are transparent, so that the three ways stay apart."""
+    values = np.empty((len(rgba), 5))
+    values[:, :4] = rgba
+    values[:, :3] *= values[:, 3:4] / 255
+    values[:, 4] = FAR_APART * (np.sign(rgba[:, 3]) + (rgba[:, 3] == 255))
     return values
 
 
 def _straight(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    result = values.copy()
-    result[:, :3] *= 255 / np.maximum(values[:, 3:], 0.5)
+    result = values[:, :4].copy()
+    result[:, :3] *= 255 / np.maximum(values[:, 3:4], 0.5)
     return np.rint(result).clip(0, 255).astype(np.uint8)
 
 
