@@ -12,39 +12,48 @@ from pathlib import Path
 
 from safety.kills import Broken, Trial
 
+from tile_cache_manager.plugin.core.storage.profile import StorageFormat
+
 from .results import Result
 
-KILLS = 300
+KILLS = {
+    StorageFormat.COMPACT_V2: 300,
+    StorageFormat.EXPLODED: 20,
+    StorageFormat.MBTILES: 20,
+    StorageFormat.TPKX: 20,
+}
 _FOLDER = Path(__file__).resolve().parents[2] / "build" / "bench_kills"
 
 
 def measure() -> list[Result]:
-    """Kills survived."""
+    """Kills survived, for each format that is written."""
+    return [_survived(storage, kills) for storage, kills in KILLS.items()]
+
+
+def _survived(storage: StorageFormat, kills: int) -> Result:
     shutil.rmtree(_FOLDER, ignore_errors=True)
     _FOLDER.mkdir(parents=True)
     start = time.monotonic()
-    trial = Trial(_FOLDER)
+    trial = Trial(_FOLDER, storage)
     complaint = ""
     try:
-        trial.run(KILLS)
+        trial.run(kills)
     except Broken as broken:
         complaint = str(broken)
     seconds = time.monotonic() - start
     print(
-        f"kills: {trial.kills} killed, {trial.midway} of them with a part of the tiles stored;"
-        f" {trial.rounds} updates came to their end; {trial.checked} tiles checked;"
+        f"kills, {storage.value}: {trial.kills} killed, {trial.midway} of them with a part of the"
+        f" tiles stored; {trial.rounds} updates came to their end; {trial.checked} tiles checked;"
         f" {seconds:.0f} s {complaint}"
     )
     if not complaint:
         shutil.rmtree(_FOLDER)
-    return [
-        Result(
-            row=f"kills: {KILLS} SIGKILLs, caches broken",
-            against="an undisturbed update",
-            ours="1" if complaint else "0",
-            theirs="0",
-            ratio=(trial.kills - bool(complaint)) / KILLS,
-            goal="none, the same tiles in the end",
-            met=not complaint and trial.kills == KILLS,
-        )
-    ]
+    return Result(
+        row=f"kills: {kills} SIGKILLs, {storage.value}, broken",
+        against="an undisturbed update",
+        ours="1" if complaint else "0",
+        theirs="0",
+        ratio=(trial.kills - bool(complaint)) / kills,
+        goal="none, the same tiles in the end",
+        met=not complaint and trial.kills == kills,
+    )
