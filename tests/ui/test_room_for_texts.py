@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from qgis.PyQt.QtWidgets import QStyle, QStyleOptionComboBox
+from qgis.PyQt.QtWidgets import QDialog, QLabel, QStyle, QStyleOptionComboBox
 
 from tile_cache_manager.plugin.core import errors
+from tile_cache_manager.plugin.core.description import UnfinishedRun
+from tile_cache_manager.plugin.core.request import UpdateMode
 
 WORLD_URL = "https://site.test/arcgis/rest/services/World/MapServer"
 JOB_URL = (
@@ -44,21 +47,20 @@ def test_a_long_failure_is_seen_to_its_end(large: Any, person: Any, cache: Any) 
         assert view.height() >= 3 * view.fontMetrics().lineSpacing()
 
 
+def room_in(combo: Any) -> int:
+    """How many pixels of a text the combo box shows."""
+    option = QStyleOptionComboBox()
+    combo.initStyleOption(option)
+    control, field = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
+    return combo.style().subControlRect(control, option, field, combo).width()
+
+
 def test_the_ends_of_the_range_are_seen_whole(large: Any, person: Any) -> None:
     large.resize(large.minimumSizeHint())
     for name in ("range_from_combo", "range_to_combo"):
         combo = person.find(name)
-        option = QStyleOptionComboBox()
-        combo.initStyleOption(option)
-        style = combo.style()
-        field = style.subControlRect(
-            QStyle.ComplexControl.CC_ComboBox,
-            option,
-            QStyle.SubControl.SC_ComboBoxEditField,
-            combo,
-        )
         wanted = combo.fontMetrics().horizontalAdvance(combo.currentText())
-        assert field.width() >= wanted, name
+        assert room_in(combo) >= wanted, name
 
 
 def test_all_columns_of_the_scales_are_seen(large: Any, person: Any) -> None:
@@ -70,3 +72,65 @@ def test_all_columns_of_the_scales_are_seen(large: Any, person: Any) -> None:
     last = view.model().columnCount() - 1
     assert view.columnWidth(last) >= view.sizeHintForColumn(last)
     assert view.columnWidth(last) >= view.horizontalHeader().sectionSizeHint(last)
+
+
+# A cache on this computer
+
+
+@pytest.fixture
+def large_local(large: Any, person: Any, cache: Any, local: Any, layers: Any) -> Any:
+    """The same with a cache on this computer, what it offers to take up, and an estimate."""
+    run = UnfinishedRun(UpdateMode.RECREATE_ALL, (2, 3), 1.7e9, 30, 120, 7, True)
+    cache.answer = replace(local, unfinished=run)
+    person.load(local.address)
+    person.choose("mode_combo", "Recreate All Tiles")
+    person.find("older_than_check").setChecked(True)
+    person.click("estimate_button")
+    person.wait_until(lambda: "about" in person.shows("tile_count_label"), what="the estimate")
+    large.resize(large.minimumWidth(), large.minimumHeight())
+    return large
+
+
+def test_nothing_of_the_options_is_cut(large_local: Any, person: Any) -> None:
+    for name in ("older_than_check", "only_existing_check", "estimate_button", "care_button"):
+        widget = person.find(name)
+        assert widget.width() >= widget.sizeHint().width(), name
+    edit = person.find("older_than_edit")
+    assert edit.width() >= edit.fontMetrics().horizontalAdvance(edit.text())
+    label = person.find("tile_count_label")
+    person.wait_until(
+        lambda: label.height() >= label.heightForWidth(label.width()), what="room for the estimate"
+    )
+
+
+def test_the_source_is_told_whole_where_it_is_not_seen_whole(large_local: Any, person: Any) -> None:
+    combo = person.find("source_combo")
+    assert combo.toolTip() == combo.currentText() == "Visible layers of the project"
+
+
+def test_it_is_no_larger_than_a_small_screen(dialog: Any, person: Any, large_local: Any) -> None:
+    """1000 x 580 pixels is what QGIS asks for, at lines of 17 pixels; but for the message bar."""
+    line = dialog.fontMetrics().height()
+    bar = person.find("message_bar").height()
+    assert dialog.minimumSizeHint().width() <= 1000 / 17 * line
+    assert dialog.minimumHeight() - bar <= (580 / 17 + 2) * line
+
+
+def test_the_dialog_for_new_caches_has_room(dialog: Any, person: Any, wait_until: Any) -> None:
+    person.click("new_button")
+    created = dialog.findChild(QDialog, "CreateDialog")
+    for scale in (1.0, 1.5):
+        font = created.font()
+        font.setPointSizeF(font.pointSizeF() * scale)
+        created.setFont(font)
+        wait_until(lambda: created.scheme.scheme is not None, what="the scheme")
+        created.resize(created.minimumSizeHint())
+        for label in created.findChildren(QLabel):
+            if label.isVisible() and label.wordWrap():
+                wait_until(
+                    lambda each=label: each.height() >= each.heightForWidth(each.width()),
+                    what=f"room for {label.text()}",
+                )
+        line = created.fontMetrics().height()
+        assert created.minimumSizeHint().width() <= 1000 / 17 * line
+        assert created.minimumHeight() <= 580 / 17 * line
