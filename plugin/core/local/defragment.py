@@ -36,7 +36,7 @@ def defragment(path: Path, feedback: Feedback, *, least_share: float = 0.0) -> D
     Each is written whole under another name and renamed, so who reads the old one goes on with it.
     Files without tiles are removed. A package is written once, at the end.
     Raises StorageError: NotACache, DamagedCache, HostileFile, ReadOnlyCache, DiskFull; CacheInUse
-    of a package only.
+    where a package cannot be replaced.
     """
     with open_store(path, for_writing=True) as store:
         return defragment_store(store, feedback, least_share=least_share)

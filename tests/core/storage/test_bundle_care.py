@@ -5,11 +5,14 @@ What comes out is read by an independent reader, and by the team's checker where
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
+import re
 import struct
 import subprocess
 import sys
+import types
 import zipfile
 import zlib
 from pathlib import Path
@@ -298,6 +301,52 @@ def test_nothing_is_wrong_with_bundles_of_arcgis(tmp_path):
     for path in paths:
         with BundleV1(path) as bundle:
             assert list(findings_of_v1(bundle, 0, path.name)) == []
+
+
+def load_checker():
+    if not CHECKER.exists():
+        pytest.skip("the team's checker is not here")
+    spec = importlib.util.spec_from_file_location("bundle_check", CHECKER)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_checker_finds_the_same(seed, tmp_path, capsys):
+    """In bundles of random tiles, replaced, deleted and spoilt at random: faults and holes."""
+    rng = random.Random(seed)
+    draft = Draft()
+    slots = rng.sample(range(16384), 60)
+    for slot in [*slots, *rng.sample(slots, 20)]:
+        wrong = rng.random() < 0.1
+        offset = draft.add(slot, picture(slot, rng.randrange(300)), prefix=5 if wrong else None)
+        if rng.random() < 0.05:
+            draft.point(slot, offset + rng.randrange(1, 50), 90)
+    for slot in rng.sample(slots, 6):
+        draft.entries[slot] = rng.choice([0, 4, 1 << 39 | 9 << 40, 5 << 40 | 77])
+    path = draft.save(tmp_path)
+    module = load_checker()
+    complaints = []
+
+    class Report(module.Report):
+        def error(self, where, text, key=None):
+            place = re.search(r" tile r(\d+) c(\d+)", where)
+            complaints.append((key, place and (int(place[1]), int(place[2]))))
+
+    report = Report(False)
+    options = types.SimpleNamespace(spec=True, any_image=True, stale_header=False, v=False)
+    blob = module.Blob(path.open("rb"), 0, path.stat().st_size)
+    with blob.fh:
+        module.check_v2(report, blob, path.name, 7, {}, options)
+
+    names = {"outside": Fault.OUTSIDE, "prefix": Fault.SIZE, "overlap": Fault.OVERLAP}
+    theirs = {(names[key], tile) for key, tile in complaints if key in names}
+    ours = {each for each in found_in(path) if each[1]}
+    assert ours <= theirs
+    assert {tile for _, tile in ours} == {tile for _, tile in theirs}
+    with BundleV2(path) as bundle:
+        assert holes_of(bundle)[1] == report.levels[7]["hole"]
 
 
 # --- mending ---------------------------------------------------------------------------------
