@@ -19,17 +19,20 @@ from pathlib import Path
 
 from ..description import UnfinishedRun
 from ..errors import CacheInUse, NothingToResume, StorageError
-from ..request import Outcome, Resume, UpdateMode, UpdateRequest
+from ..request import Outcome, Resume, UpdateRequest
 from ..storage.files import storage_errors
 from ..storage.locks import locked
 from ..storage.sidecar import work_folder
-from .past_run import Run
+from .past_run import Run, glance, has_ended
 from .plan import TilesPlan
 from .run_record import Entry, Head, entry_line, head_line
 
 FOLDER = "runs"
 KEPT = 10
 """Journals that are kept; older ones are deleted when a run begins."""
+
+_MOMENT = 0.05
+"""Seconds for which others hold a journal's lock at the most, unless its run is on."""
 
 
 class Journal:
@@ -97,24 +100,18 @@ def open_journal(path: Path, head: Head) -> Journal:
 
     Raises NothingToResume, StorageError.
     """
-    resume, request = head.request.resume, head.request
-    runs = _runs(path)
+    resume = head.request.resume
     if resume is Resume.FAILED:
-        listed = runs[-1].failed_tiles({level.id for level in request.levels}) if runs else {}
-        if not listed:
-            raise NothingToResume(str(path))
-        plan = TilesPlan(request.levels, listed)
-        planned = sum(plan.supertiles(level, head.side) for level in plan.levels)
-        head = replace(head, tiles=listed, planned=planned)
-    elif resume is Resume.NEW:
-        _drop(run for run in runs if run.is_interrupted)
-    else:
-        for run in _resumable(runs, head):
-            journal = _taken_up(run)
-            if journal is not None:
-                return journal
-        if resume is Resume.CONTINUE:
-            raise NothingToResume(str(path))
+        return _begun(path, _of_failed(path, head))
+    if resume is Resume.NEW:
+        _drop(file for file in _files(path) if not has_ended(file) and not _is_live(file))
+        return _begun(path, head)
+    for file in _resumable(path, head):
+        # Not where another process goes on with it, or where it came to its end.
+        with suppress(CacheInUse, ValueError):
+            return _opened(file, None)
+    if resume is Resume.CONTINUE:
+        raise NothingToResume(str(path))
     return _begun(path, head)
 
 
@@ -169,16 +166,6 @@ def _files(path: Path) -> list[Path]:
         return []
 
 
-def _runs(path: Path) -> list[Run]:
-    """The runs on the cache that are not on at this moment, oldest first."""
-    runs = []
-    for file in _files(path):
-        if not _is_live(file):
-            with suppress(ValueError):
-                runs.append(Run(file))
-    return runs
-
-
 def _lock_of(journal: Path) -> Path:
     return journal.with_suffix(".lock")
 
@@ -189,7 +176,7 @@ def _is_live(journal: Path) -> bool:
     if not lock.exists():
         return False
     try:
-        with locked(lock, timeout=0):
+        with locked(lock, _MOMENT):
             return False
     except CacheInUse:
         return True
@@ -198,28 +185,32 @@ def _is_live(journal: Path) -> bool:
         return False
 
 
-def _resumable(runs: list[Run], head: Head) -> Iterator[Run]:
-    """Runs that `head.request` takes up, the best first.
+def _resumable(path: Path, head: Head) -> Iterator[Path]:
+    """Journals of runs that `head.request` takes up if they were interrupted, the best first.
 
     Where nobody said so outright, only what is still as it was then: drawn from the same, by the
-    area and not by a list, and nothing deleted since.
+    area and not by a list, and nothing deleted or drawn from something else since.
     """
-    for run in reversed(runs):
-        old = run.head
-        if run.is_interrupted and old.is_about(head.request):
-            is_same = old.source == head.source and old.tiles is None
-            if head.request.resume is Resume.CONTINUE or is_same:
-                yield run
-        elif old.request.mode is UpdateMode.DELETE and head.request.resume is Resume.AUTO:
-            return
+    is_asked = head.request.resume is Resume.CONTINUE
+    for file in reversed(_files(path)):
+        with suppress(ValueError):
+            old = glance(file)
+            is_same = old.source == head.source
+            if old.is_about(head.request) and (is_asked or (is_same and old.tiles is None)):
+                yield file
+            elif not is_asked and not is_same:
+                return
 
 
-def _taken_up(run: Run) -> Journal | None:
-    """The journal of `run`, to go on with; None where another process was quicker."""
-    try:
-        return _opened(run.path, None)
-    except (CacheInUse, ValueError):
-        return None
+def _of_failed(path: Path, head: Head) -> Head:
+    """`head` for the tiles that failed in the last run. Raises NothingToResume."""
+    last, levels = _last(path), head.request.levels
+    listed = {} if last is None else last.failed_tiles({level.id for level in levels})
+    if not listed:
+        raise NothingToResume(str(path))
+    plan = TilesPlan(levels, listed)
+    planned = sum(plan.supertiles(level, head.side) for level in plan.levels)
+    return replace(head, tiles=listed, planned=planned)
 
 
 def _begun(path: Path, head: Head) -> Journal:
@@ -240,7 +231,7 @@ def _opened(file: Path, head: Head | None) -> Journal:
     """
     stack = ExitStack()
     try:
-        stack.enter_context(locked(_lock_of(file), timeout=0))
+        stack.enter_context(locked(_lock_of(file), _MOMENT))
         if head is not None:
             return Journal(file, head, None, stack)
         run = _interrupted(file)
@@ -258,10 +249,9 @@ def _interrupted(file: Path) -> Run:
     return run
 
 
-def _drop(journals: Iterable[Path | Run]) -> None:
+def _drop(journals: Iterable[Path]) -> None:
     """Delete journals that nobody writes."""
-    for journal in journals:
-        file = journal.path if isinstance(journal, Run) else journal
+    for file in journals:
         for each in (file, _lock_of(file)):
             with suppress(OSError):
                 each.unlink()

@@ -16,9 +16,30 @@ from ..request import FailedTile, Outcome
 from ..storage.store import Bools
 from ..tiling import BUNDLE_TILES
 from .plan import Corner
-from .run_record import UNREADABLE, Entry, Head, Tiles, read_entry, read_head
+from .run_record import UNREADABLE, Entry, Head, Tiles, checked, read_entry, read_head
 
 _NUMBERS = 7  # of an entry without failures
+_END_LINE = 200  # bytes, more than the line at the end of a run has
+
+
+def glance(path: Path) -> Head:
+    """Only the head of the journal at `path`. Raises ValueError where it is none."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return read_head(next(file, ""))
+    except (OSError, *UNREADABLE) as error:
+        raise ValueError(str(path)) from error
+
+
+def has_ended(path: Path) -> bool:
+    """Whether the journal at `path` ends with its run's end."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _END_LINE))
+            lines = file.read().split(b"\n")
+        return len(lines) > 1 and "end" in json.loads(lines[-2])
+    except (OSError, *UNREADABLE):
+        return False
 
 
 class Run:
@@ -98,7 +119,10 @@ class Run:
     def _take(self, line: str) -> None:
         with suppress(*UNREADABLE):
             found = json.loads(line)
-            if isinstance(found, list):
+            if isinstance(found, list) and len(found) == _NUMBERS and not self._failed:
+                # Most of them by far, and there may be millions.
+                self._numbers.extend(checked(found))
+            elif isinstance(found, list):
                 self._take_entry(read_entry(found))
             elif "untouched" in found:
                 self.untouched += int(found["untouched"])

@@ -127,16 +127,21 @@ def entry_line(entry: Entry) -> str:
 
 
 def read_entry(line: list[Any]) -> Entry:
-    """The entry of a decoded line. Raises ValueError, TypeError, OverflowError."""
-    level_id, row, col, made, replaced, deleted, skipped = (int(number) for number in line[:7])
-    numbers = (level_id, row, col, made, replaced, deleted, skipped)
-    if not 0 <= min(numbers) <= max(numbers) < LARGEST or level_id > LAST_LEVEL:
-        raise ValueError(line)
-    entry = Entry(level_id, row, col, made, replaced, deleted, skipped)
+    """The entry of a decoded line. Raises any of UNREADABLE."""
+    entry = Entry(*checked(line[:7]))
     if len(line) == 7:
         return entry
     kind, name, text = (str(item) for item in line[8:11])
     return replace(entry, failed=tiles_of(line[7]), error=_told(kind, name, text))
+
+
+def checked(numbers: list[Any]) -> tuple[int, int, int, int, int, int, int]:
+    """The seven numbers of an entry, if they can be. Raises any of UNREADABLE."""
+    level_id, row, col, made, replaced, deleted, skipped = map(int, numbers)
+    whole = (level_id, row, col, made, replaced, deleted, skipped)
+    if min(whole) < 0 or max(whole) >= LARGEST or level_id > LAST_LEVEL:
+        raise ValueError(numbers)
+    return whole
 
 
 def runs_of(tiles: Iterable[Corner]) -> list[list[int]]:

@@ -280,11 +280,33 @@ def test_a_source_that_changed_is_not_mixed_with_the_old_unless_asked(tmp_path: 
     assert started(tmp_path, changed)
 
 
-def test_what_was_deleted_since_is_made_again(tmp_path: Path) -> None:
+SINCE = {
+    "a deletion": head_of(REQUESTS["an extent"], started=2.0, source=""),
+    "an update from another source": head_of(ASKED, started=2.0, source="map\nnew style"),
+    "another area from another source": head_of(OTHERS["area"], started=2.0, source="photos"),
+}
+
+
+@pytest.mark.parametrize("what", SINCE)
+@pytest.mark.parametrize("outcome", [Outcome.DONE, None])
+def test_what_was_changed_since_is_made_again(
+    what: str, outcome: Outcome | None, tmp_path: Path
+) -> None:
     run(tmp_path, head_of(ASKED, started=1.0), Entry(3, 8, 16, made=5))
-    run(tmp_path, head_of(REQUESTS["an extent"], started=2.0), outcome=Outcome.DONE)
+    run(tmp_path, SINCE[what], outcome=outcome)
 
     assert started(tmp_path, asked(Resume.AUTO))
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DONE, None])
+def test_other_areas_from_the_same_source_change_nothing(
+    outcome: Outcome | None, tmp_path: Path
+) -> None:
+    """As where several processes updated one cache, and one of them was killed."""
+    run(tmp_path, head_of(ASKED, started=1.0), Entry(3, 8, 16, made=5))
+    run(tmp_path, head_of(OTHERS["area"], started=2.0), outcome=outcome)
+
+    assert not started(tmp_path, asked(Resume.AUTO))
 
 
 def test_a_new_run_drops_what_was_interrupted(tmp_path: Path) -> None:
