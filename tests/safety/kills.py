@@ -49,6 +49,7 @@ class Trial:
 
     folder: Path
     storage: StorageFormat = StorageFormat.COMPACT_V2
+    size: str = "large"
     seed: int = 1
     kills: int = 0
     rounds: int = 0
@@ -61,12 +62,13 @@ class Trial:
     def __post_init__(self) -> None:
         self.cache = self.folder / f"cache{SUFFIXES.get(self.storage, '')}"
         self.log = self.folder / "stored.log"
+        self._keys = keys(self.size)
         self._random = random.Random(self.seed)
         side = 256 if self.storage is StorageFormat.MBTILES else SIDE
         self._side = side
         create_cache(self.cache, profile(self.storage, finest=12, side=side), CacheSettings())
         # Every other supertile is there already, and some tiles that the update is not about.
-        there = [key for key in keys() if (key[1] // 4 + key[2] // 4) % 2]
+        there = [key for key in self._keys if (key[1] // 4 + key[2] // 4) % 2]
         there += [(8, 0, 0), (9, 119, 120), (10, 300, 240), (10, 276, 276)]
         self._put(there)
         self._before = dict.fromkeys(there, 0)
@@ -87,9 +89,9 @@ class Trial:
         self.log.write_text("")
         while not self._is_done_by(self._process(self.cache, self._generation), kills):
             self.kills += 1
-            self.midway += 0 < len(set(_logged(self.log))) < len(keys())
+            self.midway += 0 < len(set(_logged(self.log))) < len(self._keys)
             self._check_after_kill()
-        wanted = {**self._before, **dict.fromkeys(keys(), self._generation)}
+        wanted = {**self._before, **dict.fromkeys(self._keys, self._generation)}
         self._check({key: {generation} for key, generation in wanted.items()}, exactly=True)
         if self._generation == 1 and dict(tiles_of(self.cache, self.storage)) != dict(
             tiles_of(self._undisturbed, self.storage)
@@ -109,7 +111,7 @@ class Trial:
             rest, complaint = process.communicate(timeout=TIMEOUT)
             said = rest if first == STARTED else first + rest  # all was stored before
         if process.returncode == 0:
-            if said != f"DONE {len(keys())}\n":
+            if said != f"DONE {len(self._keys)}\n":
                 raise Broken(f"the update ended with {said!r}")
             return True
         if complaint:
@@ -119,7 +121,7 @@ class Trial:
     def _check_after_kill(self) -> None:
         """Every tile is there, whole, old or new; those said to be stored are new."""
         allowed: dict[Key, set[int | None]] = {
-            key: {self._before.get(key), self._generation} for key in keys()
+            key: {self._before.get(key), self._generation} for key in self._keys
         }
         allowed.update({key: {g} for key, g in self._before.items() if key not in allowed})
         if self.storage is StorageFormat.TPKX:
@@ -172,14 +174,14 @@ class Trial:
             _first_line(process)
             start = time.monotonic()
             said, complaint = process.communicate(timeout=TIMEOUT)
-        if said != f"DONE {len(keys())}\n":
+        if said != f"DONE {len(self._keys)}\n":
             raise Broken(f"an undisturbed update ended with {said!r} {complaint}")
         return time.monotonic() - start
 
     def _process(self, cache: Path, generation: int) -> subprocess.Popen[str]:
         log = self.log if cache == self.cache else self.folder / "undisturbed.log"
         return subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(cache), str(generation), str(log)],
+            [sys.executable, str(SCRIPT), str(cache), str(generation), str(log), self.size],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

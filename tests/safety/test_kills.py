@@ -9,7 +9,7 @@ from tile_cache_manager.plugin.core.storage.profile import StorageFormat
 
 KILLS = {
     StorageFormat.COMPACT_V2: 15,
-    StorageFormat.EXPLODED: 2,
+    StorageFormat.EXPLODED: 4,
     StorageFormat.MBTILES: 4,
     StorageFormat.TPKX: 4,
 }
@@ -17,7 +17,7 @@ KILLS = {
 
 @pytest.mark.parametrize(("storage", "kills"), KILLS.items(), ids=lambda value: str(value))
 def test_killed_updates(storage, kills, tmp_path):
-    trial = Trial(tmp_path, storage)
+    trial = Trial(tmp_path, storage, "small")
 
     trial.run(kills)
 

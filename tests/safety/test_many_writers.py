@@ -38,7 +38,7 @@ def test_mapproxy_finds_them_all(tmp_path):
 
 def test_defragmenting_beside_writers(tmp_path):
     """Bundles are replaced by new files, also removed and made again, while others write them."""
-    crowd = Crowd(writers=3, bundles=2, tiles=600)
+    crowd = Crowd(writers=3, bundles=2, tiles=240)
     cache = make_empty_cache(tmp_path)
     reports = []
 
@@ -50,13 +50,13 @@ def test_defragmenting_beside_writers(tmp_path):
 
     written = write(crowd, cache, meanwhile=defragment_all)
 
-    assert (written.right, written.wanted) == (1200, 1200)
+    assert (written.right, written.wanted) == (480, 480)
     assert len(reports) > 10
 
 
 def test_verifying_beside_writers(tmp_path):
     """Who verifies takes no lock, and yet finds nothing wrong with what is being written."""
-    crowd = Crowd(writers=2, bundles=3, tiles=400)
+    crowd = Crowd(writers=2, bundles=3, tiles=200)
     cache = make_empty_cache(tmp_path)
     found = []
 

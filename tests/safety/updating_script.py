@@ -1,6 +1,6 @@
 """An update of a cache in a process of its own, for others to kill; run by `kills`.
 
-    python updating_script.py CACHE GENERATION LOG
+    python updating_script.py CACHE GENERATION LOG large|small
 
 Says "started" as it begins to draw, and how the update ended. Each tile goes into LOG (level, row,
 column, generation) once the store has said that it is stored.
@@ -30,25 +30,29 @@ from tile_cache_manager.plugin.core.request import (  # noqa: E402
 )
 from tile_cache_manager.plugin.core.storage.opening import open_store  # noqa: E402
 from tile_cache_manager.plugin.core.storage.store import TileStore  # noqa: E402
-from tile_cache_manager.plugin.core.tiling import TilingScheme  # noqa: E402
+from tile_cache_manager.plugin.core.tiling import Extent, TilingScheme  # noqa: E402
 
-AREA = {8: range(60, 69), 9: range(120, 138), 10: range(240, 276)}
-"""Rows, and columns, of the area on its levels: nine bundles, and parts of them only."""
+LEVELS = (8, 9, 10)
+AREAS = {"large": range(60, 69), "small": range(62, 66)}
+"""Rows, and columns, of the area on the first level: nine bundles, and parts of them only."""
 
 
-def keys() -> list[Key]:
+def keys(size: str = "large") -> list[Key]:
     """The tiles of the area."""
-    return [(level, row, col) for level, side in AREA.items() for row in side for col in side]
+    found = []
+    for number, level in enumerate(LEVELS):
+        side = range(AREAS[size].start << number, AREAS[size].stop << number)
+        found += [(level, row, col) for row in side for col in side]
+    return found
 
 
-def request_of(scheme: TilingScheme) -> UpdateRequest:
+def request_of(scheme: TilingScheme, size: str = "large") -> UpdateRequest:
     """All tiles of the area are made anew."""
-    from tile_cache_manager.plugin.core.tiling import Extent
-
-    first = scheme.tile_bounds(scheme.level(8), 60, 60)
-    last = scheme.tile_bounds(scheme.level(8), 68, 68)
+    side = AREAS[size]
+    first = scheme.tile_bounds(scheme.level(LEVELS[0]), side.start, side.start)
+    last = scheme.tile_bounds(scheme.level(LEVELS[0]), side.stop - 1, side.stop - 1)
     area = Extent(first.xmin, last.ymin, last.xmax, first.ymax)
-    levels = tuple(scheme.level(level_id) for level_id in AREA)
+    levels = tuple(scheme.level(level_id) for level_id in LEVELS)
     return UpdateRequest(scheme, levels, UpdateMode.RECREATE_ALL, extent=area)
 
 
@@ -101,7 +105,7 @@ def main() -> None:
         log_writes(store, generation, log)
         scheme = store.profile.scheme
         source = Generation(generation, scheme.tile_width)
-        report = run_update(store, source, request_of(scheme), Feedback())
+        report = run_update(store, source, request_of(scheme, sys.argv[4]), Feedback())
     done = sum((level.made or 0) + (level.replaced or 0) for level in report.levels)
     print(report.outcome.name, done, flush=True)
 
