@@ -50,13 +50,13 @@ def open_cache(
 ) -> Cache:
     """The cache at `address`, the URL of a map or image service or a path on this computer.
 
-    Nothing is sent or read yet. `cancelled`: once true, a request that fails is not repeated any
-    more. `source`: what a cache on this computer is drawn from, for one update or estimate.
+    Nothing is sent or read yet. `cancelled`: once true, a request that fails is not repeated, and
+    tiles are not counted, any more. `source`: what a cache on this computer is drawn from, for one update or estimate.
     Raises AddressError.
     """
     path = local_path(address)
     if path is not None:
-        return LocalCache(path, source)
+        return LocalCache(path, source, cancelled)
     service = service_of(address)
     return ArcGISCache(service, _client(service.site_url, sign_in, transport, cancelled))
 

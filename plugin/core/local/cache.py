@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Callable
 
 from ..description import CacheDescription, LevelStatus
 from ..errors import ReadOnlyCache
@@ -19,11 +20,16 @@ class LocalCache:
     """The cache in the folder or package at `path`. Blocks: for use off the main thread.
 
     `source`: what it is drawn from; serves one estimate or one update, which closes it. None: for
-    whom only describes, or deletes.
+    whom only describes, or deletes. `cancelled`: once true, tiles are not counted any more.
     """
 
-    def __init__(self, path: Path, source: TileSource | None = None) -> None:
-        self._path, self._source = path, source
+    def __init__(
+        self,
+        path: Path,
+        source: TileSource | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._path, self._source, self._cancelled = path, source, cancelled
 
     def describe(self) -> CacheDescription:
         """What the cache is, which update modes it can take, how many tiles each level has.
@@ -32,7 +38,7 @@ class LocalCache:
         """
         with open_store(self._path) as store:
             profile, path = store.profile, store.path
-            counts = store.counts()
+            counts = store.counts(self._cancelled)
         known = profile.cached_levels
         status = tuple(LevelStatus(level.id, counts.get(level.id, 0)) for level in known)
         modes: tuple[UpdateMode, ...] = tuple(UpdateMode)
@@ -61,7 +67,7 @@ class LocalCache:
             is_local=True,
             source=settings.source,
             background=settings.background,
-            unfinished=unfinished(path),
+            unfinished=unfinished(path, profile.scheme),
         )
 
     def update(self, request: UpdateRequest, feedback: Feedback) -> UpdateReport:

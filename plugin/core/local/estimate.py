@@ -90,6 +90,10 @@ def run_estimate(
             source.close()
 
 
+def _is_unwanted(feedback: Feedback) -> bool:
+    return feedback.cancelled() or feedback.abandoned()
+
+
 def _deletion(level: Level, tiles: int) -> LevelEstimate:
     return LevelEstimate(level, tiles, None, None)
 
@@ -138,7 +142,7 @@ def _to_do(
     tiles = parts = 0
     among = existing_bundles(store, request, level.id)
     for block, mask in plan.bundles(level, among):
-        if clock() > end or feedback.cancelled():
+        if clock() > end or _is_unwanted(feedback):
             return everything
         with suppress(DamagedCache):
             todo, _exists = tiles_to_do(store, request, level.id, block, mask)
@@ -160,13 +164,15 @@ def _sampled(
     end = clock() + DRAWING
     for turn in range(SAMPLES):
         for level in reversed(levels):
-            if clock() > end or feedback.cancelled():
+            if clock() > end or _is_unwanted(feedback):
                 return samples
             place = _place(plan, level, source.supertile_side, turn)
             if place is None:
                 continue
             supertile = _whole(profile, level, place, source.supertile_side)
-            sample = _draw(source, supertile, lambda: clock() > end or feedback.cancelled(), clock)
+            sample = _draw(
+                source, supertile, lambda: clock() > end or _is_unwanted(feedback), clock
+            )
             if sample is not None:
                 samples.setdefault(level.id, []).append(sample)
     return samples

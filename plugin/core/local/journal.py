@@ -23,6 +23,7 @@ from ..request import Outcome, Resume, UpdateRequest
 from ..storage.files import storage_errors
 from ..storage.locks import locked
 from ..storage.sidecar import work_folder
+from ..tiling import TilingScheme
 from .past_run import Run, glance, has_ended
 from .plan import TilesPlan
 from .run_record import Entry, Head, entry_line, head_line
@@ -115,13 +116,14 @@ def open_journal(path: Path, head: Head) -> Journal:
     return _begun(path, head)
 
 
-def unfinished(path: Path) -> UnfinishedRun | None:
+def unfinished(path: Path, scheme: TilingScheme | None = None) -> UnfinishedRun | None:
     """The last run on the cache at `path`, where it was interrupted or left failed tiles.
 
-    None, too, where its journal cannot be read.
+    None, too, where its journal cannot be read, or is of a cache that had another tiling scheme
+    than `scheme`, where that is given.
     """
     run = _last(path)
-    if run is None:
+    if run is None or scheme not in (None, run.head.request.scheme):
         return None
     failed = sum(1 for _tile in run.failed())
     if not failed and not run.is_interrupted:
@@ -205,7 +207,9 @@ def _resumable(path: Path, head: Head) -> Iterator[Path]:
 def _of_failed(path: Path, head: Head) -> Head:
     """`head` for the tiles that failed in the last run. Raises NothingToResume."""
     last, levels = _last(path), head.request.levels
-    listed = {} if last is None else last.failed_tiles({level.id for level in levels})
+    if last is None or last.head.request.scheme != head.request.scheme:
+        raise NothingToResume(str(path))
+    listed = last.failed_tiles({level.id for level in levels})
     if not listed:
         raise NothingToResume(str(path))
     plan = TilesPlan(levels, listed)

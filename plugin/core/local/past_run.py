@@ -141,7 +141,7 @@ class Run:
 
     def _newest(self) -> Any:
         """The last entry of each supertile, ordered by level, row and column."""
-        table = np.frombuffer(self._numbers, dtype=np.int64).reshape(-1, _NUMBERS)
+        table = np.array(self._numbers, dtype=np.int64).reshape(-1, _NUMBERS)
         order = np.lexsort((table[:, 2], table[:, 1], table[:, 0]))
         table = table[order]
         is_last = np.append((np.diff(table[:, :3], axis=0) != 0).any(axis=1), True)

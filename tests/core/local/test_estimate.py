@@ -245,10 +245,11 @@ def test_what_cannot_be_asked_cannot_be_estimated(store: MemoryStore) -> None:
         run_estimate(store, None, outside, Feedback())
 
 
-def test_cancelled_it_ends_with_what_it_has(store: MemoryStore) -> None:
+@pytest.mark.parametrize("how", ["cancelled", "abandoned"])
+def test_cancelled_it_ends_with_what_it_has(how: str, store: MemoryStore) -> None:
     source = PlainSource()
 
-    found = run_estimate(store, source, asked(ALL, 6, 7), Feedback(cancelled=lambda: True))
+    found = run_estimate(store, source, asked(ALL, 6, 7), Feedback(**{how: lambda: True}))
 
     assert [each.tiles for each in found] == [1024, 4096]
     assert source.drawn == []

@@ -390,6 +390,16 @@ def test_failed_tiles_of_levels_not_asked_for_stay(tmp_path: Path) -> None:
         open_journal(tmp_path, asked(Resume.FAILED, replace(ASKED, levels=SCHEME.levels[4:5])))
 
 
+def test_failed_tiles_of_a_cache_that_was_another_are_no_tiles_of_this(tmp_path: Path) -> None:
+    entry = Entry(3, 0, 0, failed=((1, 2),), error=LayerFailed("Roads", "gone"))
+    run(tmp_path, head_of(ASKED), entry, outcome=Outcome.PARTIAL)
+
+    assert unfinished(tmp_path, SCHEME) is not None
+    assert unfinished(tmp_path, web_mercator(8)) is None
+    with pytest.raises(NothingToResume):
+        open_journal(tmp_path, asked(Resume.FAILED, OTHERS["scheme"]))
+
+
 # What is told of the last run
 
 
