@@ -51,8 +51,8 @@ def open_cache(
     """The cache at `address`, the URL of a map or image service or a path on this computer.
 
     Nothing is sent or read yet. `cancelled`: once true, a request that fails is not repeated, and
-    tiles are not counted, any more. `source`: what a cache on this computer is drawn from, for one update or estimate.
-    Raises AddressError.
+    tiles are not counted, any more. `source`: what a cache on this computer is drawn from, for one
+    update or estimate. Raises AddressError.
     """
     path = local_path(address)
     if path is not None:
