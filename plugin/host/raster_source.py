@@ -9,7 +9,7 @@ from qgis.PyQt.QtGui import QColor
 
 from ..core.errors import NothingToDraw, NothingToDrawReason
 from .project_source import MapSource
-from .rendering import LayerCopies, copies_of, project_settings
+from .rendering import LayerCopies, copies_of, leave_to_main_thread, project_settings
 
 
 class RasterSource(MapSource):
@@ -28,8 +28,11 @@ class RasterSource(MapSource):
         if not self._path.exists():
             raise NothingToDraw(self.name, NothingToDrawReason.NO_FILE)
         layer = QgsRasterLayer(str(self._path), self._path.name, "gdal")
-        if not layer.isValid():
-            raise NothingToDraw(self.name, NothingToDrawReason.UNUSABLE)
-        if not layer.crs().isValid():
-            raise NothingToDraw(self.name, NothingToDrawReason.NO_CRS)
-        return [copies_of([layer], {}) for _ in range(self.workers)]
+        try:
+            if not layer.isValid():
+                raise NothingToDraw(self.name, NothingToDrawReason.UNUSABLE)
+            if not layer.crs().isValid():
+                raise NothingToDraw(self.name, NothingToDrawReason.NO_CRS)
+            return [copies_of([layer], {}) for _ in range(self.workers)]
+        finally:
+            leave_to_main_thread(layer)

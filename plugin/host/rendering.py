@@ -29,7 +29,7 @@ from qgis.core import (
     QgsRectangle,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QEventLoop, QObject, QSize, QTimer
+from qgis.PyQt.QtCore import QCoreApplication, QEventLoop, QObject, QSize, QTimer
 from qgis.PyQt.QtGui import QImage
 
 from ..core.errors import LayerFailed
@@ -82,12 +82,21 @@ class LayerCopies:
                 raise LayerFailed(self.names[layer.id()], str(file or ""))
 
     def drop(self) -> None:
-        """Delete the copies, in this thread."""
-        here = QObject().thread()  # Qt deletes at once what is in its thread
+        """Let the main thread delete the copies, once it gets to it. Any thread.
+
+        QGIS tells the main thread of a layer that goes. Were it gone by then, another one could be
+        in its place, and Python would take that for the one deleted.
+        """
         for layer in (*self.layers, *self.hidden):
-            layer.moveToThread(here)
+            leave_to_main_thread(layer)
         self.layers.clear()
         self.hidden.clear()
+
+
+def leave_to_main_thread(layer: QgsMapLayer) -> None:
+    """Have `layer`, of this thread or of none, in the main thread, which deletes it in the end."""
+    layer.moveToThread(QObject().thread())
+    layer.moveToThread(QCoreApplication.instance().thread())
 
 
 def copies_of(layers: Sequence[QgsMapLayer], styles: Mapping[str, str]) -> LayerCopies:
