@@ -145,3 +145,9 @@ class ProjectSource(MapSource):
         if self._problem is not None:
             raise self._problem
         return self._made
+
+    def close(self) -> None:
+        super().close()
+        for copies in self._made:  # also where it was never started
+            copies.drop()
+        self._made = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from arcgis_server import bundles
 from host.task_ends import Ends
-from local_caches import BLUE, RED, counts_of, new_cache, picture
+from local_caches import BLUE, RED, countries, counts_of, new_cache, picture
 from qgis.core import QgsProject, QgsTask
 
 from tile_cache_manager.plugin.core.cache import open_cache
@@ -31,7 +32,7 @@ from tile_cache_manager.plugin.core.storage.sidecar import (
     CacheSettings,
     read_settings,
 )
-from tile_cache_manager.plugin.host import local_tasks, schemes, tasks
+from tile_cache_manager.plugin.host import local_tasks, schemes, sources, tasks
 
 pytestmark = pytest.mark.usefixtures("qgis_app")
 
@@ -159,6 +160,16 @@ def test_what_is_not_begun_closes_its_source(cache: Path, end_of: Callable) -> N
     assert (name, type(error)) == ("failed", NothingToResume)
     assert source.closed == 2
     assert counts_of(cache) == {}
+
+
+def test_copies_of_layers_that_were_not_drawn_are_dropped(cache: Path, end_of: Callable) -> None:
+    project = QgsProject()
+    project.addMapLayer(countries())
+    source = sources.make_source("", project, CacheSettings())
+    copies = [weakref.ref(layer) for made in source._made for layer in made.layers]
+    assert copies
+    assert end_of(update_task(cache, source, levels=()))[0] == "failed"
+    assert [copy for copy in copies if copy() is not None] == []
 
 
 def test_an_estimate_tells_tiles_bytes_and_time(cache: Path, end_of: Callable) -> None:
