@@ -104,6 +104,8 @@ class LocalSide(QObject):
         self._care.unload()
         if self._create_dialog is not None:
             self._create_dialog.unload()
+            self._create_dialog.deleteLater()
+            self._create_dialog = None
 
     def _why_not_local(self) -> str:
         if self._description is None:

@@ -8,6 +8,8 @@ from qgis.PyQt.QtCore import QSize, Qt, QTimer
 from qgis.PyQt.QtGui import QResizeEvent
 from qgis.PyQt.QtWidgets import QLabel, QPushButton, QSizePolicy
 
+from .addresses import is_path
+
 UNTIL_CLOSED = 0
 """Seconds that a message bar takes for "until the person closes it"."""
 
@@ -62,8 +64,9 @@ class Notice(QgsMessageBarItem):
         return self._label.text()
 
     def add_address(self, address: str) -> None:
-        """Add a button that copies `address`."""
-        button = self.add_button("copy_address_button", self.tr("Copy Address"))
+        """Add a button that copies `address`, of a service or job or a path."""
+        text = self.tr("Copy Path") if is_path(address) else self.tr("Copy Address")
+        button = self.add_button("copy_address_button", text)
         button.setToolTip(address)
         button.clicked.connect(lambda: QgsApplication.clipboard().setText(address))
 

@@ -304,6 +304,18 @@ def test_unloading_stops_the_update(
     assert cache.endings == [Outcome.CANCELLED]
 
 
+def test_the_path_can_be_copied_from_the_report(
+    local_loaded: Any, person: Any, cache: Any, qgis_bar: Any
+) -> None:
+    run(person, cache)
+
+    assert PATH in qgis_bar.currentItem().text()
+    button = qgis_bar.currentItem().findChild(QPushButton, "copy_address_button")
+    assert button.text() == "Copy Path"
+    button.click()
+    assert QgsApplication.clipboard().text() == PATH
+
+
 def test_nothing_speaks_of_a_site(local_loaded: Any, person: Any, cache: Any) -> None:
     person.start_and_hold(cache)
     said = [person.shows("progress_label")]
