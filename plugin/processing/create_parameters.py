@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import Any
 
 from qgis.core import (
+    QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingParameterColor,
@@ -126,7 +127,10 @@ class CreateValues:
         self._algorithm = algorithm
         self._given = (parameters, context)
         # Once: QGIS gives another temporary file each time it is asked for one.
-        self.target = str(algorithm.parameterAsFileOutput(parameters, TARGET, context))
+        target = str(algorithm.parameterAsFileOutput(parameters, TARGET, context))
+        if parameters.get(TARGET) == QgsProcessing.TEMPORARY_OUTPUT:
+            target = self._temporary(target)
+        self.target = target
 
     def check(self) -> None:
         """Raises BadCacheOption, BadScales."""
@@ -202,6 +206,11 @@ class CreateValues:
         if not colour.isValid():
             raise BadCacheOption(BACKGROUND, self._text(BACKGROUND), _tr("a colour as #rrggbb"))
         return str(colour.name())
+
+    def _temporary(self, target: str) -> str:
+        """`target`, to which QGIS gave an ending, with that of the storage format."""
+        endings = {storage.value: ending for ending, storage in FORMAT_OF_ENDING.items()}
+        return str(PurePath(target).with_suffix(endings.get(self._text(STORAGE_FORMAT), "")))
 
     def _is_given(self, name: str) -> bool:
         return is_given(self._given[0], name)

@@ -143,6 +143,8 @@ class ManageTiles(QgsProcessingAlgorithm):
             return {}
         except TileCacheError as error:
             raise QgsProcessingException(messages.sentence(error)) from error
+        finally:
+            self._source = None  # closed by now, while this algorithm may live on
         _tell(report, feedback)
         return {
             self.OUTPUT_URL: report.output_url,

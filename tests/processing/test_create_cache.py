@@ -10,6 +10,7 @@ from local_caches import counts_of
 from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsFileUtils,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
@@ -81,6 +82,26 @@ def test_gdal_opens_what_was_created(create: Any, tmp_path: Path) -> None:
     dataset = gdal.Open(str(tmp_path / "World" / "conf.xml"))
     assert dataset is not None
     assert dataset.RasterCount == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "storage"),
+    [
+        ({}, "COMPACT_V2"),
+        ({"STORAGE_FORMAT": "EXPLODED"}, "EXPLODED"),
+        ({"STORAGE_FORMAT": "MBTILES"}, "MBTILES"),
+    ],
+)
+def test_a_temporary_cache(create: Any, given: dict, storage: str) -> None:
+    results = create("TEMPORARY_OUTPUT", **given)
+    assert open_cache(results["OUTPUT_CACHE"]).describe().kind == storage
+
+
+def test_qgis_s_button_adds_no_ending_to_a_folder(provider: Any) -> None:
+    target = provider.algorithm("createcache").parameterDefinition("TARGET")
+    filters = target.createFileFilter().split(";;")
+    named = [QgsFileUtils.addExtensionFromFilter("/maps/World", each) for each in filters[:3]]
+    assert named == ["/maps/World", "/maps/World.tpkx", "/maps/World.mbtiles"]
 
 
 def test_all_that_can_be_chosen(create: Any, tmp_path: Path) -> None:
