@@ -245,8 +245,12 @@ class Desktop(QObject):
         if row < 0:
             entries = [combo.itemText(i) for i in range(combo.count())]
             raise LookupError(f"{combo.objectName()} offers {entries}, not {text!r}")
-        yield self.click(combo)
         view = combo.view()
+        for _ in range(CLICKS_ON_A_LIST):
+            # a window that has just come to the front may swallow the first click
+            if not view.isVisible():
+                yield self.click(combo)
+                yield self.passed(QApplication.doubleClickInterval() / 1000)
         yield self.until(view.isVisible, 5, f"the list of {combo.objectName()}")
         index = combo.model().index(row, combo.modelColumn(), combo.rootModelIndex())
         for _ in range(CLICKS_ON_A_LIST):
