@@ -31,8 +31,9 @@ THIN = 2.0
 """Half an outline of so many pixels is not worth a gutter: at most a row of pixels lacks it, where
 a feature ends just at the edge of the picture."""
 
-LABEL_MARGIN = 4
-"""Letters may reach so many pixels beyond the box that a label is placed by."""
+LABEL_MARGIN = 2
+"""Letters may reach so many pixels beyond the box that a label is placed by. No more than needed:
+points that lie in the margin themselves get no label."""
 
 DECORATED_MARGIN = 32
 """The same where labels have a background or a shadow, or a size that depends on the feature."""
