@@ -6,6 +6,7 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..plugin.core.errors import TileCacheError
 from ..plugin.host import areas, network, sign_in, tasks
+from .addresses import is_path
 from .latest_task import LatestTask
 
 
@@ -29,10 +30,14 @@ class ServiceLoader(QObject):
         return self._task.is_running
 
     def load(self, address: str, auth_config_id: str) -> None:
-        """Ask `address`; exactly one of the signals answers, unless another is asked first."""
+        """Ask `address`; exactly one of the signals answers, unless another is asked first.
+
+        A path is asked without sign-in.
+        """
         self.stop()
+        is_local = is_path(address)
         try:
-            credentials = sign_in.credentials(auth_config_id)
+            credentials = None if is_local else sign_in.credentials(auth_config_id)
         except TileCacheError as error:
             self.failed.emit(error)
             return
@@ -42,7 +47,8 @@ class ServiceLoader(QObject):
             "failed": self.failed.emit,
             "cancelled": lambda: self.failed.emit(areas.Cancelled()),
         }
-        self._task.start(tasks.DescribeTask(address, credentials, network.transport()), answers)
+        transport = None if is_local else network.transport()
+        self._task.start(tasks.DescribeTask(address, credentials, transport), answers)
 
     def stop(self) -> None:
         """Forget what was asked."""

@@ -17,7 +17,7 @@ from ..plugin.core.errors import ModeNotOffered, NoLevels, TileCacheError
 from ..plugin.core.request import Resume
 from ..plugin.host import messages
 from .address_panel import AddressPanel
-from .addresses import dropped_path, is_path, is_same
+from .addresses import dropped_path, is_same
 from .area_panel import AreaPanel
 from .area_preview import AreaPreview
 from .count_line import CountLine
@@ -192,7 +192,7 @@ class UpdateDialog(FormDialog, FORM):
         self._local.forget_offer()
         self.address_panel.show_summary(self.tr("Loading…"))
         self._asked = self.address_panel.address()
-        self._loader.load(address, "" if is_path(address) else auth_config_id)
+        self._loader.load(address, auth_config_id)
 
     def _described(self, description: CacheDescription) -> None:
         self.address_panel.show_loaded(description.address, self._asked)

@@ -145,4 +145,7 @@ def _read(key: str, default: Value) -> Value:
 
 
 def _write(key: str, value: Any) -> None:
-    QgsSettings().setValue(_ROOT + key, value, QgsSettings.Section.Plugins)
+    """Keep `value`; what is kept already is not written again, for each time costs a file."""
+    settings, section = QgsSettings(), QgsSettings.Section.Plugins
+    if not settings.contains(_ROOT + key, section) or _read(key, value) != value:
+        settings.setValue(_ROOT + key, value, section)

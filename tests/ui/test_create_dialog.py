@@ -170,6 +170,16 @@ def test_what_exists_already_is_left_alone(maker: Maker, tmp_path: Path) -> None
     assert maker.find("create_button").isEnabled()
 
 
+def test_mbtiles_in_another_scheme_are_refused(maker: Maker, tmp_path: Path) -> None:
+    maker.choose("storage_combo", "MBTiles (.mbtiles)")
+    maker.choose("scheme_combo", "WGS 84")
+    maker.name(tmp_path, "World")
+    maker.click("create_button")
+
+    assert "Web Mercator" in maker.wait_for_error()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("text", "has_quality", "background"),
     [
