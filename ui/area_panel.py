@@ -254,7 +254,10 @@ class AreaPanel(QWidget, FORM):
             return self.tr("The whole cache.")
         if self.kind() is AreaKind.TYPED and self._description is not None:
             crs = qgis_crs(self._description.scheme.crs, self._description.name)
-            return self.tr("In the service's CRS, {crs}.").format(crs=crs.userFriendlyIdentifier())
+            text = self.tr("In the service's CRS, {crs}.")
+            if self._description.is_local:
+                text = self.tr("In the cache's CRS, {crs}.")
+            return text.format(crs=crs.userFriendlyIdentifier())
         return ""
 
     def _kind_texts(self) -> dict[AreaKind, str]:

@@ -10,6 +10,7 @@ from qgis.core import QgsApplication, QgsFillSymbol, QgsSingleSymbolRenderer
 from qgis.PyQt.QtGui import QImage
 from qgis.PyQt.QtWidgets import QPushButton
 
+from tile_cache_manager.plugin.core.errors import LayerFailed
 from tile_cache_manager.plugin.core.schemes import area_of, web_mercator
 from tile_cache_manager.plugin.core.storage.creation import create_cache
 from tile_cache_manager.plugin.core.storage.opening import open_store
@@ -132,6 +133,37 @@ def test_an_update_that_was_cancelled_is_resumed(
     visitor.wait_until(button, what="the offer")
 
     visitor.click("resume_button")
+    visitor.wait_until(lambda: counts(visitor) == ["1", "4", "16", "64"], 30, "all tiles")
+    visitor.wait_for_end()
+    visitor.wait_until(lambda: not button(), what="no offer any more")
+
+
+def test_tiles_that_failed_are_listed_and_retried(
+    visitor: Any, field: Any, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tile_cache_manager.plugin.host import project_source
+
+    draw = project_source.ProjectSource.draw
+
+    def failing(source: Any, supertile: Any, cancelled: Any) -> Any:
+        if supertile.level.id == 2:
+            raise LayerFailed("field", "connection lost")
+        return draw(source, supertile, cancelled)
+
+    monkeypatch.setattr(project_source.ProjectSource, "draw", failing)
+    visitor.load(str(path))
+    said = run(visitor)
+    assert "some tiles failed" in said
+    assert "16 failed" in said
+    assert "field" in visitor.messages()
+    assert "connection lost" in visitor.messages()
+    visitor.wait_until(lambda: counts(visitor) == ["1", "4", "0", "64"], what="the new numbers")
+    button = lambda: visitor.dialog.findChild(QPushButton, "retry_button")  # noqa: E731
+    visitor.wait_until(button, what="the offer")
+    assert "16 tiles failed" in visitor.error()
+
+    monkeypatch.setattr(project_source.ProjectSource, "draw", draw)
+    visitor.click("retry_button")
     visitor.wait_until(lambda: counts(visitor) == ["1", "4", "16", "64"], 30, "all tiles")
     visitor.wait_for_end()
     visitor.wait_until(lambda: not button(), what="no offer any more")
