@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from ..core.storage.store import TileStore
 from ..core.tiling import Level, TilingScheme
 from .blocks import inside_world, supertile_side, wanted_tiles
 from .crs import qgis_crs
+from .fingerprints import fingerprint_of
 from .resampling import Mosaic, decoded
 from .tile_encoder import TileEncoder
 
@@ -67,6 +68,7 @@ class CacheSource(TileSource):
         self.workers = max(1, min(os.cpu_count() or 1, MOST_WORKERS))
         self._context = QgsCoordinateTransformContext(project.transformContext())
         self._background = QColor(background) if background else None
+        self._background_text = background
         self._store: TileStore | None = None
 
     def is_at(self, path: Path) -> bool:
@@ -90,17 +92,17 @@ class CacheSource(TileSource):
             source = qgis_crs(store.profile.scheme.crs, self.name)
         except DescriptionError:
             raise NothingToDraw(self.name, NothingToDrawReason.NO_CRS) from None
+        self.fingerprint = fingerprint_of([str(self.path.absolute()), self._background_text])
         self._scheme = profile.scheme
         self._format = tile_format
         self.supertile_side = supertile_side(self._scheme)
         self._encoder = TileEncoder(tile_format, profile.compression_quality, self._background)
+        other = scheme_on_disk(store)
         self._same: dict[int, SameGrid | None] = {}
         if source == target:
-            self._same = {
-                level.id: same_grid(self._scheme, level, store.profile.scheme)
-                for level in self._scheme.levels
-            }
-        self._mosaic = Mosaic(store, self.name, source, target, self._context)
+            levels = self._scheme.levels
+            self._same = {each.id: same_grid(self._scheme, each, other) for each in levels}
+        self._mosaic = Mosaic(store, other, self.name, (target, source, self._context))
 
     def draw(self, supertile: Supertile, cancelled: Cancelled) -> Mapping[tuple[int, int], bytes]:
         same = self._same.get(supertile.level.id)
@@ -157,6 +159,13 @@ class CacheSource(TileSource):
             if image is not None:
                 tiles[row, col] = self._encoder.encode(image)
         return tiles
+
+
+def scheme_on_disk(store: TileStore) -> TilingScheme:
+    """The scheme of `store` with the levels that have tiles; with all where none has."""
+    scheme, ids = store.profile.scheme, store.level_ids()
+    levels = tuple(level for level in scheme.levels if level.id in ids)
+    return replace(scheme, levels=levels or scheme.levels)
 
 
 def same_grid(scheme: TilingScheme, level: Level, other: TilingScheme) -> SameGrid | None:

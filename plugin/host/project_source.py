@@ -21,11 +21,14 @@ from ..core.local.source import Cancelled, Supertile, TileSource
 from ..core.storage.profile import CacheProfile, TileFormat
 from .blocks import block_extent, inside_world, is_whole_world, supertile_side, wanted_tiles
 from .crs import qgis_crs
+from .fingerprints import fingerprint_of
 from .rendering import LayerCopies, MapDrawer, copies_of, project_settings
 from .tile_encoder import TileEncoder
 
 MOST_WORKERS = 4
 """Each worker has copies of all layers and a picture of 16 MB; more than that gain little."""
+
+HEX_ARGB = QColor.NameFormat.HexArgb
 
 _OPAQUE = (TileFormat.PNG24, TileFormat.JPEG)
 
@@ -81,6 +84,7 @@ class MapSource(TileSource):
         self._settings.setDestinationCrs(crs)
         self._settings.setOutputDpi(scheme.dpi)
         self._drawer = MapDrawer(self._copies, self._settings)
+        self.fingerprint = fingerprint_of([colour.name(HEX_ARGB), *self._copies[0].states()])
         # Pictures are drawn in threads of Qt's pool, where QGIS's tasks wait for them: with few
         # processors they would take all places and wait for ever.
         for _ in range(self.workers):

@@ -34,6 +34,7 @@ from qgis.PyQt.QtGui import QImage
 
 from ..core.errors import LayerFailed
 from ..core.tiling import Extent
+from .fingerprints import state_of
 from .layer_checks import data_file, has_features, is_gone
 from .reach import label_margin, reach_of
 
@@ -73,6 +74,11 @@ class LayerCopies:
     def look(self) -> None:
         """Note which layers have features. In the thread that has the copies."""
         self.filled.update(layer.id() for layer in self.layers if has_features(layer))
+
+    def states(self) -> list[str]:
+        """What tells how each layer looks. Whoever made the copies must have let go."""
+        with self.here():
+            return [state_of(layer, self.files[layer.id()]) for layer in self.layers]
 
     def check(self) -> None:
         """Raise LayerFailed where a layer's data have gone. In the thread that has the copies."""

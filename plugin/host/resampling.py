@@ -23,7 +23,7 @@ from qgis.PyQt.QtGui import QImage
 
 from ..core.errors import LayerFailed
 from ..core.storage.store import TileStore
-from ..core.tiling import Extent, Level, TileRange
+from ..core.tiling import Extent, Level, TileRange, TilingScheme
 
 Cancelled = Callable[[], bool]
 Floats = NDArray[np.float64]
@@ -49,21 +49,28 @@ class _View:
 
 
 class Mosaic:
-    """The other cache as one picture. `decoded`: gives the picture of a tile, None for a gap."""
+    """The tiles of `store`, the cache `name`, as one picture.
+
+    `scheme`: with the levels to draw from. `way`: the CRS to draw in, that of the cache, and what
+    transformations were chosen between them.
+    """
 
     def __init__(
         self,
         store: TileStore,
+        scheme: TilingScheme,
         name: str,
-        crs: QgsCoordinateReferenceSystem,
-        target: QgsCoordinateReferenceSystem,
-        context: QgsCoordinateTransformContext,
+        way: tuple[
+            QgsCoordinateReferenceSystem,
+            QgsCoordinateReferenceSystem,
+            QgsCoordinateTransformContext,
+        ],
     ) -> None:
         self._store = store
-        self._scheme = store.profile.scheme
-        self._levels = store.profile.cached_levels or self._scheme.levels
+        self._scheme = scheme
+        self._levels = scheme.levels
         self._name = name
-        self._ends = (target, crs, context)
+        self._ends = way
 
     def tile(
         self, extent: Extent, width: int, height: int, pictures: dict[Any, Any]
@@ -120,14 +127,17 @@ class Mosaic:
         return _View(level, shrunk, scheme.tile_width // shrunk, scheme.tile_height // shrunk)
 
     def _assembled(self, view: _View, block: TileRange, pictures: dict[Any, Any]) -> Any:
-        """Premultiplied pixels of `block`, None where there is none. Raises LayerFailed."""
+        """Premultiplied pixels of `block` and whether they are there (255), else None.
+
+        Raises LayerFailed.
+        """
         rows, cols = block.max_row - block.min_row + 1, block.max_col - block.min_col + 1
         if rows * cols > MOST_TILES:
             raise LayerFailed(self._name, f"{rows * cols} tiles in one")
         existing = np.argwhere(self._store.exists(view.level.id, block))
         if not len(existing):
             return None
-        shape = (rows * view.height, cols * view.width, 4)
+        shape = (rows * view.height, cols * view.width, 5)
         mosaic = np.zeros(shape, np.uint8)
         for i, j in existing:
             row, col = block.min_row + int(i), block.min_col + int(j)
@@ -135,7 +145,8 @@ class Mosaic:
             if key not in pictures:
                 pictures[key] = self._picture(view, row, col)
             top, left = int(i) * view.height, int(j) * view.width
-            mosaic[top : top + view.height, left : left + view.width] = pictures[key]
+            place = mosaic[top : top + view.height, left : left + view.width]
+            place[..., :4], place[..., 4] = pictures[key], 255
         return mosaic
 
     def _picture(self, view: _View, row: int, col: int) -> Any:
@@ -199,17 +210,24 @@ def _weights(pixels: int) -> Floats:
 
 
 def _sampled(mosaic: NDArray[np.uint8], u: Floats, v: Floats) -> QImage | None:
-    """The pixels at `u`, `v` (to the right, down, in pixels of the mosaic); beyond it: nothing."""
+    """The pixels at `u`, `v` (to the right, down, in pixels of the mosaic); beyond it: nothing.
+
+    Gaps stay as they are, and do not darken what lies beside them.
+    """
     height, width = mosaic.shape[:2]
     padded = np.pad(mosaic, ((1, 1), (1, 1), (0, 0)))
     # the middle of pixel 0 is at 0.5; one pixel of nothing lies around the mosaic
     u, v = (u + 0.5).clip(0, width + 0.999), (v + 0.5).clip(0, height + 0.999)
+    is_there = padded[(v + 0.5).astype(np.intp), (u + 0.5).astype(np.intp), 4] > 0
+    if not is_there.any():
+        return None
     left, top = u.astype(np.intp), v.astype(np.intp)
     right, below = (u - left)[..., None], (v - top)[..., None]
     upper = padded[top, left] * (1 - right) + padded[top, left + 1] * right
     lower = padded[top + 1, left] * (1 - right) + padded[top + 1, left + 1] * right
-    pixels = np.rint(upper * (1 - below) + lower * below).astype(np.uint8)
-    if not pixels[..., 3].any():
-        return None
+    mixed = upper * (1 - below) + lower * below
+    share = np.maximum(mixed[..., 4:] / 255, 1e-6)
+    pixels = np.where(is_there[..., None], mixed[..., :4] / share, 0)
+    content = np.rint(pixels).clip(0, 255).astype(np.uint8).tobytes()
     form = QImage.Format.Format_RGBA8888_Premultiplied
-    return QImage(pixels.tobytes(), u.shape[1], u.shape[0], 4 * u.shape[1], form).copy()
+    return QImage(content, u.shape[1], u.shape[0], 4 * u.shape[1], form).copy()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -303,6 +305,62 @@ def test_an_image_format_that_cannot_be_drawn() -> None:
         source = make_source("", project, CacheSettings())
         with pytest.raises(FormatNotDrawn):
             drawn(source, profile_of("LERC"), WHOLE)
+
+
+# Fingerprints
+
+
+def fingerprint(project: QgsProject, background: str = "") -> str:
+    source = make_source("", project, CacheSettings(background=background))
+    drawn(source, profile_of(), WHOLE)
+    return source.fingerprint
+
+
+def test_the_fingerprint_changes_with_what_is_drawn_and_with_nothing_else() -> None:
+    red, green = square("red", "#ff0000"), square("green", "#00ff00")
+    with project_of(red, green) as project:
+        seen = [fingerprint(project)]
+        assert fingerprint(project) == seen[0] != ""
+        seen.append(fingerprint(project, "#abcdef"))
+        filled(red, "#fe0000")
+        seen.append(fingerprint(project))
+        green.setOpacity(0.5)
+        seen.append(fingerprint(project))
+        project.layerTreeRoot().findLayer(red.id()).setItemVisibilityChecked(False)
+        seen.append(fingerprint(project))
+
+    assert len(set(seen)) == len(seen)
+
+
+_FINGERPRINT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import conftest
+from qgis.core import QgsApplication, QgsProject
+QgsApplication.setPrefixPath(conftest.QGIS_PREFIX, True)
+app = QgsApplication([], False)
+app.initQgis()
+from tile_cache_manager.plugin.core.storage.sidecar import CacheSettings
+from tile_cache_manager.plugin.host.sources import make_source
+from drawn_tiles import profile_of
+source = make_source(sys.argv[2], QgsProject.instance(), CacheSettings())
+source.start(profile_of())
+print(source.fingerprint)
+source.close()
+"""
+
+
+def test_the_fingerprint_is_the_same_after_a_restart(tmp_path: Path) -> None:
+    data, file = tmp_path / "x.geojson", tmp_path / "x.qgs"
+    _write(square("red", "#ff0000"), data)
+    with project_of(QgsVectorLayer(str(data), "red", "ogr"), world_layer()) as project:
+        assert project.write(str(file))
+    program = [sys.executable, "-c", _FINGERPRINT, str(Path(__file__).parents[1]), str(file)]
+    answers = [subprocess.run(program, capture_output=True, text=True, check=True) for _ in "12"]
+
+    first, second = (answer.stdout.split()[-1] for answer in answers)
+    assert first == second
+    assert len(first) == 32
 
 
 def test_drawing_changes_nothing_in_the_project() -> None:
