@@ -72,9 +72,11 @@ class CacheSource(TileSource):
         self._store: TileStore | None = None
 
     def is_at(self, path: Path) -> bool:
-        """Whether this is the cache at `path`: nothing can be drawn from itself. Reads the disk."""
-        here, there = find_cache(self.path).path, find_cache(path).path
-        return here.samefile(there)
+        try:
+            here = find_cache(self.path).path
+        except NotACache:  # told by `start`, which knows how
+            return False
+        return here.samefile(find_cache(path).path)
 
     def start(self, profile: CacheProfile) -> None:
         """Raises StorageError too, where the other cache cannot be read."""

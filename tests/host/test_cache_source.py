@@ -18,6 +18,8 @@ from tile_cache_manager.plugin.core.errors import (
     NothingToDrawReason,
     StorageError,
 )
+from tile_cache_manager.plugin.core.local.cache import LocalCache
+from tile_cache_manager.plugin.core.request import Feedback, UpdateMode, UpdateRequest
 from tile_cache_manager.plugin.core.schemes import (
     scheme_of_scales,
     web_mercator,
@@ -312,6 +314,20 @@ def test_a_cache_knows_itself_by_any_of_its_paths(tmp_path: Path) -> None:
         *(True, True, True),
         False,
     ]
+
+
+@pytest.mark.parametrize("what", ["update", "estimate"])
+def test_a_cache_is_not_drawn_from_itself(what: str, tmp_path: Path) -> None:
+    path = cache_with(tmp_path / "one", {3: {(2, 3): picture("2 3")}})
+    with project_of() as project:
+        cache = LocalCache(path, make_source(str(path), project, CacheSettings()))
+    request = UpdateRequest(MERCATOR, MERCATOR.levels[:4], UpdateMode.RECREATE_ALL)
+    with pytest.raises(NothingToDraw) as caught:
+        getattr(cache, what)(request, Feedback())
+
+    assert caught.value.reason is NothingToDrawReason.SAME_CACHE
+    with open_store(path) as store:
+        assert store.counts() == {3: 1}
 
 
 def test_pixels_between_are_those_of_the_picture(tmp_path: Path) -> None:

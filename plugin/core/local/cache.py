@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Callable
 
 from ..description import CacheDescription, LevelStatus
-from ..errors import ReadOnlyCache
+from ..errors import NothingToDraw, NothingToDrawReason, ReadOnlyCache
 from ..request import Feedback, LevelEstimate, UpdateMode, UpdateReport, UpdateRequest
 from ..storage.opening import check_writable, open_store
 from ..storage.sidecar import read_settings
@@ -76,6 +76,7 @@ class LocalCache:
         Raises RequestError, StorageError, SourceError.
         """
         try:
+            self._refuse_itself()
             store = open_store(self._path, for_writing=True)
         except BaseException:
             self._close_source()
@@ -89,12 +90,17 @@ class LocalCache:
         Raises RequestError, StorageError, SourceError.
         """
         try:
+            self._refuse_itself()
             store = open_store(self._path)
         except BaseException:
             self._close_source()
             raise
         with store:
             return run_estimate(store, self._source, request, feedback)
+
+    def _refuse_itself(self) -> None:
+        if self._source is not None and self._source.is_at(self._path):
+            raise NothingToDraw(self._source.name, NothingToDrawReason.SAME_CACHE)
 
     def _close_source(self) -> None:
         if self._source is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,13 @@ class TileSource(ABC):
         neither made nor failed. May end early, with anything, once `cancelled`.
         Raises SourceError where the supertile cannot be drawn: then none of its tiles is stored.
         """
+
+    def is_at(self, path: Path) -> bool:
+        """Whether it is the cache at `path`, from which that cannot be drawn. Reads the disk.
+
+        Raises StorageError.
+        """
+        return False
 
     @abstractmethod
     def close(self) -> None:
