@@ -16,7 +16,6 @@ from qgis.core import (
     QgsCsException,
     QgsProject,
     QgsRectangle,
-    QgsUnitTypes,
 )
 
 from ..core.arcgis.transport import Transport
@@ -29,7 +28,7 @@ from ..core.errors import (
     NotACache,
     NotACacheReason,
 )
-from ..core.esri_wkt import DEGREE_METRES
+from ..core.esri_wkt import metres_per_unit
 from ..core.schemes import (
     MOST_PIXELS,
     area_of,
@@ -58,8 +57,6 @@ FINEST_SCALE = 500.0
 
 MOST_ACROSS = 2
 """The coarsest round scale shows the whole area in so many tiles across."""
-
-_METRES = QgsUnitTypes.DistanceUnit.DistanceMeters
 
 
 @dataclass(frozen=True)
@@ -192,7 +189,9 @@ def _project_scheme(
     x, y = standard_origin(reference, area)
     if reference.code == 3857:
         x, y = -WEB_MERCATOR_HALF, WEB_MERCATOR_HALF
-    unit = _metres_per_unit(facts.crs)
+    unit = metres_per_unit(reference)
+    if unit is None:
+        raise BadScheme(facts.name, BadSchemeReason.NO_CRS)
     tile = tile_size / dpi * 0.0254 / unit  # CRS units of a tile at 1:1
     if not scales:
         across = max(area.xmax - area.xmin, area.ymax - area.ymin)
@@ -223,12 +222,6 @@ def _area_of_use(facts: ProjectFacts) -> Extent | None:
         if box.isFinite() and not box.isEmpty():
             return _extent(box)
     return None if facts.extent is None else _extent(facts.extent)
-
-
-def _metres_per_unit(crs: QgsCoordinateReferenceSystem) -> float:
-    if crs.isGeographic():
-        return DEGREE_METRES
-    return float(QgsUnitTypes.fromUnitToUnitFactor(crs.mapUnits(), _METRES))
 
 
 def _project_extent(facts: ProjectFacts, scheme: TilingScheme) -> Extent | None:
