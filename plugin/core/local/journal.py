@@ -151,6 +151,19 @@ def unfinished_request(path: Path) -> UpdateRequest | None:
     return replace(run.head.request, resume=Resume.FAILED) if any(run.failed()) else None
 
 
+def discard_unfinished(path: Path) -> None:
+    """Forget what the runs on the cache at `path` left undone; tiles stay as they are. Blocks.
+
+    All runs but those that are on at this moment: of the older ones, too, nobody wants to hear any
+    more. Raises StorageError where a record cannot be deleted.
+    """
+    for file in _files(path):
+        if not _is_live(file):
+            with storage_errors(file):
+                file.unlink(missing_ok=True)
+            _drop([file])
+
+
 def _last(path: Path) -> Run | None:
     """The last run on the cache that is not on at this moment."""
     for file in reversed(_files(path)):

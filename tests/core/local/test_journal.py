@@ -30,6 +30,7 @@ from tile_cache_manager.plugin.core.errors import (
 from tile_cache_manager.plugin.core.local.journal import (
     KEPT,
     Journal,
+    discard_unfinished,
     open_journal,
     unfinished,
     unfinished_request,
@@ -513,3 +514,17 @@ def test_a_line_that_nobody_understands_is_passed_by(line: str, tmp_path: Path) 
         assert resumed.run is not None
         assert resumed.run.done == 2
         assert [e.made for e in resumed.run.entries(4, (0, 0))] == [2]
+
+
+def test_what_was_left_undone_is_discarded_but_not_what_is_on(tmp_path: Path) -> None:
+    run(tmp_path, head_of(REQUESTS["an area"], 1000.0))
+    run(tmp_path, head_of(REQUESTS["the whole cache"], 2000.0))
+    with running(tmp_path, head_of(REQUESTS["an extent"], 3000.0)):
+        discard_unfinished(tmp_path)
+        assert unfinished(tmp_path) is None
+    left = unfinished(tmp_path)
+    assert left is not None
+    assert left.started == 3000.0
+    discard_unfinished(tmp_path)
+    assert unfinished(tmp_path) is None
+    assert list((work_folder(tmp_path) / "runs").iterdir()) == []
