@@ -11,6 +11,7 @@ from shapely.geometry.base import BaseGeometry
 from ..core.cache import open_cache
 from ..core.description import CacheDescription
 from ..core.local.defragment import defragment
+from ..core.local.journal import discard_unfinished
 from ..core.local.source import TileSource
 from ..core.local.verify import verify
 from ..core.request import Feedback, TileFilter, UpdateMode, UpdateRequest
@@ -96,6 +97,10 @@ class EstimateTask(Task):
         self._source = source
         self._tile_filter = tile_filter
 
+    def let_go_unused(self) -> None:
+        if self._source is not None:
+            self._source.close()
+
     def work(self) -> tuple[Any, object]:
         with closed_unless_used(self._source):
             request = UpdateRequest.of(
@@ -113,21 +118,29 @@ class EstimateTask(Task):
         return self.estimated, estimates
 
 
-class CareTask(Task):
-    """What checking and defragmenting share: a path, progress, messages on the way."""
+class DiscardTask(Task):
+    """Forgets what earlier updates of a cache left undone; tells the cache's path."""
 
-    message_received = pyqtSignal(object)
+    discarded = pyqtSignal(object)
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(messages.tr("Discarding the record of the update"))
+        self._path = path
+
+    def work(self) -> tuple[Any, object]:
+        discard_unfinished(self._path)
+        return self.discarded, self._path
+
+
+class CareTask(Task):
+    """What checking and defragmenting share: a path and progress."""
 
     def __init__(self, title: str, path: Path) -> None:
         super().__init__(title, is_quiet=False)
         self._path = path
 
     def _feedback(self) -> Feedback:
-        return Feedback(
-            progress=self.setProgress,
-            cancelled=self.isCanceled,
-            message=self.message_received.emit,
-        )
+        return Feedback(progress=self.setProgress, cancelled=self.isCanceled)
 
 
 class VerifyTask(CareTask):

@@ -21,7 +21,8 @@ from ..core.arcgis.transport import Transport
 from ..core.cache import list_services, open_cache
 from ..core.coverage import count_tiles
 from ..core.description import CacheDescription
-from ..core.errors import AddressError
+from ..core.errors import AddressError, NothingToResume
+from ..core.local.journal import unfinished_request
 from ..core.local.source import TileSource
 from ..core.request import SITE_DECIDES, Feedback, Resume, TileFilter, UpdateMode, UpdateRequest
 from ..core.storage.sidecar import CacheSettings, read_settings, write_settings
@@ -53,6 +54,7 @@ class Task(QgsTask):
     def __init__(self, title: str, *, is_quiet: bool = True) -> None:
         super().__init__(title, _quiet_flags() if is_quiet else QgsTask.Flag.CanCancel)
         self._is_quiet = is_quiet
+        self._has_begun = False
         self._outcome: tuple[Any, object] | None = None
         # Not in finished(): that is not called for a task that was cancelled before its start.
         self.taskCompleted.connect(self._tell)
@@ -62,10 +64,14 @@ class Task(QgsTask):
         """Do the work and give the signal to end with and what it carries. In the task's thread."""
         raise NotImplementedError
 
+    def let_go_unused(self) -> None:
+        """Let go of what was made for the work, which was cancelled before it began."""
+
     # QgsTask
 
     def run(self) -> bool:
         """Of a quiet task always true: QGIS 3.22 logs every other end as a failed task."""
+        self._has_begun = True
         try:
             self._outcome = self.work()
         except areas.Cancelled:
@@ -79,6 +85,8 @@ class Task(QgsTask):
     # ours
 
     def _tell(self) -> None:
+        if not self._has_begun:
+            self.let_go_unused()
         if self._outcome is None:
             self.cancelled.emit()
         else:
@@ -173,6 +181,8 @@ class UpdateTask(Task):
 
     On a site it asks for a job and follows it. On this computer it draws from `source`, made on the
     main thread for this task alone; `settings`, where given, is kept for the cache from then on.
+    Where `resume` takes an earlier update up, area and filter are those of its record; `levels` and
+    `mode` say which update is meant.
     """
 
     message_received = pyqtSignal(object)
@@ -229,6 +239,10 @@ class UpdateTask(Task):
         )
         return self.reported, cache.update(request, feedback)
 
+    def let_go_unused(self) -> None:
+        if self._source is not None:
+            self._source.close()
+
     def let_go(self) -> None:
         """End now without cancelling the job: the site goes on with it. Main thread.
 
@@ -253,6 +267,9 @@ class UpdateTask(Task):
             write_settings(path, self._settings)
 
     def _request(self) -> UpdateRequest:
+        """What is asked of the cache. Raises NothingToResume, NoLevels."""
+        if self._resume in (Resume.CONTINUE, Resume.FAILED):
+            return self._recorded_request()
         return UpdateRequest.of(
             self._description,
             levels=self._levels,
@@ -263,6 +280,19 @@ class UpdateTask(Task):
             tile_filter=self._tile_filter,
             resume=self._resume,
         )
+
+    def _recorded_request(self) -> UpdateRequest:
+        """What the update that is taken up was asked for. Raises NothingToResume.
+
+        Also where another one has been left undone meanwhile: nobody has agreed to that one.
+        """
+        request = unfinished_request(Path(self._address))
+        wanted = self._resume, self._mode, {level.id for level in self._levels}
+        if request is not None:
+            found = request.resume, request.mode, {level.id for level in request.levels}
+            if found == wanted:
+                return request
+        raise NothingToResume(self._address)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ class Ends:
 
     NAMES = (
         "described", "services_listed", "counted", "previewed", "reported", "failed", "cancelled",
-        "made", "created", "estimated", "verified", "defragmented",
+        "made", "created", "estimated", "verified", "defragmented", "discarded",
     )  # fmt: skip
 
     def __init__(self, task: tasks.Task) -> None:

@@ -14,6 +14,7 @@ from arcgis_server import bundles
 from host.task_ends import Ends
 from local_caches import BLUE, RED, countries, counts_of, new_cache, picture
 from qgis.core import QgsProject, QgsTask
+from shapely.geometry import box
 
 from tile_cache_manager.plugin.core.cache import open_cache
 from tile_cache_manager.plugin.core.description import CacheDescription
@@ -150,6 +151,66 @@ def test_an_update_that_is_stopped_can_be_resumed(
     name, report = end_of(update_task(cache, OneColour(BLUE), resume=Resume.CONTINUE))
     assert (name, report.outcome) == ("reported", Outcome.DONE)
     assert sum(counts_of(cache).values()) == 85
+
+
+@pytest.fixture
+def interrupted(cache: Path, kept: list, wait_until: Callable) -> Path:
+    """A cache of which an update of the north-eastern quarter was stopped before its first tile."""
+    source = OneColour(RED)
+    source.may_draw.clear()
+    task = update_task(cache, source, area=box(1, 1, 2e7, 2e7))
+    ends = Ends(task)
+    tasks.start(task, kept)
+    wait_until(source.drawing.is_set)
+    task.cancel()
+    wait_until(lambda: ends.told and not kept)
+    return cache
+
+
+def test_what_is_taken_up_has_the_area_of_its_record(interrupted: Path, end_of: Callable) -> None:
+    task = update_task(interrupted, OneColour(BLUE), resume=Resume.CONTINUE)
+    assert end_of(task)[1].outcome is Outcome.DONE
+    assert counts_of(interrupted) == {0: 1, 1: 1, 2: 4, 3: 16}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"mode": UpdateMode.DELETE, "source": None}, {"levels": web_mercator(finest=3).levels[:1]}],
+)
+def test_another_update_than_the_one_offered_is_not_taken_up(
+    interrupted: Path, end_of: Callable, other: dict[str, Any]
+) -> None:
+    source = other.pop("source", OneColour(BLUE))
+    name, error = end_of(update_task(interrupted, source, resume=Resume.CONTINUE, **other))
+    assert (name, type(error)) == ("failed", NothingToResume)
+    assert counts_of(interrupted) == {}
+
+
+def test_an_unfinished_update_is_discarded(interrupted: Path, end_of: Callable) -> None:
+    assert described(interrupted).unfinished is not None
+    assert end_of(local_tasks.DiscardTask(interrupted)) == ("discarded", interrupted)
+    assert described(interrupted).unfinished is None
+
+
+def test_a_task_that_was_cancelled_before_its_start_closes_its_source(
+    cache: Path, kept: list, wait_until: Callable
+) -> None:
+    description = described(cache)
+    for make in (
+        lambda source: update_task(cache, source),
+        lambda source: local_tasks.EstimateTask(
+            description, levels=description.cached_levels, mode=ALL, area=None, source=source
+        ),
+    ):
+        source = OneColour(RED)
+        task = make(source)
+        ends = Ends(task)
+        task.hold()  # not started by QGIS until told
+        tasks.start(task, kept)
+        task.cancel()
+        wait_until(lambda ends=ends: ends.told and not kept)
+        assert ends.only() == ("cancelled", None)
+        assert source.closed == 1
 
 
 def test_what_is_not_begun_closes_its_source(cache: Path, end_of: Callable) -> None:
