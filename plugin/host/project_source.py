@@ -143,7 +143,7 @@ class ProjectSource(MapSource):
         try:
             self._made = [copies_of(drawing.layers, drawing.styles) for _ in range(self.workers)]
         except LayerFailed as problem:
-            self._problem = problem
+            self._problem = problem.with_traceback(None)  # which keeps layers
 
     def layer_copies(self) -> list[LayerCopies]:
         if self._problem is not None:

@@ -29,10 +29,16 @@ class RasterSource(MapSource):
             raise NothingToDraw(self.name, NothingToDrawReason.NO_FILE)
         layer = QgsRasterLayer(str(self._path), self._path.name, "gdal")
         try:
-            if not layer.isValid():
-                raise NothingToDraw(self.name, NothingToDrawReason.UNUSABLE)
-            if not layer.crs().isValid():
-                raise NothingToDraw(self.name, NothingToDrawReason.NO_CRS)
-            return [copies_of([layer], {}) for _ in range(self.workers)]
+            reason = _reason_against(layer)
+            if reason is None:
+                return [copies_of([layer], {}) for _ in range(self.workers)]
         finally:
             leave_to_main_thread(layer)
+            del layer  # no error keeps it
+        raise NothingToDraw(self.name, reason)
+
+
+def _reason_against(layer: QgsRasterLayer) -> NothingToDrawReason | None:
+    if not layer.isValid():
+        return NothingToDrawReason.UNUSABLE
+    return None if layer.crs().isValid() else NothingToDrawReason.NO_CRS

@@ -111,11 +111,13 @@ def copies_of(layers: Sequence[QgsMapLayer], styles: Mapping[str, str]) -> Layer
     Raises LayerFailed for a layer that is not there (a file gone, a server down).
     """
     copies = LayerCopies()
-    for layer in layers:
-        copy = _copy(layer, styles, copies)
-        copies.layers.append(copy)
-    for layer in (*copies.layers, *copies.hidden):
-        layer.moveToThread(None)
+    try:
+        copies.layers.extend(_copy(layer, styles, copies) for layer in layers)
+    except LayerFailed:
+        copies.drop()
+        raise
+    for copy in (*copies.layers, *copies.hidden):
+        copy.moveToThread(None)
     return copies
 
 
@@ -125,7 +127,8 @@ def _copy(layer: QgsMapLayer, styles: Mapping[str, str], copies: LayerCopies) ->
         raise LayerFailed(layer.name(), _problem(layer))
     copy = layer.clone()
     if copy is None or not copy.isValid():
-        raise LayerFailed(layer.name(), _problem(copy or layer))
+        problem, copy = _problem(copy or layer), None  # no error keeps a layer
+        raise LayerFailed(layer.name(), problem)
     if layer.id() in styles:
         QgsMapLayerStyle(styles[layer.id()]).writeToLayer(copy)
     if hasattr(copy, "setId"):  # since QGIS 3.38: masks name the layers that they hide
