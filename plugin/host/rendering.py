@@ -80,12 +80,13 @@ class LayerCopies:
         with self.here():
             return [state_of(layer, self.files[layer.id()]) for layer in self.layers]
 
-    def check(self) -> None:
-        """Raise LayerFailed where a layer's data have gone. In the thread that has the copies."""
+    def loss(self) -> LayerFailed | None:
+        """Of which layer the data have gone, if any. In the thread that has the copies."""
         for layer in self.layers:
             file = self.files[layer.id()]
             if is_gone(file) or (layer.id() in self.filled and not has_features(layer)):
-                raise LayerFailed(self.names[layer.id()], str(file or ""))
+                return LayerFailed(self.names[layer.id()], str(file or ""))
+        return None
 
     def drop(self) -> None:
         """Let the main thread delete the copies, once it gets to it. Any thread.
@@ -230,12 +231,35 @@ class MapDrawer:
         copies = self._free.get()
         try:
             with copies.here():
-                settings = self._for(copies, extent, width, height)
-                if not is_whole:
-                    _respect_edges(settings)
-                return self._drawn(copies, settings, cancelled)
+                outcome = self._outcome(copies, extent, (width, height), cancelled, is_whole)
         finally:
             self._free.put(copies)
+        if isinstance(outcome, LayerFailed):
+            raise outcome
+        return outcome
+
+    def _outcome(
+        self,
+        copies: LayerCopies,
+        extent: Extent,
+        size: tuple[int, int],
+        cancelled: Cancelled,
+        is_whole: bool,
+    ) -> QImage | LayerFailed | None:
+        """The picture, None once cancelled, or what failed.
+
+        That is not raised: an error keeps what its frames hold, layers and a job among it, for any
+        thread to delete that happens to drop it.
+        """
+        settings = self._for(copies, extent, *size)
+        if not is_whole:
+            _respect_edges(settings)
+        job = QgsMapRendererSequentialJob(settings)
+        if not _finished(job, cancelled):
+            return None
+        for error in job.errors():
+            return LayerFailed(copies.names.get(error.layerID, error.layerID), error.message)
+        return copies.loss() or job.renderedImage()
 
     def _for(self, copies: LayerCopies, extent: Extent, width: int, height: int) -> QgsMapSettings:
         settings = QgsMapSettings(self._settings)
@@ -246,17 +270,6 @@ class MapDrawer:
         context.appendScope(QgsExpressionContextUtils.mapSettingsScope(settings))
         settings.setExpressionContext(context)
         return settings
-
-    def _drawn(
-        self, copies: LayerCopies, settings: QgsMapSettings, cancelled: Cancelled
-    ) -> QImage | None:
-        job = QgsMapRendererSequentialJob(settings)
-        if not _finished(job, cancelled):
-            return None
-        for error in job.errors():
-            raise LayerFailed(copies.names.get(error.layerID, error.layerID), error.message)
-        copies.check()
-        return job.renderedImage()
 
 
 def _respect_edges(settings: QgsMapSettings) -> None:
