@@ -94,7 +94,10 @@ CRS = [
 
 @pytest.mark.parametrize("crs", CRS)
 def test_a_scheme_in_the_projects_crs(crs: str) -> None:
-    scheme, extent = read_scheme(PROJECT, facts(crs, world_layer()))
+    bounds = QgsCoordinateReferenceSystem(crs).bounds()
+    bounds.scale(0.5)
+    layer = layer_of("Polygon", "x", [bounds.asWktPolygon()], "EPSG:4326")
+    scheme, extent = read_scheme(PROJECT, facts(crs, layer))
 
     scales = [level.scale for level in scheme.levels]
     assert scales[-1] == 500
