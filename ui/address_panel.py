@@ -56,7 +56,7 @@ class AddressPanel(QWidget, FORM):
         self.address_combo.lineEdit().setClearButtonEnabled(True)
         # What is dropped is for the window: as text it would be the URL of a file.
         self.address_combo.lineEdit().setAcceptDrops(False)
-        self.address_combo.editTextChanged.connect(self._enable_sign_in)
+        self.address_combo.editTextChanged.connect(self._show_sign_in)
         self.address_combo.setCompleter(self._recent_popup())
         self.service_combo.currentIndexChanged.connect(self._service_chosen)
         self.show_services(())
@@ -152,11 +152,9 @@ class AddressPanel(QWidget, FORM):
     def _request(self) -> None:
         self.load_requested.emit(self.address(), self.used_auth_config_id())
 
-    def _enable_sign_in(self) -> None:
-        takes_none = is_path(self.address())
-        self.sign_in_box.setEnabled(not takes_none)
-        reason = self.tr("A cache on this computer needs no sign-in.") if takes_none else ""
-        self.sign_in_box.setToolTip(reason)
+    def _show_sign_in(self) -> None:
+        """Ask for a sign-in where one can be of use: a cache on this computer needs none."""
+        self.sign_in_box.setVisible(not is_path(self.address()))
 
     def _browse_menu(self) -> QMenu:
         menu = QMenu(self)

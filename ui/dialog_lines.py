@@ -35,6 +35,11 @@ class DialogLines:
         if item is not None:
             self._bar.pushItem(item)
 
+    @property
+    def has_offer(self) -> bool:
+        """Whether an offer is on show; the person may have closed it."""
+        return self._offer is not None and not sip.isdeleted(self._offer)
+
     def _take(self, item: QgsMessageBarItem | None) -> None:
         # The person may have closed it.
         if item is not None and not sip.isdeleted(item):

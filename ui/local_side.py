@@ -11,10 +11,11 @@ from qgis.PyQt.QtWidgets import QWidget
 
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.storage.profile import StorageFormat
-from ..plugin.host import messages, shown_layers
+from ..plugin.host import local_tasks, messages, shown_layers
 from .address_panel import AddressPanel
 from .create_dialog import CreateDialog
 from .dialog_lines import DialogLines
+from .latest_task import LatestTask
 from .local_care import LocalCare
 from .progress_panel import ProgressPanel
 from .resume_offer import ResumeOffer
@@ -26,11 +27,13 @@ DRAWN_BY_QGIS = (StorageFormat.COMPACT_V2, StorageFormat.TPKX, StorageFormat.MBT
 class LocalSide(QObject):
     """New caches, care, unfinished updates, and layers that draw a cache.
 
-    `created`, `files_changed` carry a path; `taken_up` how to go on with an unfinished update.
+    `created`, `files_changed`, `record_changed` carry a path; `taken_up` how to go on with an
+    unfinished update.
     """
 
     created = pyqtSignal(str)
     files_changed = pyqtSignal(str)
+    record_changed = pyqtSignal(str)
     taken_up = pyqtSignal(object)
     busy_changed = pyqtSignal()
 
@@ -52,9 +55,11 @@ class LocalSide(QObject):
         self._create_dialog: CreateDialog | None = None
         self._care = LocalCare(address_panel.care_button, progress_panel, qgis_bar, window)
         self._offer = ResumeOffer(lines, self)
+        self._discarding = LatestTask()
         self._care.busy_changed.connect(self.busy_changed)
         self._care.changed.connect(self.files_changed)
         self._offer.accepted.connect(self.taken_up)
+        self._offer.discarded.connect(self._discard)
         address_panel.new_button.clicked.connect(self.ask_for_new)
         address_panel.add_button.clicked.connect(self._add_to_map)
 
@@ -81,6 +86,11 @@ class LocalSide(QObject):
         """The unfinished update is being taken up, or replaced by another one."""
         self._offer.withdraw()
 
+    def renew_offer(self) -> None:
+        """Nothing came of what it was withdrawn for: make it again."""
+        self._offer.come_back()
+        self._offer.show(self._description)
+
     def forget_offer(self) -> None:
         """Offer anew what can be taken up, once a cache is shown."""
         self._offer.forget()
@@ -102,6 +112,7 @@ class LocalSide(QObject):
     def unload(self) -> None:
         """End what goes on; it is not told."""
         self._care.unload()
+        self._discarding.drop()
         if self._create_dialog is not None:
             self._create_dialog.unload()
             self._create_dialog.deleteLater()
@@ -119,6 +130,20 @@ class LocalSide(QObject):
             return ""
         storage = messages.storage_text(self._description.kind)
         return self.tr("QGIS has no reader for this format: {format}.").format(format=storage)
+
+    def _discard(self, path: str) -> None:
+        """Have the cache at `path` forget its unfinished update."""
+        self._offer.withdraw()
+        answers = {
+            "discarded": lambda found: self.record_changed.emit(str(found)),
+            "failed": self._not_discarded,
+            "cancelled": self.renew_offer,
+        }
+        self._discarding.start(local_tasks.DiscardTask(Path(path)), answers)
+
+    def _not_discarded(self, error: Exception) -> None:
+        self.renew_offer()
+        self._lines.complain(messages.sentence(error))
 
     def _add_to_map(self) -> None:
         path = self._description.address

@@ -20,6 +20,7 @@ class ProgressPanel(QWidget, FORM):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setupUi(self)
+        self._title = ""
         self.cancel_button.clicked.connect(self.cancel_requested)
         self.show_state(self.tr("No update is running."))
 
@@ -31,6 +32,7 @@ class ProgressPanel(QWidget, FORM):
     def start(self, title: str) -> None:
         """Show work that has just been started."""
         self.messages_view.clear()
+        self._title = title
         self.show_state(title)
         self.show_progress(0)
         self.cancel_button.setEnabled(True)
@@ -44,7 +46,10 @@ class ProgressPanel(QWidget, FORM):
         self.progress_bar.reset()
 
     def add_message(self, message: Message) -> None:
-        """Append a line that the work told."""
+        """Append a line that the work told; how it gets on is said in place of what was before."""
+        if message.pace is not None:
+            self._show_pace(messages.message_text(message))
+            return
         line = {
             Severity.INFO: "{text}",
             Severity.WARNING: self.tr("Warning: {text}"),
@@ -61,6 +66,10 @@ class ProgressPanel(QWidget, FORM):
         """Show how the work ended."""
         self.cancel_button.setEnabled(False)
         self.show_state(sentence)
+
+    def _show_pace(self, text: str) -> None:
+        if self.cancel_button.isEnabled():  # else it is being cancelled, which matters more
+            self.show_state(f"{self._title}\n{text}")
 
     def show_state(self, text: str) -> None:
         """Say in one line what is going on."""

@@ -27,12 +27,13 @@ class RunControl(QObject):
     question comes on QGIS's window. How it goes is shown in the progress panel, and Cancel there is
     obeyed; how it ended is told in QGIS's message bar too.
 
-    `busy_changed`: a plan was taken on, goes on to its next part, or has ended. `ended` carries the
-    plan that was begun, whatever became of it.
+    `busy_changed`: a plan was taken on, goes on to its next part, or has ended. Then, `ended`
+    carries the plan that was begun, whatever became of it; `called_off`: none was begun.
     """
 
     busy_changed = pyqtSignal()
     ended = pyqtSignal(object)
+    called_off = pyqtSignal()
 
     def __init__(
         self,
@@ -125,7 +126,7 @@ class RunControl(QObject):
         if question.says_yes():
             self._start()
         else:
-            self._end(self.tr("Not started: {title}").format(title=self._plan.title))
+            self._call_off(self.tr("Not started: {title}").format(title=self._plan.title))
 
     def _start(self) -> None:
         try:
@@ -179,17 +180,24 @@ class RunControl(QObject):
 
     def _cancelled(self) -> None:
         """Cancelled before anything was asked for."""
-        self._end(self.tr("Cancelled before anything was changed."))
+        self._call_off(self.tr("Cancelled before anything was changed."))
 
     def _fail(self, error: Exception) -> None:
-        sentence = messages.sentence(error)
-        self._qgis_bar.pushItem(Notice(sentence, Qgis.MessageLevel.Critical))
-        self._end(sentence)
+        self._call_off(self._tell_error(error))
 
     def _run_failed(self, error: Exception) -> None:
         plan = self._plan
-        self._fail(error)
+        self._end(self._tell_error(error))
         self.ended.emit(plan)
+
+    def _tell_error(self, error: Exception) -> str:
+        sentence = messages.sentence(error)
+        self._qgis_bar.pushItem(Notice(sentence, Qgis.MessageLevel.Critical))
+        return sentence
+
+    def _call_off(self, sentence: str) -> None:
+        self._end(sentence)
+        self.called_off.emit()
 
     def _end(self, sentence: str) -> None:
         self._plan = None

@@ -151,10 +151,12 @@ class UpdateDialog(FormDialog, FORM):
         self.close_button.clicked.connect(self.reject)
         self._control.busy_changed.connect(self._update_run_button)
         self._control.ended.connect(self._run_ended)
+        self._control.called_off.connect(self._local.renew_offer)
         self.update_panel.estimate_requested.connect(self._estimate)
         self._count_line.failed.connect(self._complain_of)
         self._local.busy_changed.connect(self._update_run_button)
         self._local.files_changed.connect(self._files_changed)
+        self._local.record_changed.connect(lambda path: self._reload_status(path, ""))
         self._local.created.connect(self._open_created)
         self._local.taken_up.connect(self._take_up)
 

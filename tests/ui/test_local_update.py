@@ -7,12 +7,23 @@ from typing import Any
 
 import pytest
 from qgis.core import QgsApplication, QgsMapThemeCollection
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QDateTime, Qt
 from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QPushButton
 
 from tile_cache_manager.plugin.core import errors
 from tile_cache_manager.plugin.core.description import UnfinishedRun
-from tile_cache_manager.plugin.core.request import Outcome, Resume, TileFilter, UpdateMode
+from tile_cache_manager.plugin.core.request import (
+    Message,
+    Outcome,
+    Pace,
+    Resume,
+    TileFilter,
+    UpdateMode,
+    UpdateRequest,
+)
+from tile_cache_manager.plugin.core.tiling import Extent
+from tile_cache_manager.plugin.host import local_tasks, tasks
 
 PATH = "/data/my caches/World"
 WORLD_URL = "https://site.test/arcgis/rest/services/World/MapServer"
@@ -25,6 +36,7 @@ INTERRUPTED = UnfinishedRun(
     UpdateMode.RECREATE_ALL, (2, 3), started=1.7e9, done=30, planned=120, failed=0,
     is_interrupted=True,
 )  # fmt: skip
+QUARTER = Extent(0, 0, 2e7, 2e7)
 WITH_FAILURES = replace(INTERRUPTED, done=120, failed=7, is_interrupted=False)
 
 
@@ -79,7 +91,10 @@ def test_a_filter_is_offered_where_it_means_something(
     for name, enabled in (("only_existing_check", only_existing), ("older_than_check", older_than)):
         assert person.find(name).isEnabled() is enabled
         assert person.find(name).toolTip()
-    assert person.find("source_combo").isEnabled() is (mode != "Delete Tiles")
+    draws = mode != "Delete Tiles"
+    for name in ("source_combo", "source_button"):
+        assert person.find(name).isEnabled() is draws
+        assert ("nothing is drawn" in person.find(name).toolTip()) is not draws
 
 
 def test_filters_reach_the_cache(local_loaded: Any, person: Any, cache: Any) -> None:
@@ -209,7 +224,12 @@ def test_what_was_left_undone_is_taken_up(
     unfinished: UnfinishedRun,
     button: str,
     how: Resume,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    recorded = UpdateRequest(
+        local.scheme, local.scheme.levels[2:4], unfinished.mode, extent=QUARTER, resume=how
+    )
+    monkeypatch.setattr(tasks, "unfinished_request", lambda _path: recorded)
     cache.answer = replace(local, unfinished=unfinished)
     person.load(PATH)
     assert "update" in person.error()
@@ -219,10 +239,7 @@ def test_what_was_left_undone_is_taken_up(
     person.wait_until(lambda: cache.requests, what="the update")
     person.wait_for_end()
 
-    (request,) = cache.requests
-    assert request.resume is how
-    assert request.mode is unfinished.mode
-    assert [level.id for level in request.levels] == [2, 3]
+    assert cache.requests == [recorded]
     person.wait_until(lambda: person.error() == "", what="no offer")
 
 
@@ -250,6 +267,85 @@ def test_failures_of_a_run_are_offered_for_a_retry(
 
     person.wait_until(lambda: offer(local_loaded), what="the offer")
     assert "7 tiles failed" in person.error()
+
+
+def test_an_offer_is_discarded(
+    dialog: Any,
+    person: Any,
+    cache: Any,
+    local: Any,
+    layers: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    discarded: list[str] = []
+    monkeypatch.setattr(local_tasks, "discard_unfinished", lambda path: discarded.append(str(path)))
+    cache.answer = replace(local, unfinished=INTERRUPTED)
+    person.load(PATH)
+    cache.answer = local
+    person.click("discard_button")
+
+    person.wait_until(lambda: len(cache.asked) == 2, what="the cache being asked again")
+    person.wait_until(lambda: dialog._description.unfinished is None, what="the answer")
+    assert discarded == [PATH]
+    assert person.error() == ""
+
+
+def test_what_cannot_be_discarded_is_offered_again(
+    dialog: Any,
+    person: Any,
+    cache: Any,
+    local: Any,
+    layers: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(path: Any) -> None:
+        raise errors.ReadOnlyCache(str(path), errors.ReadOnlyReason.RIGHTS)
+
+    monkeypatch.setattr(local_tasks, "discard_unfinished", refuse)
+    cache.answer = replace(local, unfinished=INTERRUPTED)
+    person.load(PATH)
+    offered = person.error()
+    person.click("discard_button")
+
+    person.wait_until(lambda: "may not be written" in person.error(), what="the complaint")
+    person.click("check_none_button")
+    assert person.error() == offered
+
+
+def test_an_offer_comes_back_where_nothing_was_begun(
+    dialog: Any, person: Any, cache: Any, local: Any, layers: Any, project: Any
+) -> None:
+    cache.answer = replace(local, unfinished=INTERRUPTED)
+    person.load(PATH)
+    offered = person.error()
+    person.choose("mode_combo", "Delete Tiles")
+    person.click("run_button")
+    assert person.error() == ""
+    person.answer("No")
+    assert person.error() == offered
+
+    project.removeAllMapLayers()  # so that nothing can be drawn
+    layers.clear()
+    person.click("resume_button")
+    person.wait_for_end()
+    assert person.error() == offered
+    assert cache.requests == []
+
+
+def test_an_offer_that_was_closed_does_not_come_back(
+    dialog: Any, person: Any, cache: Any, local: Any, layers: Any
+) -> None:
+    cache.answer = replace(local, unfinished=INTERRUPTED)
+    person.load(PATH)
+    bar = person.find("message_bar")
+    line = bar.currentItem()
+    bar.popWidget(line)
+    person.wait_until(lambda: sip.isdeleted(line), what="the line's end")
+    person.choose("mode_combo", "Delete Tiles")
+    person.click("run_button")
+    person.answer("No")
+
+    assert person.error() == ""
 
 
 def test_another_cache_has_no_offer(
@@ -314,6 +410,25 @@ def test_the_path_can_be_copied_from_the_report(
     assert button.text() == "Copy Path"
     button.click()
     assert QgsApplication.clipboard().text() == PATH
+
+
+def test_how_a_run_gets_on_is_said_in_one_place(
+    local_loaded: Any, person: Any, cache: Any, local: Any
+) -> None:
+    person.start_and_hold(cache)
+    title = person.shows("progress_label")
+    for tiles, left in ((200, 90.0), (600, 40.0)):
+        pace = Pace(local.cached_levels[2], tiles, 1364, 12.5, left)
+        local_loaded.progress_panel.add_message(Message("", pace=pace))
+
+    assert person.shows("progress_label") == (
+        f"{title}\n1:73,957,191: 600 of 1,364 tiles, 12 tiles a second, about 40 seconds left"
+    )
+    assert person.messages() == "Job started"
+    person.click("cancel_button")
+    local_loaded.progress_panel.add_message(Message("", pace=pace))
+    assert "Cancelling" in person.shows("progress_label")
+    person.wait_for_end()
 
 
 def test_nothing_speaks_of_a_site(local_loaded: Any, person: Any, cache: Any) -> None:
