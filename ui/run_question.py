@@ -12,14 +12,10 @@ from ..plugin.core.tiling import Level
 from ..plugin.host import messages
 from .update_run import RunPlan
 
-VERY_MANY_TILES = 100_000
-"""From here on a person is asked. It is what ArcGIS itself lets one export of tiles hold
-(`maxExportTilesCount`), and at some tens of tiles a second the better part of an hour."""
-
 
 def needs_question(mode: UpdateMode, tiles: int | None) -> bool:
     """Whether a person must confirm an update of so many tiles, or of nobody knows how many."""
-    return mode is UpdateMode.DELETE or tiles is None or tiles >= VERY_MANY_TILES
+    return mode is UpdateMode.DELETE or tiles is None or messages.are_very_many(tiles)
 
 
 class WarningQuestion(QMessageBox):

@@ -25,7 +25,10 @@ class SourceChoice(QObject):
     def __init__(self, combo: QComboBox, button: QToolButton, project: QgsProject) -> None:
         super().__init__(combo)
         self._combo = combo
+        self._button = button
+        self._button_tip = button.toolTip()
         self._project = project
+        self._problem = ""
         self._browse = PathBrowse(combo.window())
         self._browse.chosen.connect(self._choose)
         button.setMenu(self._menu(button))
@@ -39,6 +42,7 @@ class SourceChoice(QObject):
 
     def show(self, text: str) -> None:
         """Choose the source `text`, without telling of a change."""
+        text = sources.plain_text(text)
         listed = sources.choices(self._project)
         if text not in dict(listed):
             listed.append((text, sources.source_title(text, self._project)))
@@ -48,7 +52,14 @@ class SourceChoice(QObject):
             self._combo.addItem(title, each)
         self._combo.setCurrentIndex(self._combo.findData(text))
         self._combo.blockSignals(False)
-        self._combo.setToolTip(self._combo.currentText())
+        self._show_tips()
+
+    def allow(self, problem: str) -> None:
+        """Let a source be chosen, unless there is a `problem`, which the tool tips tell then."""
+        self._problem = problem
+        for widget in (self._combo, self._button):
+            widget.setEnabled(not problem)
+        self._show_tips()
 
     # QObject interface
 
@@ -86,6 +97,10 @@ class SourceChoice(QObject):
             self.show(text)
             self.changed.emit()
 
+    def _show_tips(self) -> None:
+        self._combo.setToolTip(self._problem or self._combo.currentText())
+        self._button.setToolTip(self._problem or self._button_tip)
+
     def _index_changed(self) -> None:
-        self._combo.setToolTip(self._combo.currentText())
+        self._show_tips()
         self.changed.emit()

@@ -174,8 +174,7 @@ class UpdatePanel(QWidget, FORM):
         )
         self.older_than_edit.setEnabled(for_old and self.older_than_check.isChecked())
         draws = mode is not UpdateMode.DELETE
-        for widget in (self.source_combo, self.source_button):
-            widget.setEnabled(draws)
+        self.source.allow("" if draws else self.tr("To delete tiles, nothing is drawn"))
 
     def _show_mode_help(self) -> None:
         """Say what the mode will do, and in place of which other one it was chosen."""

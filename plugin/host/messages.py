@@ -25,9 +25,10 @@ from .local_wording import (
     verify_sentence,
 )
 from .text import bytes_text, number_text, path_text, plain, scale_text, tr
-from .wording import mode_help, mode_text
+from .wording import are_very_many, mode_help, mode_text, work_sentence
 
 __all__ = [
+    "are_very_many",
     "bytes_text",
     "defragment_sentence",
     "estimate_text",
@@ -50,6 +51,7 @@ __all__ = [
     "uncached_reason",
     "unfinished_text",
     "verify_sentence",
+    "work_sentence",
 ]
 
 LOG_TAG = "Tile Cache Manager"

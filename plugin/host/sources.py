@@ -3,6 +3,7 @@
 A source is kept as a text:
 
     ""                  the current project: its visible layers, as the map canvas shows them
+    project             the same, where nothing would stand for what a cache remembers
     theme:NAME          a map theme of the project
     layers:ID[,ID...]   these layers of the project, visible or not
     anything else       a path: a project (.qgs, .qgz), another cache, or a raster file
@@ -26,6 +27,7 @@ from .raster_source import RasterSource
 from .shown_layers import draws_cache
 from .text import listed, tr
 
+PROJECT = "project"
 THEME = "theme:"
 LAYERS = "layers:"
 
@@ -50,7 +52,7 @@ def make_source(
     if text.startswith(LAYERS):
         drawing = chosen_layers(project, layer_ids(text))
         return ProjectSource(project, _without(drawing, cache), background)
-    if not text.strip():
+    if not plain_text(text):
         drawing = visible_layers(project, project_title(project))
         return ProjectSource(project, _without(drawing, cache), background)
     path = local_path(text)
@@ -72,10 +74,20 @@ def source_title(text: str, project: QgsProject) -> str:
     if text.startswith(LAYERS):
         layers = ((layer_id, project.mapLayer(layer_id)) for layer_id in layer_ids(text))
         return listed(layer.name() if layer else layer_id for layer_id, layer in layers)
-    if not text.strip():
+    if not plain_text(text):
         return tr("Visible layers of the project")
     path = local_path(text)
     return path.name if path is not None and path.name else text
+
+
+def plain_text(text: str) -> str:
+    """`text` as it is kept: "" for the current project, however that is said."""
+    return "" if text.strip() in ("", PROJECT) else text
+
+
+def needs_project(text: str) -> bool:
+    """Whether the source `text` is, or is in, the current project."""
+    return not plain_text(text) or text.startswith((THEME, LAYERS))
 
 
 def choices(project: QgsProject) -> list[tuple[str, str]]:

@@ -12,6 +12,9 @@ from ..core.arcgis.address import public_address
 FOREIGN_TEXT_LENGTH = 300
 """So many characters of a text that comes from a site are shown."""
 
+MOST_BYTES = 2**63 - 1
+"""Qt counts no further; nor does any disk."""
+
 _TAG = re.compile(r"</?[A-Za-z!][^<>]*>")
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"]*", re.IGNORECASE)
@@ -74,7 +77,7 @@ def number_text(value: int) -> str:
 def bytes_text(count: int) -> str:
     """So many bytes as people read them: `84.0 MB`, in the user's locale."""
     kind = QLocale.DataSizeFormat.DataSizeTraditionalFormat
-    return str(QLocale().formattedDataSize(count, 1, kind))
+    return str(QLocale().formattedDataSize(min(count, MOST_BYTES), 1, kind))
 
 
 def scale_text(denominator: float) -> str:

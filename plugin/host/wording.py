@@ -10,7 +10,11 @@ from ..core.errors import DescriptionError
 from ..core.request import Outcome, UpdateMode, UpdateReport
 from ..core.tiling import Level
 from .crs import qgis_crs
-from .text import coordinate_text, listed, number_text, plain, scale_text, tr
+from .text import bytes_text, coordinate_text, listed, number_text, plain, scale_text, tr
+
+VERY_MANY_TILES = 100_000
+"""From here on a person is asked or warned. It is what ArcGIS itself lets one export of tiles hold
+(`maxExportTilesCount`), and at some tens of tiles a second the better part of an hour."""
 
 _SHORT_VERSION = re.compile(r"(9|10)\.(\d)(\d)")
 
@@ -159,6 +163,36 @@ def fullness_line(description: CacheDescription) -> str:
     text = tr("{tiles} of {expected} tiles exist")
     total = sum(count for count in expected if count is not None)
     return text.format(tiles=number_text(tiles), expected=number_text(total))
+
+
+def are_very_many(tiles: int) -> bool:
+    """Whether an update of so many tiles is one that nobody should begin unawares."""
+    return tiles >= VERY_MANY_TILES
+
+
+def work_sentence(tiles: int, scales: int, mode: UpdateMode, size: int | None) -> str:
+    """How many tiles an update is about, and what that means where they are very many.
+
+    `size`: bytes that they may take on this computer; None where that is not its business.
+    """
+    text = tr("The area touches {tiles} at {scales}.")
+    if are_very_many(tiles) and mode is not UpdateMode.DELETE:
+        text = tr(
+            "The area touches {tiles} at {scales}, which may take very long: cancel it and name"
+            " fewer scales or a smaller area, unless all of them are meant."
+        )
+        if size is not None:
+            text = tr(
+                "The area touches {tiles} at {scales}, which may take {size} and very long: cancel"
+                " it and name fewer scales or a smaller area, unless all of them are meant."
+            )
+    one_tile, many_tiles = tr("1 tile"), tr("{count} tiles")
+    one_scale, many_scales = tr("1 scale"), tr("{count} scales")
+    return text.format(
+        tiles=one_tile if tiles == 1 else many_tiles.format(count=number_text(tiles)),
+        scales=one_scale if scales == 1 else many_scales.format(count=number_text(scales)),
+        size="" if size is None else bytes_text(size),
+    )
 
 
 def planned_text(planned: int | None) -> str:

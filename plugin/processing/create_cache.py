@@ -19,7 +19,9 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
+from ..core.coverage import count_tiles
 from ..core.errors import TileCacheError
+from ..core.schemes import area_of
 from ..core.storage.creation import create_cache
 from ..core.storage.profile import CacheProfile
 from ..core.storage.sidecar import CacheSettings
@@ -104,6 +106,7 @@ class CreateCache(QgsProcessingAlgorithm):
         levels = len(profile.cached_ids)
         shown = messages.path_text(str(path))
         feedback.pushInfo(text.format(path=shown, count=messages.number_text(levels)))
+        _tell_size(profile, feedback)
         return {given.TARGET: str(path), self.OUTPUT_CACHE: str(path), self.LEVELS: levels}
 
     # own
@@ -126,6 +129,15 @@ class CreateCache(QgsProcessingAlgorithm):
             name=path.stem if values.storage().is_package else path.name,
         )
         return path, profile, CacheSettings(values.source(), values.background())
+
+
+def _tell_size(profile: CacheProfile, feedback: QgsProcessingFeedback) -> None:
+    """Say how many tiles the cache would hold, where they are so many that nobody may want them."""
+    area = profile.extent or area_of(profile.scheme)
+    tiles = sum(count_tiles(profile.scheme, profile.cached_levels, area).values())
+    if messages.are_very_many(tiles):
+        text = _tr("All of its tiles would be {tiles}: name scales or an area when you fill it.")
+        feedback.pushInfo(text.format(tiles=messages.number_text(tiles)))
 
 
 def _tr(text: str) -> str:

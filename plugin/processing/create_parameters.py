@@ -21,7 +21,7 @@ from qgis.PyQt.QtCore import QCoreApplication
 from ..core.errors import BadCacheOption, BadScales
 from ..core.request import parse_scales
 from ..core.storage.profile import StorageFormat, TileFormat
-from ..host import schemes
+from ..host import schemes, sources
 from .values import is_given, number_of
 
 TARGET = "TARGET"
@@ -194,8 +194,8 @@ class CreateValues:
         """What the cache is drawn from; "" for the project. Raises BadCacheOption."""
         text = self._text(SOURCE)
         if self._is_given(SOURCE) and not text.strip():
-            raise BadCacheOption(SOURCE, text, _tr("theme:NAME, layers:ID or a path"))
-        return text.strip()
+            raise BadCacheOption(SOURCE, text, _tr("project, theme:NAME, layers:ID or a path"))
+        return sources.plain_text(text.strip())
 
     def background(self) -> str:
         """`#rrggbb`, or "" for the default of the tile format. Raises BadCacheOption."""

@@ -84,7 +84,7 @@ def on_this_computer() -> list[QgsProcessingParameterDefinition]:
     return [
         QgsProcessingParameterString(
             SOURCE,
-            _tr("Draw from (empty: what the cache was created with)"),
+            _tr("Draw from (empty: what the cache remembers, else the project)"),
             optional=True,
         ),
         *_advanced(
@@ -186,7 +186,7 @@ class ManageValues:
             return None
         text = self.text(SOURCE).strip()
         if not text:
-            raise BadCacheOption(SOURCE, text, _tr("theme:NAME, layers:ID or a path"))
+            raise BadCacheOption(SOURCE, text, _tr("project, theme:NAME, layers:ID or a path"))
         return text
 
     def tile_filter(self) -> TileFilter:

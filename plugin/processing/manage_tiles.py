@@ -20,6 +20,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core.cache import Cache, open_cache
+from ..core.coverage import count_tiles
 from ..core.description import CacheDescription
 from ..core.errors import (
     BadCacheOption,
@@ -29,7 +30,9 @@ from ..core.errors import (
     TileCacheError,
 )
 from ..core.local.source import TileSource
+from ..core.local.space import USUAL_TILE
 from ..core.request import Outcome, Resume, TileFilter, UpdateMode, UpdateReport, UpdateRequest
+from ..core.schemes import area_of
 from ..core.storage.opening import find_cache, local_path
 from ..core.storage.sidecar import read_settings
 from ..host import areas, messages, network, shown_layers, sign_in, sources, tasks
@@ -173,6 +176,7 @@ class ManageTiles(QgsProcessingAlgorithm):
             if description.unfinished is not None:
                 feedback.pushInfo(messages.unfinished_text(description.unfinished))
             request = self._request(values, description, feedback)
+            _tell_work(request, description, feedback)
         if description.is_local:
             self._updated = Path(description.address)
         return cache.update(request, core_feedback(feedback))
@@ -207,7 +211,8 @@ class ManageTiles(QgsProcessingAlgorithm):
 def _tile_source(values: given.ManageValues, project: QgsProject | None) -> TileSource | None:
     """What a cache on this computer is drawn from, with copies of it; None where nothing is drawn.
 
-    Main thread. Raises NothingToDraw, StorageError.
+    Main thread, where layers are copied; so the cache's own folder is looked into here, for what it
+    remembers, and nothing more. Raises NothingToDraw, StorageError.
     """
     path = local_path(values.text(given.INPUT_SERVICE))
     if path is None or values.mode() is UpdateMode.DELETE:
@@ -216,7 +221,7 @@ def _tile_source(values: given.ManageValues, project: QgsProject | None) -> Tile
     settings = read_settings(cache)
     chosen = values.source()
     text = settings.source if chosen is None else chosen
-    if project is None and (not text or text.startswith((sources.THEME, sources.LAYERS))):
+    if project is None and sources.needs_project(text):
         raise NothingToDraw("", NothingToDrawReason.NO_SOURCE)
     return sources.make_source(text, project or QgsProject(), settings, cache)
 
@@ -230,6 +235,26 @@ def _refuse_local_choices(tile_filter: TileFilter, resume: Resume) -> None:
         raise BadCacheOption(given.OLDER_THAN, _tr("A date"), only_here)
     if resume in (Resume.CONTINUE, Resume.FAILED):
         raise BadCacheOption(given.RESUME, resume.name, only_here)
+
+
+def _tell_work(
+    request: UpdateRequest, description: CacheDescription, feedback: QgsProcessingFeedback
+) -> None:
+    """Say how many tiles there are before the work begins, for none but that question is asked."""
+    if request.resume in (Resume.CONTINUE, Resume.FAILED):
+        return  # of which a part is left
+    area = request.extent if request.area is None else request.area
+    if area is None:
+        area = description.extent
+    if area is None and description.is_local:
+        area = area_of(description.scheme)
+    if area is None:
+        return
+    tiles = sum(count_tiles(description.scheme, request.levels, area).values())
+    size = tiles * USUAL_TILE if description.is_local else None
+    text = messages.work_sentence(tiles, len(request.levels), request.mode, size)
+    tell = feedback.pushWarning if messages.are_very_many(tiles) else feedback.pushInfo
+    tell(text)
 
 
 def _tell(report: UpdateReport, feedback: QgsProcessingFeedback) -> None:

@@ -36,10 +36,11 @@ the cache.</p>
 <h3>For a cache on this computer</h3>
 <h4>Draw from (SOURCE)</h4>
 <p>What the tiles are drawn from:<br/>
+project is the visible layers of the project.<br/>
 theme:NAME is a map theme of the project.<br/>
 layers:ID,ID are layers of the project, by their ids.<br/>
 Anything else is a path: a project file (.qgs, .qgz), a raster file, or another cache.<br/>
-Empty: what the cache was created with; where that was nothing, the visible layers of the project.
+Empty: what the cache remembers to be drawn from; where that is nothing, the project.
 For qgis_process, name the project with --PROJECT_PATH.</p>
 <h4>Only tiles that exist already (ONLY_EXISTING)</h4>
 <p>Leaves gaps as they are.</p>
@@ -49,7 +50,7 @@ are.</p>
 <h4>What to start from (RESUME)</h4>
 <p>AUTO goes on where an interrupted run of just this update left off, else begins anew.<br/>
 NEW begins anew.<br/>
-CONTINUE goes on with the interrupted run, and fails where there is none.<br/>
+CONTINUE goes on with the interrupted run of just this update, and fails where there is none.<br/>
 FAILED makes only the tiles that failed in the last run.</p>
 
 <h3>For a service</h3>
@@ -113,10 +114,11 @@ MIXED is JPEG where a tile is opaque, PNG32 elsewhere.</p>
 <p>The resolution at which symbols and labels are drawn; scales are counted with it.</p>
 <h4>Draw from (SOURCE)</h4>
 <p>What the cache is to be drawn from, which is remembered:<br/>
+project is the visible layers of the project.<br/>
 theme:NAME is a map theme of the project.<br/>
 layers:ID,ID are layers of the project, by their ids.<br/>
 Anything else is a path: a project file (.qgs, .qgz), a raster file, or another cache.<br/>
-Empty: the visible layers of the project that is open when tiles are made.</p>
+Empty: as project, which is the one that is open when tiles are made.</p>
 <h4>Background colour (BACKGROUND)</h4>
 <p>What is seen where the source draws nothing. Empty: nothing, where the tile format has
 transparency, else the background of the project.</p>

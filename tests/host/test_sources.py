@@ -44,6 +44,8 @@ from tile_cache_manager.plugin.host.sources import (
     layer_ids,
     layers_text,
     make_source,
+    needs_project,
+    plain_text,
     source_title,
 )
 
@@ -372,3 +374,20 @@ def test_drawing_changes_nothing_in_the_project() -> None:
 
         assert (sorted(project.mapLayers()), layer.renderer().dump(), project.isDirty()) == before
         assert layer.thread() == project.thread()
+
+
+@pytest.mark.parametrize("text", ["", "  ", "project", " project "])
+def test_the_current_project_has_a_word_and_none(text: str) -> None:
+    assert plain_text(text) == ""
+    assert needs_project(text)
+    with project_of(square("Town", "#ff0000")) as project:
+        assert source_title(text, project) == "Visible layers of the project"
+        source = make_source(text, project, CacheSettings())
+        assert [layer.name() for layer in source._made[0].layers] == ["Town"]
+        source.close()
+
+
+@pytest.mark.parametrize("text", ["project.qgz", "/maps/project", "./project"])
+def test_files_may_be_called_project(text: str) -> None:
+    assert plain_text(text) == text
+    assert not needs_project(text)

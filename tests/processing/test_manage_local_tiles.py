@@ -273,6 +273,16 @@ def test_the_source_is_the_given_one_or_that_of_the_cache(
     assert colour_at(cache, 0, (0, 0), 90, 135) == ""
 
 
+def test_the_project_is_named_where_the_cache_remembers_something_else(
+    run_local: Any, tmp_path: Path
+) -> None:
+    cache = new_cache(tmp_path / "World", finest=0, source=str(tmp_path / "gone.tif"))
+
+    run_local(cache, SOURCE="project")
+
+    assert colour_at(cache, 0, (0, 0), 90, 135) == RED
+
+
 def _tree_model(root: Any) -> Any:
     from qgis.core import QgsLayerTreeModel
 
@@ -506,3 +516,46 @@ def test_what_is_no_cache_is_said_with_its_path(
     with pytest.raises(QgsProcessingException, match=said) as raised:
         run_local(path)
     assert str(path) in str(raised.value)
+
+
+# scales, mode, what is said, whether as a warning
+SIZES = [
+    ((0,), "RECREATE_EMPTY_TILES", "The area touches 1 tile at 1 scale.", False),
+    ((0, 1), "RECREATE_ALL_TILES", "The area touches 5 tiles at 2 scales.", False),
+    # 4 ** 9 tiles of 10 KB
+    ((9,), "RECREATE_EMPTY_TILES", "touches 262,144 tiles at 1 scale, which may take 2.5 GB", True),
+    ((9,), "DELETE_TILES", "The area touches 262,144 tiles at 1 scale.", True),
+]
+
+
+@pytest.mark.parametrize(("levels", "mode", "said", "warns"), SIZES)
+def test_the_number_of_tiles_is_said_before_anything_is_done(
+    run_local_unchecked: Any,
+    tmp_path: Path,
+    levels: tuple[int, ...],
+    mode: str,
+    said: str,
+    warns: bool,
+) -> None:
+    class Listener(QgsProcessingFeedback):
+        """Cancels before the first tile."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.warnings: list[str] = []
+            self.infos: list[str] = []
+
+        def pushWarning(self, text: str) -> None:
+            self.warnings.append(text)
+
+        def pushInfo(self, text: str) -> None:
+            self.infos.append(text)
+
+        def setProgress(self, percent: float) -> None:
+            self.cancel()
+
+    heard = Listener()
+    cache = new_cache(tmp_path / "World", finest=9)
+    run_local_unchecked(cache, heard, SCALES=scales_of(None, *levels), UPDATE_MODE=mode)
+
+    assert [text for text in (heard.warnings if warns else heard.infos) if said in text]

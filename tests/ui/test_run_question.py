@@ -10,7 +10,8 @@ from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtTest import QTest
 
 from tile_cache_manager.plugin.core.request import UpdateMode
-from tile_cache_manager.ui.run_question import VERY_MANY_TILES, needs_question
+from tile_cache_manager.plugin.host.wording import VERY_MANY_TILES
+from tile_cache_manager.ui.run_question import needs_question
 
 WORLD_URL = "https://site.test/arcgis/rest/services/World/MapServer"
 
