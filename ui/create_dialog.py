@@ -50,7 +50,7 @@ class CreateDialog(FormDialog, FORM):
         self._task = LatestTask()
         self.source = SourceChoice(self.source_combo, self.source_button, project)
         self.scheme = SchemeChoice(
-            self.scheme_combo, self.reference_edit, self.scales_edit, project
+            self.scheme_combo, self.reference_edit, self.auth_select, self.scales_edit, project
         )
         self.scales_panel = ScalesPanel(self)
         self.scales_panel.hide_tiles()
@@ -162,6 +162,7 @@ class CreateDialog(FormDialog, FORM):
         self.dpi_spin.valueChanged.connect(self._tiles_changed)
         self.background_button.colorChanged.connect(self._background_changed)
         self._browse.chosen.connect(self._reference_chosen)
+        self.reference_edit.textChanged.connect(self._show_sign_in)
         self.scheme.changed.connect(self._scheme_changed)
         self.scheme.failed.connect(self._complain)
         self.scales_panel.ticked_changed.connect(self._changed)
@@ -227,9 +228,15 @@ class CreateDialog(FormDialog, FORM):
     def _scheme_changed(self) -> None:
         self.reference_label.setVisible(self.scheme.takes_reference)
         self.reference_row.setVisible(self.scheme.takes_reference)
+        self._show_sign_in()
         self.scales_label.setVisible(self.scheme.takes_scales)
         self.scales_edit.setVisible(self.scheme.takes_scales)
         self.size_row.setEnabled(not self.scheme.takes_reference)
+        self.size_row.setToolTip(
+            self.tr("A scheme that is taken from elsewhere has its own size of tiles")
+            if self.scheme.takes_reference
+            else ""
+        )
         scheme = self.scheme.scheme
         description = None
         if scheme is not None:
@@ -246,6 +253,10 @@ class CreateDialog(FormDialog, FORM):
         self.scales_panel.show_description(description)
         self.scheme_note_label.setText(self._scheme_note(description))
         self._changed()
+
+    def _show_sign_in(self) -> None:
+        self.sign_in_label.setVisible(self.scheme.takes_sign_in)
+        self.auth_select.setVisible(self.scheme.takes_sign_in)
 
     def _scheme_note(self, description: CacheDescription | None) -> str:
         if self.scheme.is_missing_reference:

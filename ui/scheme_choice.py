@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from qgis.core import QgsProject
+from qgis.gui import QgsAuthConfigSelect
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from qgis.PyQt.QtWidgets import QComboBox, QLineEdit
 
 from ..plugin.core.errors import TileCacheError
 from ..plugin.core.request import parse_scales
 from ..plugin.core.tiling import Extent, TilingScheme
-from ..plugin.host import local_tasks, schemes
+from ..plugin.host import local_tasks, schemes, sign_in
+from .addresses import is_path
 from .latest_task import LatestTask
 from .tile_counter import SETTLING_MS
 
@@ -28,17 +30,24 @@ class SchemeChoice(QObject):
     failed = pyqtSignal(object)
 
     def __init__(
-        self, combo: QComboBox, reference: QLineEdit, scales: QLineEdit, project: QgsProject
+        self,
+        combo: QComboBox,
+        reference: QLineEdit,
+        sign_in_select: QgsAuthConfigSelect,
+        scales: QLineEdit,
+        project: QgsProject,
     ) -> None:
         super().__init__(combo)
         self.scheme: TilingScheme | None = None
         self.extent: Extent | None = None
         self._combo = combo
         self._reference = reference
+        self._sign_in_select = sign_in_select
         self._scales = scales
         self._project = project
         self._tile_size = schemes.USUAL_TILE_SIZE
         self._dpi = schemes.USUAL_DPI
+        self._asked = ""
         self._task = LatestTask()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -51,12 +60,19 @@ class SchemeChoice(QObject):
         combo.currentIndexChanged.connect(self.choice_changed)
         scales.textChanged.connect(self.choice_changed)
         # An address is asked when it is whole, not with every letter.
-        reference.editingFinished.connect(self.choice_changed)
+        reference.editingFinished.connect(self._reference_edited)
+        sign_in_select.selectedConfigIdChanged.connect(self._sign_in_changed)
 
     @property
     def takes_reference(self) -> bool:
         """Whether the scheme is taken from a service or cache, which has to be named."""
         return self._combo.currentData() == REFERENCE
+
+    @property
+    def takes_sign_in(self) -> bool:
+        """Whether that is a service, which may ask for a sign-in."""
+        text = self._reference.text()
+        return self.takes_reference and bool(text.strip()) and not is_path(text)
 
     @property
     def takes_scales(self) -> bool:
@@ -82,6 +98,7 @@ class SchemeChoice(QObject):
     def choice_changed(self) -> None:
         """Work the scheme out again, soon."""
         self.scheme = self.extent = None
+        self._asked = self._reference.text().strip()
         self._task.drop()
         if not self.is_missing_reference:
             self._timer.start()
@@ -92,10 +109,25 @@ class SchemeChoice(QObject):
         self._timer.stop()
         self._task.drop()
 
+    def _reference_edited(self) -> None:
+        """Read another address, or the same again where nothing came of it.
+
+        Leaving the field as it was must not untick the scales that were ticked since.
+        """
+        is_known = self.scheme is not None or self.is_reading
+        if self._reference.text().strip() != self._asked or not is_known:
+            self.choice_changed()
+
+    def _sign_in_changed(self) -> None:
+        if self.takes_sign_in:
+            self.choice_changed()
+
     def _ask(self) -> None:
         text = self._combo.currentData() or self._reference.text().strip()
+        sign_in_id = self._sign_in_select.configId() if self.takes_sign_in else ""
         try:
             scales = parse_scales(self._scales.text()) if self.takes_scales else ()
+            credentials = sign_in.credentials(sign_in_id)
         except TileCacheError as error:
             self._failed(error)
             return
@@ -103,7 +135,12 @@ class SchemeChoice(QObject):
         usual = (schemes.USUAL_TILE_SIZE, schemes.USUAL_DPI)
         tile_size, dpi = usual if self.takes_reference else (self._tile_size, self._dpi)
         task = local_tasks.SchemeTask(
-            text, schemes.facts_of(self._project), tile_size=tile_size, dpi=dpi, scales=scales
+            text,
+            schemes.facts_of(self._project),
+            tile_size=tile_size,
+            dpi=dpi,
+            scales=scales,
+            credentials=credentials,
         )
         answers = {"made": self._made, "failed": self._failed, "cancelled": self.changed.emit}
         self._task.start(task, answers)

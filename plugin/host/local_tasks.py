@@ -8,6 +8,7 @@ from typing import Any
 from qgis.PyQt.QtCore import pyqtSignal
 from shapely.geometry.base import BaseGeometry
 
+from ..core.arcgis.credentials import SignIn
 from ..core.cache import open_cache
 from ..core.description import CacheDescription
 from ..core.local.defragment import defragment
@@ -25,7 +26,10 @@ from .tasks import Task, closed_unless_used
 
 
 class SchemeTask(Task):
-    """Makes the tiling scheme that a text stands for; tells scheme and extent (or None)."""
+    """Makes the tiling scheme that a text stands for; tells scheme and extent (or None).
+
+    `credentials`: for a service that the text names.
+    """
 
     made = pyqtSignal(object)
 
@@ -37,8 +41,10 @@ class SchemeTask(Task):
         tile_size: int,
         dpi: int,
         scales: tuple[float, ...] = (),
+        credentials: SignIn | None = None,
     ) -> None:
         super().__init__(messages.tr("Reading the tiling scheme"))
+        self._credentials = credentials
         self._text = text
         self._facts = facts
         self._tile_size = tile_size
@@ -47,7 +53,13 @@ class SchemeTask(Task):
 
     def work(self) -> tuple[Any, object]:
         made = schemes.read_scheme(
-            self._text, self._facts, self._tile_size, self._dpi, self._scales
+            self._text,
+            self._facts,
+            self._tile_size,
+            self._dpi,
+            self._scales,
+            self._credentials,
+            self.isCanceled,
         )
         self._stop_if_cancelled()
         return self.made, made

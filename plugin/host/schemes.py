@@ -7,6 +7,7 @@ that has one: a cache on this computer, its conf.xml or root.json, a map or imag
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from qgis.core import (
@@ -18,6 +19,7 @@ from qgis.core import (
     QgsRectangle,
 )
 
+from ..core.arcgis.credentials import SignIn
 from ..core.arcgis.transport import Transport
 from ..core.cache import open_cache
 from ..core.errors import (
@@ -97,13 +99,16 @@ def read_scheme(
     tile_size: int = USUAL_TILE_SIZE,
     dpi: int = USUAL_DPI,
     scales: tuple[float, ...] = (),
+    credentials: SignIn | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> tuple[TilingScheme, Extent | None]:
     """The scheme that `text` stands for, and the extent of the data to be cached in its CRS.
 
     Off the main thread: reads the disk or asks a site. `scales`: denominators; of a scheme that has
     levels already they choose among these, in the project's CRS they make them; (): all, or round
     ones. `tile_size`, `dpi`: of another cache's scheme they change only what is not usual, for
-    "256" and "96" are what nobody chose. The extent is the project's, as far as the
+    "256" and "96" are what nobody chose. `credentials`, `cancelled`: for a service, as for
+    `open_cache`. The extent is the project's, as far as the
     CRS reaches, None where it has none; with another cache's scheme it is that cache's.
     Raises BadScheme, UnknownScale, StorageError, SiteError, DescriptionError, AddressError.
     """
@@ -115,7 +120,7 @@ def read_scheme(
         maker = web_mercator if text == WEB_MERCATOR else wgs84
         scheme = _chosen(maker(tile_size, dpi), scales)
         return scheme, _project_extent(facts, scheme)
-    scheme, extent = _found(text, facts)
+    scheme, extent = _found(text, facts, credentials, cancelled)
     if tile_size not in (USUAL_TILE_SIZE, scheme.tile_width):
         scheme = with_tile_size(scheme, tile_size)
     if dpi not in (USUAL_DPI, scheme.dpi):
@@ -143,7 +148,9 @@ def _chosen(scheme: TilingScheme, scales: tuple[float, ...]) -> TilingScheme:
     return replace(scheme, levels=levels)
 
 
-def _found(text: str, facts: ProjectFacts) -> tuple[TilingScheme, Extent | None]:
+def _found(
+    text: str, facts: ProjectFacts, credentials: SignIn | None, cancelled: Callable[[], bool]
+) -> tuple[TilingScheme, Extent | None]:
     """Scheme and extent of the cache or service that `text` names."""
     path = local_path(text)
     if path is not None:
@@ -155,7 +162,7 @@ def _found(text: str, facts: ProjectFacts) -> tuple[TilingScheme, Extent | None]
             raise
         return profile.scheme, profile.extent
     try:
-        description = open_cache(text, transport=facts.transport).describe()
+        description = open_cache(text, credentials, facts.transport, cancelled).describe()
     except AddressError as error:
         raise BadScheme(text, BadSchemeReason.MISSING) from error
     scheme = replace(description.scheme, levels=description.cached_levels)

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from arcgis_server.handle import PUBLISHER
 from dialog_person import Person
 from qgis.core import QgsCoordinateReferenceSystem
 from qgis.PyQt.QtGui import QColor
 from qgis.PyQt.QtWidgets import QDialog, QWidget
 
+from tile_cache_manager.plugin.core.schemes import web_mercator
+from tile_cache_manager.plugin.core.storage.creation import create_cache
 from tile_cache_manager.plugin.core.storage.opening import read_profile
-from tile_cache_manager.plugin.core.storage.profile import StorageFormat, TileFormat
-from tile_cache_manager.plugin.core.storage.sidecar import read_settings
+from tile_cache_manager.plugin.core.storage.profile import CacheProfile, StorageFormat, TileFormat
+from tile_cache_manager.plugin.core.storage.sidecar import CacheSettings, read_settings
 
 
 class Maker(Person):
@@ -146,6 +149,48 @@ def test_the_scheme_of_another_cache(maker: Maker, visitor: Person, tmp_path: Pa
 
     first, second = (read_profile(tmp_path / name) for name in ("First", "Second"))
     assert first.scheme == second.scheme
+
+
+def test_the_scheme_of_a_service_that_asks_for_a_sign_in(
+    maker: Maker, tmp_path: Path, fresh_site: Any, store_sign_in: Any
+) -> None:
+    maker.name(tmp_path, "World")
+    assert not maker.find("auth_select").isVisible()
+    maker.choose("scheme_combo", "From a Service or Cache")
+    maker.find("reference_edit").setText(str(tmp_path))
+    assert not maker.find("auth_select").isVisible()
+
+    maker.find("reference_edit").setText(fresh_site.service_url("secured", "World"))
+    assert maker.find("auth_select").isVisible()
+    maker.find("reference_edit").editingFinished.emit()
+    assert "sign-in" in maker.wait_for_error()
+
+    account = {"username": PUBLISHER.name, "password": PUBLISHER.password}
+    maker.find("auth_select").setConfigId(store_sign_in("Basic", **account))
+    maker.wait_until(lambda: maker.why_not() == "", 20, "the scheme")
+    assert maker.error() == ""
+    assert maker.dialog.profile().scheme.crs.code == 3857
+
+
+def test_leaving_the_reference_as_it_was_changes_nothing(
+    maker: Maker, visitor: Person, tmp_path: Path
+) -> None:
+    create_cache(
+        tmp_path / "First",
+        CacheProfile(web_mercator(finest=5), StorageFormat.COMPACT_V2, "PNG32"),
+        CacheSettings(),
+    )
+    maker.choose("scheme_combo", "From a Service or Cache")
+    maker.find("reference_edit").setText(str(tmp_path / "First"))
+    maker.find("reference_edit").editingFinished.emit()
+    maker.name(tmp_path, "Second")
+    assert "has its own size" in maker.find("size_row").toolTip()
+    maker.find("range_from_combo").setCurrentIndex(1)
+    maker.find("range_to_combo").setCurrentIndex(2)
+    maker.click("range_button")
+    maker.find("reference_edit").editingFinished.emit()
+
+    assert maker.dialog.profile().cached_ids == (1, 2)
 
 
 def test_scales_that_are_none(maker: Maker, tmp_path: Path) -> None:
