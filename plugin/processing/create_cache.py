@@ -19,13 +19,14 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
+from ..core.arcgis.credentials import SignIn
 from ..core.coverage import count_tiles
 from ..core.errors import TileCacheError
 from ..core.schemes import area_of
 from ..core.storage.creation import create_cache
 from ..core.storage.profile import CacheProfile
 from ..core.storage.sidecar import CacheSettings
-from ..host import messages, schemes
+from ..host import messages, schemes, sign_in
 from . import create_parameters as given
 from .texts import CREATE_CACHE_HELP
 from .values import local_cache
@@ -66,8 +67,9 @@ class CreateCache(QgsProcessingAlgorithm):
         return " ".join(_tr(CREATE_CACHE_HELP).split())
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
-        for parameter in (*given.what(), *given.tiles(), *given.drawing()):
-            self.addParameter(parameter)
+        for parameters in (given.what, given.tiles, given.drawing, given.signing_in):
+            for parameter in parameters():
+                self.addParameter(parameter)
         self.addOutput(QgsProcessingOutputString(self.OUTPUT_CACHE, _tr("Cache")))
         self.addOutput(QgsProcessingOutputNumber(self.LEVELS, _tr("Number of scales")))
 
@@ -86,8 +88,18 @@ class CreateCache(QgsProcessingAlgorithm):
         context: QgsProcessingContext,
         feedback: QgsProcessingFeedback,
     ) -> bool:
-        """On the main thread: what of the project a tiling scheme may be made from."""
+        """On the main thread: what of the project a tiling scheme may be made from, the sign-in.
+
+        What goes wrong is raised when the work begins, see ManageTiles.
+        """
         self._facts = schemes.ProjectFacts.of(context.project() or QgsProject())
+        self._sign_in: SignIn | None = None
+        self._problem: TileCacheError | None = None
+        auth_config_id = self.parameterAsString(parameters, given.AUTH_CONFIG, context)
+        try:
+            self._sign_in = sign_in.credentials(auth_config_id)
+        except TileCacheError as error:
+            self._problem = error
         return True
 
     def processAlgorithm(
@@ -98,7 +110,9 @@ class CreateCache(QgsProcessingAlgorithm):
     ) -> dict[str, Any]:
         values = given.CreateValues(self, parameters, context)
         try:
-            path, profile, settings = self._new_cache(values)
+            if self._problem is not None:
+                raise self._problem
+            path, profile, settings = self._new_cache(values, feedback)
             create_cache(path, profile, settings)
         except TileCacheError as error:
             raise QgsProcessingException(messages.sentence(error)) from error
@@ -111,12 +125,20 @@ class CreateCache(QgsProcessingAlgorithm):
 
     # own
 
-    def _new_cache(self, values: given.CreateValues) -> tuple[Path, CacheProfile, CacheSettings]:
+    def _new_cache(
+        self, values: given.CreateValues, feedback: QgsProcessingFeedback
+    ) -> tuple[Path, CacheProfile, CacheSettings]:
         """Raises TileCacheError."""
         values.check()
         path = local_cache(values.target)
         scheme, extent = schemes.read_scheme(
-            values.tiling_scheme(), self._facts, values.tile_size(), values.dpi(), values.scales()
+            values.tiling_scheme(),
+            self._facts,
+            values.tile_size(),
+            values.dpi(),
+            values.scales(),
+            self._sign_in,
+            feedback.isCanceled,
         )
         tile_format = values.tile_format()
         profile = CacheProfile(

@@ -9,6 +9,7 @@ from qgis.core import (
     QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
+    QgsProcessingParameterAuthConfig,
     QgsProcessingParameterColor,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterEnum,
@@ -22,7 +23,7 @@ from ..core.errors import BadCacheOption, BadScales
 from ..core.request import parse_scales
 from ..core.storage.profile import StorageFormat, TileFormat
 from ..host import schemes, sources
-from .values import is_given, number_of
+from .values import advanced, is_given, number_of
 
 TARGET = "TARGET"
 STORAGE_FORMAT = "STORAGE_FORMAT"
@@ -34,6 +35,7 @@ TILE_SIZE = "TILE_SIZE"
 DPI = "DPI"
 SOURCE = "SOURCE"
 BACKGROUND = "BACKGROUND"
+AUTH_CONFIG = "AUTH_CONFIG"
 
 FORMATS = tuple(each for each in StorageFormat if each.can_be_written)
 FORMAT_OF_ENDING = {".tpkx": StorageFormat.TPKX, ".mbtiles": StorageFormat.MBTILES}
@@ -108,11 +110,16 @@ def drawing() -> list[QgsProcessingParameterDefinition]:
     background = QgsProcessingParameterColor(
         BACKGROUND, _tr("Background colour"), opacityEnabled=False, optional=True
     )
-    background.setFlags(background.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
     return [
         QgsProcessingParameterString(SOURCE, _tr("Draw from (empty: the project)"), optional=True),
-        background,
+        *advanced(background),
     ]
+
+
+def signing_in() -> list[QgsProcessingParameterDefinition]:
+    """What a service is asked with whose tiling scheme is taken."""
+    text = _tr("Sign-in (for the service that the tiling scheme is taken from)")
+    return advanced(QgsProcessingParameterAuthConfig(AUTH_CONFIG, text, optional=True))
 
 
 class CreateValues:

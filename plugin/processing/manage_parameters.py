@@ -24,7 +24,7 @@ from ..core.errors import BadCacheOption, BadInstances, BadScales
 from ..core.request import SITE_DECIDES, Resume, TileFilter, UpdateMode, parse_scales
 from ..host import areas
 from .extents import reversed_extent
-from .values import comes_to_nothing, is_given, truth_of
+from .values import advanced, comes_to_nothing, is_given, truth_of
 
 INPUT_SERVICE = "INPUT_SERVICE"
 SCALES = "SCALES"
@@ -87,7 +87,7 @@ def on_this_computer() -> list[QgsProcessingParameterDefinition]:
             _tr("Draw from (empty: what the cache remembers, else the project)"),
             optional=True,
         ),
-        *_advanced(
+        *advanced(
             QgsProcessingParameterBoolean(
                 ONLY_EXISTING, _tr("Only tiles that exist already"), defaultValue=False
             ),
@@ -116,7 +116,7 @@ def on_a_site() -> list[QgsProcessingParameterDefinition]:
             usesStaticStrings=True,
         ),
         QgsProcessingParameterAuthConfig(AUTH_CONFIG, _tr("Sign-in"), optional=True),
-        *_advanced(
+        *advanced(
             QgsProcessingParameterNumber(
                 NUM_OF_INSTANCES,
                 _tr("Number of caching instances (-1: the site decides)"),
@@ -242,14 +242,6 @@ class ManageValues:
 
     def _keyword(self, name: str) -> str:
         return str(self._algorithm.parameterAsEnumString(self._parameters, name, self._context))
-
-
-def _advanced(
-    *parameters: QgsProcessingParameterDefinition,
-) -> list[QgsProcessingParameterDefinition]:
-    for parameter in parameters:
-        parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
-    return list(parameters)
 
 
 def _tr(text: str) -> str:

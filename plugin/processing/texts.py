@@ -122,6 +122,9 @@ Empty: as project, which is the one that is open when tiles are made.</p>
 <h4>Background colour (BACKGROUND)</h4>
 <p>What is seen where the source draws nothing. Empty: nothing, where the tile format has
 transparency, else the background of the project.</p>
+<h4>Sign-in (AUTH_CONFIG)</h4>
+<p>A configuration of QGIS's authentication database, for a service that TILING_SCHEME names and
+that asks for user name and password.</p>
 
 <h3>Outputs</h3>
 <h4>Cache (OUTPUT_CACHE)</h4>

@@ -8,6 +8,7 @@ from typing import Any
 from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
+    QgsProcessingParameterDefinition,
     QgsProcessingParameterFile,
     QgsProperty,
 )
@@ -53,6 +54,15 @@ def truth_of(text: str) -> bool | None:
     """Whether `text` says yes; None where it says neither yes nor no."""
     known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
     return known.get(text.strip().lower())
+
+
+def advanced(
+    *parameters: QgsProcessingParameterDefinition,
+) -> list[QgsProcessingParameterDefinition]:
+    """`parameters`, which QGIS shows apart from now on."""
+    for parameter in parameters:
+        parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
+    return list(parameters)
 
 
 def core_feedback(feedback: QgsProcessingFeedback) -> Feedback:

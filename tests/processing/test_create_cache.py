@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from arcgis_server.handle import PUBLISHER
 from local_caches import counts_of
 from osgeo import gdal
 from qgis.core import (
@@ -141,6 +142,20 @@ def test_the_scheme_of_another_cache(create: Any, tmp_path: Path) -> None:
     create(tmp_path / "Second", TILING_SCHEME=str(first))
     schemes = [open_cache(str(tmp_path / name)).describe().scheme for name in ("First", "Second")]
     assert schemes[0] == schemes[1]
+
+
+def test_the_scheme_of_a_service_that_asks_for_a_sign_in(
+    create: Any, tmp_path: Path, fresh_site: Any, store_sign_in: Any
+) -> None:
+    address = fresh_site.service_url("secured", "World")
+    with pytest.raises(QgsProcessingException, match="sign-in"):
+        create(tmp_path / "World", TILING_SCHEME=address)
+    account = {"username": PUBLISHER.name, "password": PUBLISHER.password}
+    sign_in = store_sign_in("Basic", **account)
+    create(tmp_path / "World", TILING_SCHEME=address, AUTH_CONFIG=sign_in)
+
+    description = open_cache(str(tmp_path / "World")).describe()
+    assert description.scheme.crs.code == 3857
 
 
 def test_an_empty_folder_is_taken_and_a_full_one_refused(create: Any, tmp_path: Path) -> None:
