@@ -152,8 +152,8 @@ class Severity(Enum):
 class Pace:
     """How an update on this computer gets on: it is at `level`.
 
-    `tiles` of `planned` are dealt with, of all levels. `tiles_per_second`: made, replaced or deleted
-    lately. `seconds_left`: until the end, None where nobody can tell yet.
+    `tiles` of `planned` are dealt with, of all levels. `tiles_per_second`: made, replaced or
+    deleted lately. `seconds_left`: until the end, None where nobody can tell yet.
     """
 
     level: Level

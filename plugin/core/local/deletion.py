@@ -24,17 +24,27 @@ class Deletion:
         for level in work.plan.levels:
             for block, mask in work.bundles(level):
                 before = list(work.done_before(level, block))
-                for entry in before:
-                    work.tally.add(entry)
-                if not before:
-                    self._delete(level, block, mask)
+                if before and not self._is_left(level, block, mask):
+                    for entry in before:
+                        work.tally.add(entry)
+                else:
+                    self._delete(level, block, mask, sum(entry.deleted for entry in before))
                 work.progress.deal(level, int(mask.sum()))
         if work.stopped():
             return False
         work.write_failures()
         return True
 
-    def _delete(self, level: Level, block: TileRange, mask: Bools) -> None:
+    def _is_left(self, level: Level, block: TileRange, mask: Bools) -> bool:
+        """Whether tiles are there again, or still, in a bundle that was dealt with before."""
+        try:
+            todo, _ = tiles_to_do(self._work.store, self._work.request, level.id, block, mask)
+        except (DamagedCache, CacheInUse):
+            return False
+        return bool(todo.any())
+
+    def _delete(self, level: Level, block: TileRange, mask: Bools, before: int) -> None:
+        """Delete tiles of a bundle, `before` of which an interrupted run had deleted already."""
         work = self._work
         corner = block.min_row, block.min_col
         todo = mask
@@ -49,13 +59,14 @@ class Deletion:
         except (DamagedCache, CacheInUse) as error:
             if work.is_one_file:
                 raise
-            failed = Entry(level.id, *corner, failed=tiles_in(corner, todo), error=error)
+            missed = tiles_in(corner, todo)
+            failed = Entry(level.id, *corner, deleted=before, failed=missed, error=error)
             if isinstance(error, CacheInUse):
                 work.record_failure([failed], error)
             else:
                 work.pass_by([failed], error)
             return
-        work.record(Entry(level.id, *corner, deleted=deleted, skipped=skipped))
+        work.record(Entry(level.id, *corner, deleted=before + deleted, skipped=skipped))
         work.defragment(level.id, block)
         work.commit_sometimes()
 

@@ -68,7 +68,7 @@ def run_estimate(
         name = store.profile.name or store.path.name
         if store.profile.scheme != request.scheme:
             raise ServiceChanged(name)
-        plan = plan_of(request, store.profile, name)
+        plan = plan_of(request, store.profile, name, store)
         side = 1 if source is None else source.supertile_side
         todo = {
             level.id: _to_do(store, request, plan, level, side, feedback, clock)

@@ -32,6 +32,7 @@ FOLDER = "runs"
 KEPT = 10
 """Journals that are kept; older ones are deleted when a run begins."""
 
+_DIGITS = 15  # of the number that the name of a journal begins with
 _MOMENT = 0.05
 """Seconds for which others hold a journal's lock at the most, unless its run is on."""
 
@@ -181,6 +182,12 @@ def _files(path: Path) -> list[Path]:
         return []
 
 
+def _number_of(journal: Path) -> int:
+    """By which journals are in order: milliseconds, or more where a clock has been put back."""
+    digits = journal.name.partition("-")[0]
+    return int(digits) if digits.isdecimal() and len(digits) == _DIGITS else 0
+
+
 def _lock_of(journal: Path) -> Path:
     return journal.with_suffix(".lock")
 
@@ -237,7 +244,8 @@ def _begun(path: Path, head: Head) -> Journal:
         folder.mkdir(parents=True, exist_ok=True)
     old = _files(path)
     _drop(file for file in old[: max(0, len(old) - KEPT + 1)] if not _is_live(file))
-    name = f"{int(head.started * 1000):015d}-{os.getpid()}-{secrets.token_hex(3)}.jsonl"
+    number = max([int(head.started * 1000), *(_number_of(file) + 1 for file in old)])
+    name = f"{number:0{_DIGITS}d}-{os.getpid()}-{secrets.token_hex(3)}.jsonl"
     return _opened(folder / name, head)
 
 

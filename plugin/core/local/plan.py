@@ -5,6 +5,7 @@ Everything here streams. Memory follows the length of the area's outline, never 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -16,8 +17,9 @@ from shapely.geometry import MultiPolygon, box
 
 from ..area import WORLD_EDGE
 from ..coverage import Area, Coverage, RowRuns, cover
-from ..errors import AreaOutside, EmptyArea
+from ..errors import AreaOutside, BadScheme, BadSchemeReason, DamagedCache, EmptyArea
 from ..request import UpdateMode, UpdateRequest
+from ..schemes import area_of
 from ..storage.profile import CacheProfile
 from ..storage.store import Bools, TileStore
 from ..tiling import BUNDLE_TILES, Extent, Level, TileRange, TilingScheme, bundle_of
@@ -27,6 +29,9 @@ Corner = tuple[int, int]
 """Row and column of the first tile of a bundle or supertile."""
 
 Whole = NDArray[np.int64]
+
+MOST_TILES_ACROSS = 1 << 32
+"""Rows, or columns, that files can name: with eight hexadecimal digits."""
 
 
 class Plan(ABC):
@@ -78,7 +83,11 @@ class AreaPlan(Plan):
     def bundles(
         self, level: Level, among: Collection[Corner] | None = None
     ) -> Iterator[tuple[TileRange, Bools]]:
-        return bundles_of(self.coverage(level), among)
+        coverage = self.coverage(level)
+        if among is None or not isinstance(self._area, Extent):
+            return bundles_of(coverage, among)
+        # However large a rectangle is, only the bundles that are asked for are looked at.
+        return _cut_out(coverage.bounds, among)
 
 
 class TilesPlan(Plan):
@@ -107,18 +116,26 @@ class TilesPlan(Plan):
             yield bundle_block(corner), masks[corner]
 
 
-def plan_of(request: UpdateRequest, profile: CacheProfile, name: str) -> AreaPlan:
+def plan_of(
+    request: UpdateRequest, profile: CacheProfile, name: str, store: TileStore | None = None
+) -> AreaPlan:
     """The tiles that `request` touches in the cache of `profile`, called `name`.
 
     Where the world's size is known, nothing beyond its edge is planned: no such tiles exist.
-    Raises EmptyArea (the whole cache is asked for and nobody knows how large it is), AreaOutside.
+    `store`: where the tiles are; to delete all of a cache of which nobody knows how large it is
+    means those that exist. Raises EmptyArea (all of such a cache is to be made), AreaOutside,
+    BadScheme (more rows or columns than files can name).
     """
     area = request.extent if request.area is None else request.area
     if area is None:
         area = profile.extent or world_of(profile)
+    if area is None and store is not None and request.mode is UpdateMode.DELETE:
+        area = _extent_of_tiles(store, request.levels)
     if area is None:
         raise EmptyArea()
-    plan = AreaPlan(profile.scheme, request.levels, _within(area, world_of(profile), name))
+    area = _within(area, world_of(profile), name)
+    _check_numbers(profile.scheme, request.levels, area, name)
+    plan = AreaPlan(profile.scheme, request.levels, area)
     if not any(plan.count(level) for level in plan.levels):
         raise AreaOutside(name)
     return plan
@@ -145,7 +162,9 @@ def world_of(profile: CacheProfile) -> Extent | None:
 
 
 def _within(area: Area, world: Extent | None, name: str) -> Area:
-    """What of `area` lies in `world`. Raises AreaOutside."""
+    """What of `area` lies in `world`. Raises EmptyArea, AreaOutside."""
+    if not isinstance(area, Extent) and area.is_empty:
+        raise EmptyArea()
     if world is None:
         return area
     if isinstance(area, Extent):
@@ -153,16 +172,49 @@ def _within(area: Area, world: Extent | None, name: str) -> Area:
         if common is None:
             raise AreaOutside(name)
         return common
-    if area.is_empty:
-        raise EmptyArea()
     xmin, ymin, xmax, ymax = area.bounds
     if world.xmin <= xmin and world.ymin <= ymin and xmax <= world.xmax and ymax <= world.ymax:
         return area
     common = area.intersection(box(*world.bounds))
-    parts = [part for part in getattr(common, "geoms", [common]) if part.geom_type == "Polygon"]
+    each = getattr(common, "geoms", [common])
+    parts = [part for part in each if part.geom_type == "Polygon" and not part.is_empty]
     if not parts:
         raise AreaOutside(name)
     return MultiPolygon(parts)
+
+
+def _check_numbers(scheme: TilingScheme, levels: Iterable[Level], area: Area, name: str) -> None:
+    """Raise BadScheme where rows or columns of `area` have numbers that nothing can hold."""
+    _xmin, ymin, xmax, _ymax = area.bounds
+    for level in levels:
+        width, height = scheme.tile_size(level)
+        across, down = (xmax - scheme.origin_x) / width, (scheme.origin_y - ymin) / height
+        if max(across, down) > MOST_TILES_ACROSS:
+            raise BadScheme(name, BadSchemeReason.TOO_FINE)
+
+
+def _extent_of_tiles(store: TileStore, levels: Iterable[Level]) -> Extent:
+    """Where the tiles of `levels` lie; of a bundle that cannot be read, all it has room for."""
+    scheme = store.profile.scheme
+    corners: list[Extent] = []
+    for level in levels:
+        for block in store.blocks(level.id):
+            try:
+                tiles = np.argwhere(store.exists(level.id, block))
+            except DamagedCache:
+                tiles = np.array([[0, 0], [BUNDLE_TILES - 1, BUNDLE_TILES - 1]])
+            if len(tiles):
+                for row, col in (tiles.min(axis=0).tolist(), tiles.max(axis=0).tolist()):
+                    tile = scheme.tile_bounds(level, block.min_row + row, block.min_col + col)
+                    corners.append(tile)
+    if not corners:
+        return area_of(scheme)
+    return Extent(
+        min(tile.xmin for tile in corners),
+        min(tile.ymin for tile in corners),
+        max(tile.xmax for tile in corners),
+        max(tile.ymax for tile in corners),
+    )
 
 
 def tiles_to_do(
@@ -206,7 +258,12 @@ def bundles_of(
     cols_of: dict[int, list[int]] = {}
     for row, col in sorted(among or ()):
         cols_of.setdefault(row // BUNDLE_TILES, []).append(col // BUNDLE_TILES)
+    last = math.inf if among is None else max(cols_of, default=-1)
+    if last < 0:
+        return
     for band, runs in _bands(coverage):
+        if band > last:
+            return
         if among is None:
             yield from _swept(band, runs)
         elif band in cols_of:
@@ -307,6 +364,21 @@ def _picked(band: int, runs: RowRuns, cols: list[int]) -> Iterator[tuple[TileRan
         active = np.flatnonzero((firsts <= col) & (col <= lasts))
         if active.size:
             yield _bundle(band, col, runs, active)
+
+
+def _cut_out(
+    whole: TileRange | None, corners: Iterable[Corner]
+) -> Iterator[tuple[TileRange, Bools]]:
+    """Those of the bundles with these corners that `whole` reaches into, and its tiles in them."""
+    if whole is None:
+        return
+    for row, col in sorted(corners):
+        mask = np.zeros((BUNDLE_TILES, BUNDLE_TILES), np.bool_)
+        rows = slice(max(0, whole.min_row - row), max(0, whole.max_row - row + 1))
+        cols = slice(max(0, whole.min_col - col), max(0, whole.max_col - col + 1))
+        mask[rows, cols] = True
+        if mask.any():
+            yield bundle_block((row, col)), mask
 
 
 def _bundle(band: int, col: int, runs: RowRuns, active: Whole) -> tuple[TileRange, Bools]:

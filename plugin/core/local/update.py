@@ -72,7 +72,7 @@ def _updated(
             raise NothingToDraw("", NothingToDrawReason.NO_SOURCE)
         source.start(store.profile)
     # A run that takes up failed tiles has them from the journal, wherever the area is.
-    plan = None if request.resume is Resume.FAILED else plan_of(request, store.profile, name)
+    plan = None if request.resume is Resume.FAILED else plan_of(request, store.profile, name, store)
     head = _head(store, request, source, plan)
     with closing(open_journal(store.path, head)) as journal:
         return _run(store, source, journal, _planned(store, journal, plan), feedback, pauses)
@@ -106,7 +106,7 @@ def _planned(store: TileStore, journal: Journal, plan: Plan | None) -> Plan:
     listed = journal.head.tiles
     if listed is not None:
         return TilesPlan(store.profile.scheme.levels, listed)
-    return plan or plan_of(journal.head.request, store.profile, store.path.name)
+    return plan or plan_of(journal.head.request, store.profile, store.path.name, store)
 
 
 def _run(

@@ -10,6 +10,7 @@ from typing import Callable
 
 from ..errors import StorageError, TileCacheError
 from ..request import UpdateRequest
+from ..storage.profile import StorageFormat
 from ..storage.store import Bools, TileStore
 from ..tiling import Level, TileRange
 from .journal import Journal
@@ -124,8 +125,11 @@ class Work:
         self._committed = time.monotonic()
 
     def save(self) -> None:
-        """Commit after an error as far as possible, so that it is the error that people see."""
-        if not self.is_one_file:
+        """Commit after an error as far as possible, so that it is the error that people see.
+
+        A tile package is not written anew: who takes the run up finds what is stored.
+        """
+        if self.store.profile.storage is not StorageFormat.TPKX:
             with suppress(StorageError):
                 self.commit()
 

@@ -160,7 +160,8 @@ class BundleV2:
         """Store tiles by slot, replacing those that exist.
 
         `is_durable`: the tiles' bytes are on the disk before an entry points at them, so that even
-        loss of power leaves old tiles or new ones. Killed at any point: the same.
+        loss of power leaves old tiles or new ones. Killed at any point: the same. Entries of a file
+        that was cut off, which point beyond its end, are emptied.
         Raises DiskFull and others of `storage_errors`; then no entry has changed, except where the
         system fails to write over bytes that are there. TileTooLarge, DamagedCache: nothing is
         written.
@@ -171,6 +172,7 @@ class BundleV2:
         end = self._writable().size
         content, entries = self._laid_out(tiles, end)
         with storage_errors(self.path):
+            self._empty_dangling(index, end, is_durable)
             self._append_content(content, end, is_durable)
             self._write_entries(entries)
             sizes = index.sizes.copy()
@@ -219,6 +221,14 @@ class BundleV2:
         if end > LARGEST_BUNDLE:
             raise TargetProblem(str(self.path), "a bundle cannot be larger than 1 TiB")
         return b"".join(parts), entries
+
+    def _empty_dangling(self, index: Index, end: int, is_durable: bool) -> None:
+        """Empty entries that point beyond `end`: else they came to point into other tiles."""
+        dangling = np.flatnonzero(index.used & (index.offsets + index.sizes > end))
+        if dangling.size:
+            self._write_entries(dict.fromkeys(dangling.tolist(), EMPTY_ENTRY))
+            if is_durable:
+                self._writable().sync_content()
 
     def _append_content(self, content: bytes, end: int, is_durable: bool) -> None:
         """Write `content` at `end`, or leave the file as it was."""

@@ -67,14 +67,14 @@ def _check_options(path: Path, profile: CacheProfile) -> None:
         raise BadCacheOption("STORAGE_FORMAT", storage.value, offered)
     wanted = SUFFIXES.get(storage)
     if wanted is not None and path.suffix.lower() != wanted:
-        raise BadCacheOption("OUTPUT", path.name, f"a name that ends in {wanted}")
+        raise BadCacheOption("TARGET", path.name, f"a name that ends in {wanted}")
     if wanted is None and path.suffix.lower() in SUFFIXES.values():
-        raise BadCacheOption("OUTPUT", path.name, "the name of a folder")
+        raise BadCacheOption("TARGET", path.name, "the name of a folder")
     if profile.tile_format is None:
         offered = ", ".join(each.value for each in TileFormat)
         raise BadCacheOption("TILE_FORMAT", profile.image_format, offered)
     if not 0 <= profile.compression_quality <= 100:
-        raise BadCacheOption("QUALITY", str(profile.compression_quality), "0 to 100")
+        raise BadCacheOption("COMPRESSION_QUALITY", str(profile.compression_quality), "0 to 100")
     scheme = profile.scheme
     sides = {scheme.tile_width, scheme.tile_height}
     if len(sides) > 1 or not 1 <= min(sides) <= LARGEST_TILE:

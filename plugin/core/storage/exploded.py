@@ -206,8 +206,11 @@ class ExplodedStore(TileStore):
         was_there = False
         for path in _existing(folder, col):
             with storage_errors(path):
-                was_there |= path.stat().st_size > 0
-                path.unlink()
+                try:
+                    was_there |= path.stat().st_size > 0
+                    path.unlink()
+                except FileNotFoundError:
+                    continue  # where case counts for nothing, it is gone by another of its names
             self._written.discard(path)
             self._changed.add(folder)
         return was_there

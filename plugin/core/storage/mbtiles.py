@@ -30,6 +30,7 @@ from .files import free_bytes, replacing, storage_errors
 from .locks import locked
 from .mbtiles_metadata import (
     create_mbtiles,
+    grow_blocks,
     lasting_rows,
     put_rows,
     read_profile,
@@ -116,7 +117,6 @@ class MBTilesStore(TileStore):
         except BaseException:
             self._file.close()
             raise
-        self._written: dict[int, TileRange] = {}
         self._is_dirty = False
 
     def read(self, level_id: int, row: int, col: int) -> bytes | None:
@@ -180,6 +180,8 @@ class MBTilesStore(TileStore):
         return counts
 
     def write(self, level_id: int, tiles: Mapping[tuple[int, int], bytes]) -> None:
+        if not tiles:
+            return
         for content in tiles.values():
             if len(content) > LARGEST_TILE:
                 raise TileTooLarge(str(self.path), len(content))
@@ -191,9 +193,7 @@ class MBTilesStore(TileStore):
             contents = [(*place, content) for place, content in zip(places, tiles.values())]
             file.executemany(_INSERT, contents)
             file.executemany(_INSERT_TIME, [(*place, now) for place in places])
-        if tiles:
-            rows, cols = zip(*tiles)
-            self._written[level_id] = _joined(self._written.get(level_id), rows, cols)
+            grow_blocks(file, level_id, _around(tiles))
 
     def delete(self, level_id: int, tiles: Collection[tuple[int, int]]) -> int:
         places = [(level_id, col, _flip(level_id, row)) for row, col in tiles]
@@ -209,8 +209,7 @@ class MBTilesStore(TileStore):
         if not self._is_dirty:
             return
         with self._changing() as file:
-            put_rows(file, true_rows(self._file, self.profile, self._written))
-        self._written.clear()
+            put_rows(file, true_rows(self._file, self.profile))
         self._is_dirty = False
 
     def close(self) -> None:
@@ -374,8 +373,7 @@ def _shape(block: TileRange) -> tuple[int, int]:
     return block.max_row - block.min_row + 1, block.max_col - block.min_col + 1
 
 
-def _joined(block: TileRange | None, rows: Collection[int], cols: Collection[int]) -> TileRange:
-    """`block` grown to hold these rows and columns."""
-    if block is not None:
-        rows, cols = [*rows, block.min_row, block.max_row], [*cols, block.min_col, block.max_col]
+def _around(tiles: Collection[tuple[int, int]]) -> TileRange:
+    """The smallest block that holds `tiles`."""
+    rows, cols = zip(*tiles)
     return TileRange(min(rows), max(rows), min(cols), max(cols))

@@ -169,10 +169,22 @@ def lasting_rows(profile: CacheProfile) -> dict[str, str]:
     }
 
 
-def true_rows(
-    file: SqliteFile, profile: CacheProfile, written: Mapping[int, TileRange]
-) -> dict[str, str]:
-    """What the metadata have to say of zooms and bounds, now that tiles were `written` by zoom.
+def grow_blocks(connection: sqlite3.Connection, zoom: int, block: TileRange) -> None:
+    """Put down that tiles were written in `block`, for `true_rows` to know, whoever asks it.
+
+    Where nothing is put down yet it looks for itself.
+    """
+    said = connection.execute("SELECT value FROM metadata WHERE name = ?", (_BLOCKS,)).fetchone()
+    if said is None:
+        return
+    blocks = _blocks(str(said[0]))
+    grown = _union(blocks.get(zoom), block)
+    if grown != blocks.get(zoom):
+        put_rows(connection, {_BLOCKS: _blocks_text({**blocks, zoom: grown})})
+
+
+def true_rows(file: SqliteFile, profile: CacheProfile) -> dict[str, str]:
+    """What the metadata have to say of zooms and bounds, now that tiles were written.
 
     Bounds are those that the file was made with, grown to hold all tiles; they do not shrink with
     tiles that are deleted.
@@ -182,8 +194,6 @@ def true_rows(
     zooms = [zoom for zoom in zooms_on_disk(file) if zoom in known]
     is_first = _BLOCKS not in said
     blocks = {z: _block_on_disk(file, z) for z in zooms} if is_first else _blocks(said[_BLOCKS])
-    for zoom, block in written.items():
-        blocks[zoom] = _union(blocks.get(zoom), block)
     here = {zoom: block for zoom, block in blocks.items() if zoom in zooms and block is not None}
     declared = said.get("bounds" if is_first else _DECLARED, "")
     extent = extent_of_blocks(
@@ -193,7 +203,7 @@ def true_rows(
     )
     rows = {
         _DECLARED: declared,
-        _BLOCKS: json.dumps({zoom: astuple(block) for zoom, block in here.items()}),
+        _BLOCKS: _blocks_text(here),
         _LEVELS: ",".join(map(str, sorted({*profile.cached_ids, *zooms}))),
     }
     if zooms:
@@ -203,8 +213,12 @@ def true_rows(
     return rows
 
 
+def _blocks_text(blocks: Mapping[int, TileRange | None]) -> str:
+    return json.dumps({zoom: astuple(block) for zoom, block in blocks.items() if block})
+
+
 def _blocks(text: str) -> dict[int, TileRange | None]:
-    """What `true_rows` put down of each zoom; nothing of what cannot be read."""
+    """What was put down of each zoom; nothing of what cannot be read."""
     try:
         return {int(zoom): TileRange(*map(int, block)) for zoom, block in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError):

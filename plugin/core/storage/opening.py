@@ -114,7 +114,9 @@ def find_cache(path: Path) -> Place:
         raise NotACache(str(path), NotACacheReason.MISSING)
     if path.name.lower() in (CONF_XML, CONF_CDI, ROOT_JSON):
         return _in_folder(path.parent)
-    return Place(path, package=_package_format(path))
+    # A link stays one: what takes a package's place has to lie where the package does.
+    target = path.resolve() if path.is_symlink() else path
+    return Place(target, package=_package_format(target))
 
 
 # Folders

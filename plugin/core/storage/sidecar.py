@@ -39,7 +39,8 @@ class CacheSettings:
 
 def work_folder(path: Path) -> Path:
     """Our folder for the cache at `path` (a folder, or the file of a package); it may not exist."""
-    return path.parent / f".{path.name}{NAME}" if path.suffix and not path.is_dir() else path / NAME
+    is_package = path.is_file() or (path.suffix != "" and not path.is_dir())
+    return path.parent / f".{path.name}{NAME}" if is_package else path / NAME
 
 
 def read_settings(path: Path) -> CacheSettings:

@@ -528,3 +528,16 @@ def test_what_was_left_undone_is_discarded_but_not_what_is_on(tmp_path: Path) ->
     discard_unfinished(tmp_path)
     assert unfinished(tmp_path) is None
     assert list((work_folder(tmp_path) / "runs").iterdir()) == []
+
+
+def test_a_clock_that_is_put_back_makes_no_run_older(tmp_path: Path) -> None:
+    asked = REQUESTS["an area"]
+    run(tmp_path, head_of(asked, 2_000_000_000.0, "first"), outcome=Outcome.DONE)
+    for number in range(KEPT + 2):
+        started = 1_000_000_000.0 + number
+        run(tmp_path, head_of(asked, started, f"run {number}"), outcome=Outcome.DONE)
+    run(tmp_path, head_of(asked, 1_000_000_000.0, "last"), Entry(3, 0, 0, made=1))
+
+    found = unfinished(tmp_path)
+    assert found is not None
+    assert (found.started, found.is_interrupted) == (1_000_000_000.0, True)

@@ -13,7 +13,7 @@ from shapely.affinity import rotate
 from shapely.geometry import MultiPolygon, Point, Polygon, box
 
 from tile_cache_manager.plugin.core.coverage import cover
-from tile_cache_manager.plugin.core.errors import AreaOutside, EmptyArea
+from tile_cache_manager.plugin.core.errors import AreaOutside, BadScheme, BadSchemeReason, EmptyArea
 from tile_cache_manager.plugin.core.local.plan import (
     AreaPlan,
     TilesPlan,
@@ -31,6 +31,7 @@ from tile_cache_manager.plugin.core.tiling import (
     SpatialReference,
     TileRange,
     TilingScheme,
+    bundle_of,
 )
 
 SCHEME = web_mercator(22)
@@ -351,3 +352,69 @@ def test_mode_and_filters_choose_the_tiles(
     assert exists.sum() == 13
     assert store.calls["exists"] == 1
     assert store.calls.get("times", 0) <= 1
+
+
+def test_all_of_a_cache_that_nobody_knows_the_size_of_is_what_lies_in_it(tmp_path: Path) -> None:
+    levels = (Level(0, 200.0, 755904.0), Level(1, 100.0, 377952.0))
+    scheme = TilingScheme(0.0, 1e6, 256, 256, 96, SpatialReference(2056), levels)
+    store = MemoryStore(tmp_path / "c", profile_of(scheme, StorageFormat.COMPACT_V2))
+    store.fill(1, [(300, 200), (310, 190), (5, 500)])
+    asked = UpdateRequest(scheme, levels, UpdateMode.DELETE)
+
+    plan = plan_of(asked, store.profile, "Hills", store)
+
+    bundles = {bundle_of(*tile) for tile in ((300, 200), (310, 190), (5, 500))}
+    found = [
+        tile for block, mask in plan.bundles(levels[1], bundles) for tile in tiles_of(block, mask)
+    ]
+    assert {(300, 200), (310, 190), (5, 500)} <= set(found)
+    assert plan.count(levels[1]) == (310 - 5 + 1) * (500 - 190 + 1)
+
+
+def test_all_of_an_empty_cache_can_be_deleted(tmp_path: Path) -> None:
+    scheme = flat_scheme()
+    store = MemoryStore(tmp_path / "c", profile_of(scheme, StorageFormat.COMPACT_V2))
+    asked = UpdateRequest(scheme, scheme.levels, UpdateMode.DELETE)
+
+    assert (
+        list(plan_of(asked, store.profile, "Hills", store).bundles(scheme.levels[0], set())) == []
+    )
+
+
+@pytest.mark.parametrize("far", [1e16, 1e200, 1e300])
+def test_an_area_with_more_tiles_than_can_be_numbered_is_refused(far: float) -> None:
+    scheme = flat_scheme()
+    for area in (Extent(-far, -far, far, far), Extent(0, 0, far, 1e5), Extent(0, -far, 1, 0)):
+        asked = UpdateRequest(scheme, scheme.levels, UpdateMode.RECREATE_ALL, extent=area)
+        with pytest.raises(BadScheme) as caught:
+            plan_of(asked, profile_of(scheme, StorageFormat.COMPACT_V2), "Hills")
+        assert caught.value.reason is BadSchemeReason.TOO_FINE
+
+
+@pytest.mark.parametrize("name", AREAS)
+def test_bundles_that_are_asked_for_are_the_same_as_without_asking(name: str) -> None:
+    level = SCHEME.levels[10]
+    plan = AreaPlan(SCHEME, [level], AREAS[name])
+    every = {(block.min_row, block.min_col): mask for block, mask in plan.bundles(level)}
+    asked = set(list(every)[::3]) | {(0, 0), (128 * 7, 128 * 3)}
+
+    found = {(block.min_row, block.min_col): mask for block, mask in plan.bundles(level, asked)}
+
+    assert found.keys() == every.keys() & asked
+    assert all((found[corner] == every[corner]).all() for corner in found)
+
+
+def test_a_vast_area_of_few_bundles_is_gone_through_at_once() -> None:
+    level = SCHEME.levels[22]
+    area = Extent(-HALF, -HALF, HALF, HALF)
+    begun = time.monotonic()
+
+    found = list(AreaPlan(SCHEME, [level], area).bundles(level, {(128, 256), (1 << 21, 1 << 21)}))
+    polygon = list(AreaPlan(SCHEME, [level], WORLD).bundles(level, set()))
+
+    assert [block for block, mask in found if mask.all()] == [
+        TileRange(128, 255, 256, 383),
+        TileRange(1 << 21, (1 << 21) + 127, 1 << 21, (1 << 21) + 127),
+    ]
+    assert polygon == []
+    assert time.monotonic() - begun < 2

@@ -372,3 +372,28 @@ def test_failures_from_before_an_interruption_are_reported_at_the_end(store: Mem
     run = unfinished(store.path)
     assert run is not None
     assert run.failed == report.total("failed") == len(set(report.failed_tiles))
+
+
+def test_what_came_back_since_a_deletion_was_interrupted_is_deleted_too(store: MemoryStore) -> None:
+    asked = UpdateRequest(SCHEME, SCHEME.levels[7:9], DELETE)
+    there = sum(level_id == 7 for level_id, _row, _col in store.tiles)
+    store.fill(8, [(0, 0), (0, 200), (200, 0)])
+    delete, seen = store.delete, []
+
+    def once(level_id: int, tiles: object) -> int:
+        seen.append(tiles)
+        if len(seen) == 2:
+            raise Killed
+        return delete(level_id, tiles)
+
+    store.delete = once
+    with pytest.raises(Killed):
+        update(store, None, asked)
+    store.delete = delete
+    assert not any(key[0] == 7 for key in store.tiles)
+    store.fill(7, [(3, 3)])
+
+    report = update(store, None, asked)
+
+    assert not [key for key in store.tiles if key[0] in (7, 8)]
+    assert [level.deleted for level in report.levels] == [there + 1, 3]

@@ -333,3 +333,19 @@ def test_killed_at_any_byte_it_reads_old_or_new(
     assert (False,) * 5 in seen
     assert (True,) * 5 in seen
     assert len(seen) > 3
+
+
+def test_what_was_cut_off_does_not_come_back_as_other_tiles(path: Path) -> None:
+    make_empty(path)
+    append(path, {slot: bytes([65 + slot]) * 1000 for slot in range(8)})
+    os.truncate(path, DATA + 4 * 1004 + 500)  # in the middle of the fifth
+
+    append(path, {100: b"new" * 3000})
+
+    with BundleV2(path) as bundle:
+        read = {slot: bundle.read(slot) for slot in (*range(8), 100)}
+    assert read == {
+        **{slot: bytes([65 + slot]) * 1000 for slot in range(4)},
+        **dict.fromkeys(range(4, 8)),
+        100: b"new" * 3000,
+    }

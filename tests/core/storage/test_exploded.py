@@ -282,3 +282,15 @@ def test_a_folder_under_a_tiles_name_cannot_be_read(folder: Path, store: Explode
 
     with pytest.raises(DamagedCache):
         store.read(5, 0, 0)
+
+
+def test_deleting_where_case_counts_for_nothing(
+    folder: Path, store: ExplodedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where each of the names of a tile is the name of the same file."""
+    store.write(5, {(3, 4): PNG + b"a", (3, 5): PNG + b"b"})
+    there = exploded._existing
+    monkeypatch.setattr(exploded, "_existing", lambda *tile: 3 * there(*tile))
+
+    assert store.delete(5, [(3, 4)]) == 1
+    assert files_of(folder) == {"L05/R00000003/C00000005.png": PNG + b"b"}

@@ -812,3 +812,23 @@ def test_the_room_for_defragmenting_is_looked_for_first(store, path, monkeypatch
     assert caught.value.free == 100
     assert caught.value.needed > 100
     assert json.dumps(sorted(e.name for e in path.parent.iterdir())).count("part") == 0
+
+
+def test_bounds_hold_what_a_writer_stored_that_died(path):
+    half = WEB_MERCATOR_HALF
+    small = Extent(-half, 0, -half / 2, half / 2)
+    create_mbtiles(path, CacheProfile(web_mercator(), StorageFormat.MBTILES, "PNG", extent=small))
+    with MBTilesStore(path, is_writable=True) as store:
+        store.write(5, {(8, 2): b"first"})
+        store.commit()
+    with MBTilesStore(path, is_writable=True) as store:
+        store.write(6, {(60, 60): b"far off, and never committed"})
+
+    with MBTilesStore(path, is_writable=True) as store:
+        store.write(5, {(9, 2): b"by the next writer"})
+        store.commit()
+        corner = store.profile.scheme.tile_bounds(web_mercator().levels[6], 60, 60)
+
+    bounds = read_mbtiles_profile(path).extent
+    assert bounds.xmax >= corner.xmax - 1
+    assert bounds.ymin <= corner.ymin + 1

@@ -25,6 +25,7 @@ from tile_cache_manager.plugin.core.errors import (
 from tile_cache_manager.plugin.core.schemes import web_mercator
 from tile_cache_manager.plugin.core.storage import opening
 from tile_cache_manager.plugin.core.storage.conf_xml import conf_cdi, conf_xml
+from tile_cache_manager.plugin.core.storage.creation import SUFFIXES, create_cache
 from tile_cache_manager.plugin.core.storage.opening import (
     check_writable,
     find_cache,
@@ -467,3 +468,24 @@ def test_a_cache_without_the_right_to_write_can_be_read(tmp_path, monkeypatch):
         assert store.read(5, 3, 4) == TILE
     with pytest.raises(ReadOnlyCache):
         open_store(folder, for_writing=True)
+
+
+@pytest.mark.parametrize("storage", [StorageFormat.TPKX, StorageFormat.MBTILES])
+def test_a_link_to_a_package_stays_one(tmp_path, storage):
+    (tmp_path / "data").mkdir()
+    package = tmp_path / "data" / f"true{SUFFIXES[storage]}"
+    link = tmp_path / f"link{SUFFIXES[storage]}"
+    create_cache(package, replace(PROFILE, storage=storage), CacheSettings())
+    link.symlink_to(package)
+
+    with open_store(link, for_writing=True) as store:
+        store.write(3, {(1, 2): TILE})
+        store.commit()
+        for holes in list(store.holes(3)):
+            store.defragment(holes)
+        store.commit()
+
+    assert link.is_symlink()
+    with open_store(package) as store:
+        assert store.path == package
+        assert store.read(3, 1, 2) == TILE

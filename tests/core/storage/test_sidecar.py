@@ -89,3 +89,13 @@ def test_the_file_is_plain_json(tmp_path):
     content = json.loads((tmp_path / ".tile_cache_manager" / "settings.json").read_bytes())
 
     assert content == {"source": "é", "background": "#010203", "levels": [2]}
+
+
+def test_a_package_needs_no_ending(tmp_path):
+    path = tmp_path / "tiles"
+    path.write_bytes(b"x")
+
+    write_settings(path, CacheSettings("layers:a,b"))
+
+    assert read_settings(path).source == "layers:a,b"
+    assert work_folder(path) == tmp_path / ".tiles.tile_cache_manager"
