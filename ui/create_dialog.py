@@ -32,6 +32,14 @@ TILE_SIZES = (256, 512)
 WITHOUT_ALPHA = (TileFormat.PNG24, TileFormat.JPEG)
 FORBIDDEN = '<>:"/\\|?*'
 """What a name may not hold on one system or another."""
+RESERVED = {
+    "CON",
+    "PRN",
+    "AUX",
+    "NUL",
+    *(f"{port}{n}" for port in ("COM", "LPT") for n in range(10)),
+}
+"""What Windows takes for devices, whatever ending it has."""
 
 
 class CreateDialog(FormDialog, FORM):
@@ -99,6 +107,8 @@ class CreateDialog(FormDialog, FORM):
             return self.tr("Choose the folder in which the cache is made.")
         if not name or name.strip(".") == "":
             return self.tr("Give the cache a name.")
+        if name.endswith(".") or name.partition(".")[0].upper() in RESERVED:
+            return self.tr("Windows does not take this name: give another one.")
         if any(letter in FORBIDDEN for letter in name):
             return self.tr("The name may not hold any of {letters}").format(
                 letters=" ".join(FORBIDDEN)

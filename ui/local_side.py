@@ -151,7 +151,7 @@ class LocalSide(QObject):
         if layer is not None:
             self._project.addMapLayer(layer)
             return
-        text = self.tr("QGIS cannot open {path}.")
+        text = self.tr("QGIS cannot open {path}: look with Verify whether it is sound.")
         if self._description.kind == StorageFormat.TPKX.value:
             text = self.tr("QGIS cannot open {path}: tile packages need GDAL 3.8 or later.")
         self._lines.complain(text.format(path=messages.path_text(path)))

@@ -234,6 +234,7 @@ class UpdateDialog(FormDialog, FORM):
 
     def _open_created(self, path: str) -> None:
         self.show()
+        self.raise_()
         self.load(path, self.address_panel.auth_config_id())
 
     def _run_ended(self, plan: RunPlan) -> None:

@@ -284,12 +284,12 @@ def unfinished_text(run: UnfinishedRun) -> str:
     if run.is_interrupted:
         text = tr(
             "An update ({mode}) was interrupted after {percent} %, begun on {time}: resume it to"
-            " make the rest."
+            " do the rest."
         )
     if run.is_interrupted and run.failed:
         text = tr(
             "An update ({mode}) was interrupted after {percent} %, begun on {time}, and {failed}"
-            " failed until then: resume it to make the rest."
+            " failed until then: resume it to do the rest."
         )
     percent = 100 * run.done // run.planned if run.planned else 0
     return text.format(

@@ -67,6 +67,11 @@ class Task(QgsTask):
     def let_go_unused(self) -> None:
         """Let go of what was made for the work, which was cancelled before it began."""
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether its work has begun, or is even through."""
+        return self._has_begun
+
     # QgsTask
 
     def run(self) -> bool:
@@ -85,7 +90,7 @@ class Task(QgsTask):
     # ours
 
     def _tell(self) -> None:
-        if not self._has_begun:
+        if not self.has_begun:
             self.let_go_unused()
         if self._outcome is None:
             self.cancelled.emit()

@@ -250,16 +250,16 @@ STARTED = datetime(2026, 11, 20, 14, 5).timestamp()
 UNFINISHED = [
     (UnfinishedRun(ALL, (1, 2), STARTED, 43, 100, 0, True),
      "An update (Recreate All Tiles) was interrupted after 43 %, begun on 11/20/26 2:05 PM: resume"
-     " it to make the rest."),
+     " it to do the rest."),
     (UnfinishedRun(ALL, (1, 2), STARTED, 1, 3, 1, True),
      "An update (Recreate All Tiles) was interrupted after 33 %, begun on 11/20/26 2:05 PM, and 1"
-     " tile failed until then: resume it to make the rest."),
+     " tile failed until then: resume it to do the rest."),
     (UnfinishedRun(EMPTY, (1, 2), STARTED, 3, 3, 1200, False),
      "1,200 tiles failed in the last update (Recreate Empty Tiles) of 11/20/26 2:05 PM: retry the"
      " failed tiles once their reason is mended."),
     (UnfinishedRun(DELETE, (1, 2), STARTED, 0, 0, 0, True),
      "An update (Delete Tiles) was interrupted after 0 %, begun on 11/20/26 2:05 PM: resume it to"
-     " make the rest."),
+     " do the rest."),
 ]  # fmt: skip
 
 

@@ -60,6 +60,9 @@ def test_it_says_what_is_missing(maker: Maker, tmp_path: Path) -> None:
     assert maker.why_not() == "Give the cache a name."
     maker.find("name_edit").setText("a/b")
     assert "may not hold" in maker.why_not()
+    for name in ("World.", "nul", "Com1.tpkx"):
+        maker.find("name_edit").setText(name)
+        assert "Windows" in maker.why_not()
     maker.find("name_edit").setText("World")
     assert maker.why_not() == ""
     assert maker.shows("path_label") == f"Makes {tmp_path / 'World'}."

@@ -14,6 +14,7 @@ from qgis.PyQt.QtWidgets import QPushButton
 from tile_cache_manager.plugin.core import errors
 from tile_cache_manager.plugin.core.request import Outcome, UpdateMode
 from tile_cache_manager.plugin.core.tiling import Extent
+from tile_cache_manager.plugin.host import tasks
 
 WORLD_URL = "https://site.test/arcgis/rest/services/World/MapServer"
 ROADS_URL = "https://site.test/arcgis/rest/services/Roads/MapServer"
@@ -249,3 +250,22 @@ def test_asking_how_full_it_is_stops_no_other_question(
 
     person.wait_until(lambda: person.shows("summary_label").startswith("Roads"), what="Roads")
     assert person.find("address_combo").currentText() == ROADS_URL
+
+
+def test_unloading_does_not_wait_for_what_was_not_started(
+    loaded: Any, person: Any, cache: Any, opener: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = tasks.start
+
+    def hold(task: tasks.Task, kept: list[tasks.Task]) -> None:
+        task.hold()  # as if all of QGIS's threads were taken
+        start(task, kept)
+
+    monkeypatch.setattr(tasks, "start", hold)
+    person.click("run_button")
+
+    opener.unload()
+
+    manager = QgsApplication.taskManager()
+    person.wait_until(lambda: manager.countActiveTasks() == 0, what="the task's end")
+    assert cache.requests == []
