@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 from qgis import core as qgis_core
 from qgis.core import (
@@ -37,6 +38,7 @@ from ..core.tiling import Extent
 from .fingerprints import state_of
 from .layer_checks import data_file, has_features, is_gone
 from .reach import label_margin, reach_of
+from .text import plain
 
 Cancelled = Callable[[], bool]
 
@@ -169,7 +171,12 @@ def _problem(layer: QgsMapLayer) -> str:
     # the summary of an empty error ends QGIS
     # and providers may add the URI with all that is in it
     texts = [error.summary().split(" (provider:")[0] for error in errors if not error.isEmpty()]
-    return next(filter(None, texts), layer.publicSource())
+    return _without_secrets(next(filter(None, texts), layer.publicSource()))
+
+
+def _without_secrets(text: str) -> str:
+    """`text` fit to be written down beside the cache: URLs in it may hold tokens and passwords."""
+    return plain(unquote(text))
 
 
 def project_settings(project: QgsProject) -> QgsMapSettings:
@@ -258,7 +265,8 @@ class MapDrawer:
         if not _finished(job, cancelled):
             return None
         for error in job.errors():
-            return LayerFailed(copies.names.get(error.layerID, error.layerID), error.message)
+            name = copies.names.get(error.layerID, error.layerID)
+            return LayerFailed(name, _without_secrets(error.message))
         return copies.loss() or job.renderedImage()
 
     def _for(self, copies: LayerCopies, extent: Extent, width: int, height: int) -> QgsMapSettings:

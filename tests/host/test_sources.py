@@ -255,6 +255,22 @@ def test_a_layer_that_is_not_there_is_told_before_anything_is_drawn() -> None:
     assert "/no/such/file.shp" in caught.value.detail
 
 
+SECRET_PLACES = [
+    "/no/such/file.shp?token=hunter2",
+    "/no/such/file.shp|password='hunter2'",
+    "/no/such/file.shp?of=https%3A%2F%2Fme%3Ahunter2%40site.test%2Fwms%3Fkey%3Dhunter2",
+]
+
+
+@pytest.mark.parametrize("place", SECRET_PLACES)
+def test_what_a_failure_says_holds_no_secret(place: str) -> None:
+    """It is written into the record of the update, in the cache's own folder."""
+    with project_of(QgsVectorLayer(place, "Rivers", "ogr")) as project:
+        failure = failing(project)
+    assert "/no/such/file.shp" in failure.detail
+    assert "hunter2" not in failure.detail
+
+
 @pytest.mark.parametrize("driver", ["ESRI Shapefile", "GeoJSON", "GPKG"])
 def test_a_layer_whose_file_has_gone_is_not_drawn_empty(driver: str, tmp_path: Path) -> None:
     data = tmp_path / "data" / {"ESRI Shapefile": "x.shp", "GPKG": "x.gpkg"}.get(driver, "x.json")
