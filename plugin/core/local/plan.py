@@ -30,8 +30,8 @@ Corner = tuple[int, int]
 
 Whole = NDArray[np.int64]
 
-MOST_TILES_ACROSS = 1 << 32
-"""Rows, or columns, that files can name: with eight hexadecimal digits."""
+LARGEST_NUMBER = (1 << 32) - 1
+"""The highest row, or column, that files can name: with eight hexadecimal digits."""
 
 
 class Plan(ABC):
@@ -189,7 +189,7 @@ def _check_numbers(scheme: TilingScheme, levels: Iterable[Level], area: Area, na
     for level in levels:
         width, height = scheme.tile_size(level)
         across, down = (xmax - scheme.origin_x) / width, (scheme.origin_y - ymin) / height
-        if max(across, down) > MOST_TILES_ACROSS:
+        if max(across, down) > LARGEST_NUMBER:
             raise BadScheme(name, BadSchemeReason.TOO_FINE)
 
 

@@ -132,6 +132,8 @@ def sqlite_errors(path: Path, *, is_writing: bool = False) -> Iterator[None]:
     # By texts: their codes came to Python with 3.11. They stand in SQLite's sqlite3ErrStr.
     try:
         yield
+    except UnicodeDecodeError as error:  # a text in the file, which was to be part of an error's
+        raise DamagedCache(str(path), "texts that are none") from error
     except (sqlite3.Error, sqlite3.Warning) as error:
         name, text = str(path), str(error)
         if "locked" in text:

@@ -832,3 +832,13 @@ def test_bounds_hold_what_a_writer_stored_that_died(path):
     bounds = read_mbtiles_profile(path).extent
     assert bounds.xmax >= corner.xmax - 1
     assert bounds.ymin <= corner.ymin + 1
+
+
+def test_a_schema_of_bytes_that_are_no_text(path):
+    by_hand(path, [(0, 0, 0, b"tile")])
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("PRAGMA writable_schema = ON")
+        file.execute("UPDATE sqlite_master SET sql = CAST(x'43524541544520878787' AS TEXT)")
+
+    with pytest.raises(DamagedCache):
+        read_mbtiles_profile(path)
