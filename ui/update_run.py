@@ -146,7 +146,8 @@ class UpdateRun(QObject):
         task = self._task.release()
         if task is None:
             return
-        task.let_go()
+        if not self._is_local:
+            task.let_go()
         # Who waits for a task that QGIS has still to start waits for ever: it is started from here.
         if self._is_local or not task.has_begun:
             task.cancel()

@@ -21,6 +21,7 @@ from ..core.local.source import TileSource
 from ..core.storage.opening import local_path
 from ..core.storage.sidecar import CacheSettings
 from .cache_source import CacheSource
+from .connections import CACHE_ENDINGS, CACHE_FILES
 from .drawings import chosen_layers, map_theme, visible_layers
 from .project_source import Drawing, ProjectSource
 from .raster_source import RasterSource
@@ -32,8 +33,6 @@ THEME = "theme:"
 LAYERS = "layers:"
 
 PROJECT_ENDINGS = (".qgs", ".qgz")
-CACHE_ENDINGS = (".tpkx", ".tpk", ".mbtiles")
-CACHE_FILES = ("conf.xml", "root.json")
 
 
 def make_source(
