@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from qgis.core import (
     QgsSymbol,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication
+from qgis.PyQt.QtCore import QCoreApplication, QTimer
 from qgis.PyQt.QtGui import QColor, QImage
 
 from tile_cache_manager.plugin.core.local.source import Supertile, TileSource
@@ -125,6 +126,24 @@ def in_thread(work: Any) -> None:
         thread.join(0.002)
     if errors:
         raise errors[0]
+
+
+class Beats:
+    """The longest time for which the main thread's timer was not served."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self.count = 0
+        self._last = time.monotonic()
+        self._timer = QTimer()
+        self._timer.timeout.connect(self._beat)
+        self._timer.start(5)
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        self.longest = max(self.longest, now - self._last)
+        self.count += 1
+        self._last = now
 
 
 def pixels(content: bytes) -> np.ndarray:

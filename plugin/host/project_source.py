@@ -22,6 +22,7 @@ from ..core.storage.profile import CacheProfile, TileFormat
 from .blocks import block_extent, inside_world, is_whole_world, supertile_side, wanted_tiles
 from .crs import qgis_crs
 from .fingerprints import fingerprint_of
+from .network_watch import listen
 from .rendering import LayerCopies, MapDrawer, copies_of, project_settings
 from .tile_encoder import TileEncoder
 
@@ -138,10 +139,12 @@ class ProjectSource(MapSource):
         super().__init__(drawing.title, project_settings(project), colour, background)
         if not drawing.layers:
             raise NothingToDraw(self.name, NothingToDrawReason.NO_LAYERS)
+        listen()
         self._problem: LayerFailed | None = None
         self._made: list[LayerCopies] = []
         try:
-            self._made = [copies_of(drawing.layers, drawing.styles) for _ in range(self.workers)]
+            for _ in range(self.workers):
+                self._made.append(copies_of(drawing.layers, drawing.styles))
         except LayerFailed as problem:
             self._problem = problem.with_traceback(None)  # which keeps layers
 

@@ -37,6 +37,8 @@ from ..core.errors import LayerFailed
 from ..core.tiling import Extent
 from .fingerprints import state_of
 from .layer_checks import data_file, has_features, is_gone
+from .network_layers import NetworkLayer, network_layer
+from .network_watch import NetworkWatch
 from .reach import label_margin, reach_of
 from .text import plain
 
@@ -81,6 +83,12 @@ class LayerCopies:
         """What tells how each layer looks. Whoever made the copies must have let go."""
         with self.here():
             return [state_of(layer, self.files[layer.id()]) for layer in self.layers]
+
+    def network_layers(self) -> list[NetworkLayer]:
+        """Those that are fetched over the network. In the thread that has the copies."""
+        layers = (*self.layers, *self.hidden)
+        found = (network_layer(each, self.names.get(each.id(), each.name())) for each in layers)
+        return [layer for layer in found if layer is not None]
 
     def loss(self) -> LayerFailed | None:
         """Of which layer the data have gone, if any. In the thread that has the copies."""
@@ -215,10 +223,13 @@ class MapDrawer:
     def __init__(self, copies: Sequence[LayerCopies], settings: QgsMapSettings) -> None:
         self._settings = settings
         self._free: queue.SimpleQueue[LayerCopies] = queue.SimpleQueue()
+        fetched: list[NetworkLayer] = []
         for each in copies:
             with each.here():
                 each.look()
+                fetched = each.network_layers()  # the same for all
             self._free.put(each)
+        self._watch = NetworkWatch(fetched)
 
     def draw(
         self,
@@ -238,7 +249,10 @@ class MapDrawer:
         copies = self._free.get()
         try:
             with copies.here():
-                outcome = self._outcome(copies, extent, (width, height), cancelled, is_whole)
+                outcome = self._watch.checked(
+                    lambda: self._outcome(copies, extent, (width, height), cancelled, is_whole),
+                    cancelled,
+                )
         finally:
             self._free.put(copies)
         if isinstance(outcome, LayerFailed):

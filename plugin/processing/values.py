@@ -18,6 +18,7 @@ from ..core.errors import NotACache, NotACacheReason
 from ..core.request import Feedback, Message, Severity
 from ..core.storage.opening import local_path
 from ..host import messages
+from ..host.network_watch import hearing
 
 CACHE_FILES = "conf.xml Conf.xml root.json *.tpkx *.tpk *.mbtiles"
 
@@ -77,7 +78,7 @@ def core_feedback(feedback: QgsProcessingFeedback) -> Feedback:
         else:
             feedback.reportError(text)
 
-    return Feedback(feedback.setProgress, feedback.isCanceled, tell)
+    return Feedback(feedback.setProgress, hearing(feedback.isCanceled), tell)
 
 
 def cache_parameter(name: str, label: str) -> QgsProcessingParameterFile:

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from drawn_tiles import (
+    Beats,
     drawn,
     filled,
     in_thread,
@@ -31,7 +32,7 @@ from qgis.core import (
     QgsVectorLayer,
     QgsVectorLayerSimpleLabeling,
 )
-from qgis.PyQt.QtCore import QSize, QTimer
+from qgis.PyQt.QtCore import QSize
 from qgis.PyQt.QtGui import QColor
 
 from tile_cache_manager.plugin.core.schemes import scheme_of_scales, web_mercator, wgs84
@@ -265,24 +266,6 @@ def slow_project():
     for layer in layers:
         layer.setOpacity(0.9)
     return project_of(*layers)
-
-
-class Beats:
-    """The longest time for which the main thread's timer was not served."""
-
-    def __init__(self) -> None:
-        self.longest = 0.0
-        self.count = 0
-        self._last = time.monotonic()
-        self._timer = QTimer()
-        self._timer.timeout.connect(self._beat)
-        self._timer.start(5)
-
-    def _beat(self) -> None:
-        now = time.monotonic()
-        self.longest = max(self.longest, now - self._last)
-        self.count += 1
-        self._last = now
 
 
 def test_the_main_thread_goes_on_while_a_slow_layer_is_drawn() -> None:
