@@ -60,7 +60,7 @@ class Recreation:
     def __init__(self, work: Work, source: TileSource, pauses: tuple[float, ...]) -> None:
         self._work, self._source, self._pauses = work, source, pauses
         self._side = work.journal.side
-        self._room = Room(work.store.path)
+        self._room = Room(work.store.path, journal=work.journal.path)
         self._open: dict[tuple[int, Corner], _Bundle] = {}
         self._all_planned = False
 

@@ -11,7 +11,7 @@ from typing import Callable
 
 import numpy as np
 
-from ..errors import DamagedCache, DiskFull
+from ..errors import DamagedCache, DiskFull, TargetProblem
 from ..request import UpdateMode, UpdateRequest
 from ..storage.files import free_bytes
 from ..storage.profile import StorageFormat
@@ -36,18 +36,29 @@ _PATIENCE = 20.0  # seconds for counting, before the start, what is really to do
 
 
 class Room:
-    """Watches the disk of the cache at `path` while an update goes on."""
+    """Watches the disk of the cache at `path` while an update goes on.
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self._path, self._clock = path, clock
+    `journal`: a file of the update's that stays as long as the cache does; None: do not look.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.monotonic,
+        journal: Path | None = None,
+    ) -> None:
+        self._path, self._clock, self._journal = path, clock, journal
         self._reserve = reserve_of(path)
         self._next = clock() + _LISTEN
 
     def check(self) -> None:
-        """Look, every few seconds. Raises DiskFull."""
+        """Look, every few seconds. Raises DiskFull, TargetProblem (the cache was removed)."""
         if self._clock() < self._next:
             return
         self._next = self._clock() + _LISTEN
+        if self._journal is not None and not self._journal.exists():
+            # What is written from now on would lie in folders made anew, where no cache is.
+            raise TargetProblem(str(self._path), "removed meanwhile")
         free = free_bytes(self._path)
         if free < self._reserve:
             raise DiskFull(str(self._path), needed=self._reserve, free=free)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from core.local.fakes import HALF, MemoryStore, PlainSource, profile_of, web_mercator
 
-from tile_cache_manager.plugin.core.errors import DiskFull
+from tile_cache_manager.plugin.core.errors import DiskFull, TargetProblem
 from tile_cache_manager.plugin.core.local import space
 from tile_cache_manager.plugin.core.local.journal import unfinished
 from tile_cache_manager.plugin.core.local.space import (
@@ -230,3 +231,36 @@ def test_the_size_of_tiles_is_learned_from_a_few(store: MemoryStore) -> None:
     assert average_size(store, 8) == 30
     store.damaged = {(8, 0, 0), (8, 0, 128)}
     assert average_size(store, 8) is None
+
+
+def test_a_cache_that_is_removed_meanwhile_is_not_written_on(tmp_path: Path) -> None:
+    now, journal = [0.0], tmp_path / "run.jsonl"
+    journal.touch()
+    room = Room(tmp_path, clock=lambda: now[0], journal=journal)
+    now[0] = 5.0
+    room.check()
+
+    journal.unlink()
+
+    now[0] = 10.0
+    with pytest.raises(TargetProblem):
+        room.check()
+
+
+def test_an_update_ends_once_its_cache_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(space, "_LISTEN", 0.0)
+    store = MemoryStore(tmp_path / "cache", profile_of(SCHEME, StorageFormat.COMPACT_V2))
+    writes: list[int] = []
+
+    def look(level_id: int, tiles: object) -> None:
+        writes.append(level_id)
+        if len(writes) == 3:
+            shutil.rmtree(store.path)
+
+    store.before_write = look
+    with pytest.raises(TargetProblem):
+        update(store, PlainSource(), UpdateMode.RECREATE_ALL)
+
+    assert len(writes) == 3
