@@ -72,7 +72,7 @@ class Recreation:
             for drawing in drawings:
                 self._take(drawing)
                 self._room.check()
-        if not self._all_planned or self._open:
+        if not self._all_planned or self._open or work.is_cut_short:
             return False
         work.write_failures()
         return True

@@ -121,6 +121,7 @@ def _run(
     request = journal.head.request
     tally = Tally(plan)
     work = Work(store, request, plan, journal, tally, Progress(plan, feedback), _stop(feedback))
+    store.wait_until(work.stopped)
     try:
         check_room(store, request, plan, journal, work.stopped)
     except DiskFull:

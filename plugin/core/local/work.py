@@ -134,6 +134,11 @@ class Work:
                 self.commit()
 
     @property
+    def is_cut_short(self) -> bool:
+        """Whether it was stopped, and the last failures may be of that."""
+        return bool(self._failures) and self.stopped()
+
+    @property
     def is_one_file(self) -> bool:
         """Whether what is wrong with one bundle's file is wrong with all of the cache."""
         return self.store.profile.storage.is_package

@@ -184,7 +184,7 @@ class CompactStore(BundledStore):
         lock = self._work / "locks" / f"{level_folder_name(level_id)}-{stem}.lock"
         path = self._file(level_id, place)
         try:
-            with locked(lock, LOCK_PATIENCE):
+            with locked(lock, LOCK_PATIENCE, self._is_given_up):
                 yield path
         except CacheInUse as error:
             raise CacheInUse(str(path)) from error

@@ -231,7 +231,7 @@ class ExplodedStore(TileStore):
         """Nobody else writes the block of 128 x 128 tiles meanwhile. Raises CacheInUse."""
         name = f"{level_folder_name(level_id)}-R{place[0]:04x}C{place[1]:04x}.lock"
         try:
-            with locked(self._work / "locks" / name, LOCK_PATIENCE):
+            with locked(self._work / "locks" / name, LOCK_PATIENCE, self._is_given_up):
                 yield
         except CacheInUse as error:
             raise CacheInUse(str(self._folders.path(level_id))) from error

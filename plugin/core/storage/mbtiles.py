@@ -270,7 +270,7 @@ class MBTilesStore(TileStore):
         """Keep our other processes out: one of them may put another file in this one's place."""
         lock = work_folder(self.path) / "locks" / _LOCK
         try:
-            with locked(lock, PATIENCE), storage_errors(self.path):
+            with locked(lock, PATIENCE, self._is_given_up), storage_errors(self.path):
                 yield
         except CacheInUse as error:
             raise CacheInUse(str(self.path)) from error

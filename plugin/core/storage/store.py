@@ -78,6 +78,18 @@ class TileStore(ABC):
     path: Path
     profile: CacheProfile
     is_writable: bool
+    _stopped: Cancelled | None = None
+
+    def wait_until(self, stopped: Cancelled) -> None:
+        """Wait for others, who write the same bundle, no longer than until `stopped`.
+
+        Then CacheInUse is raised. Asked from the thread that writes.
+        """
+        self._stopped = stopped
+
+    def _is_given_up(self) -> bool:
+        """Whether to wait for others no more."""
+        return self._stopped is not None and self._stopped()
 
     @abstractmethod
     def read(self, level_id: int, row: int, col: int) -> bytes | None:

@@ -10,6 +10,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import time
 import zipfile
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from tile_cache_manager.plugin.core.cache import open_cache
 from tile_cache_manager.plugin.core.description import LevelStatus
 from tile_cache_manager.plugin.core.errors import (
     AddressError,
+    CacheInUse,
     DamagedCache,
     NotACache,
     ReadOnlyCache,
@@ -47,6 +49,7 @@ from tile_cache_manager.plugin.core.request import (
     UpdateRequest,
 )
 from tile_cache_manager.plugin.core.storage.creation import create_cache
+from tile_cache_manager.plugin.core.storage.locks import locked
 from tile_cache_manager.plugin.core.storage.profile import StorageFormat
 from tile_cache_manager.plugin.core.storage.sidecar import CacheSettings, work_folder
 from tile_cache_manager.plugin.core.tiling import Extent
@@ -389,3 +392,29 @@ def test_a_style_change_leaves_no_holes(tmp_path: Path) -> None:
     assert tiles_in(path) == drawn(range(6, 7), 1)
     update(path, DELETE, None, range(6, 7))
     assert not bundle.exists()
+
+
+@pytest.mark.parametrize(
+    "storage", [StorageFormat.COMPACT_V2, StorageFormat.EXPLODED, StorageFormat.MBTILES]
+)
+def test_a_cancelled_update_waits_for_no_other_writer(
+    tmp_path: Path, storage: StorageFormat
+) -> None:
+    path = tmp_path / NAMES[storage]
+    create_cache(path, profile_of(web_mercator(4), storage), CacheSettings())
+    names = {StorageFormat.MBTILES: "mbtiles.lock"}
+    lock = work_folder(path) / "locks" / names.get(storage, "L03-R0000C0000.lock")
+    description = LocalCache(path).describe()
+    asked = UpdateRequest.of(description, description.scheme.levels[3:4], ALL, None)
+    begun = time.monotonic()
+
+    with locked(lock):
+        feedback = Feedback(cancelled=lambda: time.monotonic() > begun + 0.5)
+        if storage is StorageFormat.MBTILES:
+            with pytest.raises(CacheInUse):
+                LocalCache(path, PlainSource()).update(asked, feedback)
+        else:
+            report = LocalCache(path, PlainSource()).update(asked, feedback)
+            assert report.outcome is Outcome.CANCELLED
+
+    assert time.monotonic() - begun < 10
