@@ -6,7 +6,13 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
-from qgis.core import QgsDataSourceUri, QgsMapLayer, QgsNetworkReplyContent, QgsVectorTileLayer
+from qgis.core import (
+    QgsDataSourceUri,
+    QgsMapLayer,
+    QgsNetworkReplyContent,
+    QgsVectorLayer,
+    QgsVectorTileLayer,
+)
 from qgis.PyQt.QtCore import QUrl
 from qgis.PyQt.QtNetwork import QNetworkReply, QNetworkRequest
 
@@ -16,14 +22,13 @@ STATUS = QNetworkRequest.Attribute.HttpStatusCodeAttribute
 """Of a reply: the status of HTTP, None where the server did not answer."""
 
 _PICTURES = ("wms", "arcgismapserver")
+_FEATURES = ("wfs", "oapif", "arcgisfeatureserver")
 _VECTOR_TILES = "vectortiles"
 _PROVIDERS = (
     *_PICTURES,
     _VECTOR_TILES,
     "wcs",
-    "wfs",
-    "oapif",
-    "arcgisfeatureserver",
+    *_FEATURES,
     "ept",
     "copc",
 )
@@ -115,6 +120,16 @@ def network_layer(layer: QgsMapLayer, name: str) -> NetworkLayer | None:
     is_tiled = is_vector_tiles or given.get("type") == "xyz" or "tileMatrixSet" in given
     address = QUrl(found.group().split("?")[0])
     return NetworkLayer(name, kind, address, frozenset(filter(None, parts)), is_tiled)
+
+
+def forget_failure(layer: QgsMapLayer) -> None:
+    """Let a layer of features be fetched anew: QGIS takes what came before a failure for all.
+
+    In the thread that has the layer.
+    """
+    provider = layer.dataProvider() if isinstance(layer, QgsVectorLayer) else None
+    if provider is not None and provider.name().lower() in _FEATURES:
+        provider.reloadData()
 
 
 def _parameters(url: QUrl) -> dict[str, str]:

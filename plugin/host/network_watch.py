@@ -249,8 +249,8 @@ class NetworkWatch:
         listener.add(attempt)
         try:
             outcome = draw()
-            if outcome is None or isinstance(outcome, LayerFailed):
-                return outcome
+            if outcome is None:
+                return None
             heard = _all_heard(listener, cancelled)
         finally:
             listener.remove(attempt)
@@ -258,7 +258,7 @@ class NetworkWatch:
             return None
         for failure in attempt.failures.values():
             return LayerFailed(failure.name, f"{failure.host}: {failure.reason}")
-        if not heard:
+        if not heard and not isinstance(outcome, LayerFailed):
             names = listed(layer.name for layer in self._layers)
             return LayerFailed(names, tr("QGIS did not tell whether it was fetched"))
         return outcome

@@ -37,7 +37,7 @@ from ..core.errors import LayerFailed
 from ..core.tiling import Extent
 from .fingerprints import state_of
 from .layer_checks import data_file, has_features, is_gone
-from .network_layers import NetworkLayer, network_layer
+from .network_layers import NetworkLayer, forget_failure, network_layer
 from .network_watch import NetworkWatch
 from .reach import label_margin, reach_of
 from .text import plain
@@ -75,9 +75,15 @@ class LayerCopies:
             for layer in layers:
                 layer.moveToThread(None)
 
-    def look(self) -> None:
-        """Note which layers have features. In the thread that has the copies."""
+    def look(self) -> bool:
+        """Note which layers have features; whether any has. In the thread that has the copies."""
         self.filled.update(layer.id() for layer in self.layers if has_features(layer))
+        return bool(self.filled)
+
+    def forget_failures(self) -> None:
+        """Let what failed be fetched anew. In the thread that has the copies."""
+        for layer in (*self.layers, *self.hidden):
+            forget_failure(layer)
 
     def states(self) -> list[str]:
         """What tells how each layer looks. Whoever made the copies must have let go."""
@@ -218,18 +224,22 @@ def project_settings(project: QgsProject) -> QgsMapSettings:
 
 
 class MapDrawer:
-    """Draws pictures of the map; as many threads at a time as there are `copies`."""
+    """Draws pictures of the map; as many threads at a time as there are `copies`.
+
+    Raises LayerFailed where a layer's features cannot be fetched.
+    """
 
     def __init__(self, copies: Sequence[LayerCopies], settings: QgsMapSettings) -> None:
         self._settings = settings
         self._free: queue.SimpleQueue[LayerCopies] = queue.SimpleQueue()
-        fetched: list[NetworkLayer] = []
+        self._watch = NetworkWatch(())
         for each in copies:
             with each.here():
-                each.look()
-                fetched = each.network_layers()  # the same for all
+                self._watch = NetworkWatch(each.network_layers())  # the same for all
+                looked = self._watch.checked(each.look, lambda: False)
+            if isinstance(looked, LayerFailed):
+                raise looked
             self._free.put(each)
-        self._watch = NetworkWatch(fetched)
 
     def draw(
         self,
@@ -253,6 +263,8 @@ class MapDrawer:
                     lambda: self._outcome(copies, extent, (width, height), cancelled, is_whole),
                     cancelled,
                 )
+                if isinstance(outcome, LayerFailed):
+                    copies.forget_failures()
         finally:
             self._free.put(copies)
         if isinstance(outcome, LayerFailed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -9,12 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 import pytest
 from drawn_tiles import Beats, drawn, in_thread, mosaic, pixels, profile_of, project_of, supertile
 from qgis.core import (
+    QgsDataSourceUri,
     QgsMapRendererSequentialJob,
     QgsMapSettings,
     QgsNetworkAccessManager,
@@ -30,6 +32,8 @@ from qgis.PyQt.QtGui import QColor, QImage
 from tile_cache_manager.plugin.core.errors import LayerFailed
 from tile_cache_manager.plugin.core.schemes import web_mercator
 from tile_cache_manager.plugin.core.storage.sidecar import CacheSettings
+from tile_cache_manager.plugin.host.layer_checks import has_features
+from tile_cache_manager.plugin.host.network_layers import forget_failure
 from tile_cache_manager.plugin.host.network_watch import hearing
 from tile_cache_manager.plugin.host.sources import make_source
 from tile_cache_manager.plugin.host.tile_encoder import pixels_of
@@ -115,17 +119,26 @@ def server() -> Iterator[MapServer]:
 COUNT = iter(range(1000))
 
 
+def source_text(**parameters: str) -> str:
+    """The source of a layer, written as QGIS does."""
+    uri = QgsDataSourceUri()
+    for key, value in parameters.items():
+        uri.setParam(key, value)
+    return bytes(uri.encodedUri()).decode()
+
+
 def xyz(url: str, name: str = "base map") -> QgsRasterLayer:
     """A layer of pictures in tiles, at an address that no test has asked before."""
-    address = quote(f"{url}/maps{next(COUNT)}/{{z}}/{{x}}/{{y}}.png?token=secret", safe="")
-    layer = QgsRasterLayer(f"type=xyz&url={address}&zmin=0&zmax=6", name, "wms")
+    address = f"{url}/maps{next(COUNT)}/{{z}}/{{x}}/{{y}}.png?token=secret"
+    source = source_text(type="xyz", url=address, zmin="0", zmax="6")
+    layer = QgsRasterLayer(source, name, "wms")
     assert layer.isValid()
     return layer
 
 
 def vector_tiles(url: str, name: str = "base map") -> QgsVectorTileLayer:
-    address = quote(f"{url}/vectors{next(COUNT)}/{{z}}/{{x}}/{{y}}.pbf", safe="")
-    layer = QgsVectorTileLayer(f"type=xyz&url={address}&zmin=0&zmax=6", name)
+    address = f"{url}/vectors{next(COUNT)}/{{z}}/{{x}}/{{y}}.pbf"
+    layer = QgsVectorTileLayer(source_text(type="xyz", url=address, zmin="0", zmax="6"), name)
     assert layer.isValid()
     return layer
 
@@ -155,7 +168,7 @@ def failure_of(*layers: Any) -> LayerFailed:
 
 
 KINDS = [xyz, vector_tiles]
-FAILURES = [(503, "503"), (500, "500"), (403, ""), (401, "401"), (429, "429")]
+FAILURES = [(503, "503"), (500, "500"), (403, "403"), (401, "401"), (429, "429")]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -241,7 +254,7 @@ def test_one_tile_that_fails_fails_the_supertile_of_it_alone(server: MapServer) 
 def test_the_layer_that_failed_is_named(server: MapServer) -> None:
     server.answer = lambda path: status(503)(path) if path.startswith(bad_path) else ok()
     layers = [xyz(server.url, name) for name in ("streets", "relief", "names")]
-    bad_path = "/maps" + layers[1].source().split("maps")[1].split("%2F")[0] + "/"
+    bad_path = re.search("/maps[0-9]+/", unquote(layers[1].source())).group()
 
     assert failure_of(*layers).name == "relief"
 
@@ -341,8 +354,8 @@ XML = "text/xml"
 
 
 def wms(server: MapServer, part: str) -> QgsRasterLayer:
-    address = quote(f"{server.url}/wms{next(COUNT)}", safe="")
-    source = f"crs=EPSG:3857&format=image/png&layers={part}&styles=&url={address}"
+    address = f"{server.url}/wms{next(COUNT)}"
+    source = source_text(crs="EPSG:3857", format="image/png", layers=part, styles="", url=address)
     layer = QgsRasterLayer(source, f"our {part}", "wms")
     assert layer.isValid()
     return layer
@@ -390,20 +403,67 @@ WFS_SCHEMA = """<xsd:schema xmlns:my="http://my" xmlns:gml="http://www.opengis.n
 <xsd:element name="towns" type="my:townsType" substitutionGroup="gml:_Feature"/></xsd:schema>"""
 
 
-def test_a_wfs_that_fails_fails_the_tiles(server: MapServer) -> None:
-    def answer(path: str) -> tuple[int, str, bytes]:
-        request = parse_qs(urlsplit(path).query)["REQUEST"][0]
-        known = {"GetCapabilities": WFS_CAPABILITIES, "DescribeFeatureType": WFS_SCHEMA}
-        return (200, XML, known[request].encode()) if request in known else status(503)(path)
+TOWNS = """<wfs:FeatureCollection xmlns:wfs="http://www.opengis.net/wfs" xmlns:my="http://my"
+ xmlns:gml="http://www.opengis.net/gml"><gml:featureMember><my:towns fid="towns.1"><my:geom>
+<gml:Point srsName="EPSG:4326"><gml:coordinates>20,20</gml:coordinates></gml:Point></my:geom>
+<my:n>1</my:n></my:towns></gml:featureMember></wfs:FeatureCollection>"""
 
-    server.answer = answer
-    source = f"typename='towns' version='1.0.0' url='{server.url}/wfs' restrictToRequestBBOX='1'"
+
+def wfs(server: MapServer, *, is_whole: bool = False) -> QgsVectorLayer:
+    """Towns, asked for where they are drawn or, if `is_whole`, all at once."""
+    part = "" if is_whole else " restrictToRequestBBOX='1'"
+    address = f"{server.url}/wfs{next(COUNT)}"
+    source = f"typename='towns' srsname='EPSG:4326' version='1.0.0' url='{address}'{part}"
     layer = QgsVectorLayer(source, "our towns", "WFS")
     assert layer.isValid()
+    return layer
 
-    error = failure_of(layer)
+
+def wfs_answer(path: str) -> tuple[int, str, bytes]:
+    request = parse_qs(urlsplit(path).query)["REQUEST"][0]
+    texts = {"GetCapabilities": WFS_CAPABILITIES, "DescribeFeatureType": WFS_SCHEMA}
+    return 200, XML, texts.get(request, TOWNS).encode()
+
+
+def without_features(path: str) -> tuple[int, str, bytes]:
+    return status(503)(path) if "GetFeature" in path else wfs_answer(path)
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_wfs_that_has_failed_before_is_not_drawn(server: MapServer, is_whole: bool) -> None:
+    server.answer = without_features
+
+    error = failure_of(wfs(server, is_whole=is_whole))
 
     assert (error.name, error.detail) == ("our towns", "127.0.0.1: 503 Service Unavailable")
+
+
+def test_features_that_are_there_already_are_drawn(server: MapServer) -> None:
+    server.answer = wfs_answer
+    with project_of(wfs(server)) as project:
+        source = source_of(project)
+        tiles: dict = {}
+
+        def draw() -> None:
+            source.start(profile_of())
+            server.answer = without_features
+            tiles.update(source.draw(WHOLE, lambda: False))
+            source.close()
+
+        in_thread(draw)
+
+    assert mosaic(tiles).any()
+
+
+def test_a_wfs_that_is_back_is_asked_again(server: MapServer) -> None:
+    server.answer = without_features
+    layer = wfs(server)
+    assert not has_features(layer)
+    server.answer = wfs_answer
+
+    assert not has_features(layer), "QGIS asks again itself"
+    forget_failure(layer)
+    assert has_features(layer)
 
 
 # Threads
