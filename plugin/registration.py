@@ -1,6 +1,6 @@
 """Makes, registers and unregisters what QGIS should know of the plugin. No logic.
 
-`unload` mirrors `initGui` line for line.
+`unload` mirrors `initGui` line for line, and ends what the first drawn layer began.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction
 
 from ..ui.update_dialog import UpdateDialog
+from .host import network_watch
 from .processing.provider import TileCacheProvider
 
 MENU = "&Tile Cache Manager"
@@ -70,6 +71,7 @@ class TileCacheManagerPlugin:
         if self.provider is not None:
             QgsApplication.processingRegistry().removeProvider(self.provider)
             self.provider = None
+        network_watch.stop_listening()
 
     # own
 

@@ -191,6 +191,12 @@ def listen() -> None:
         _LISTENERS.append(_Listener(QCoreApplication.instance()))
 
 
+def stop_listening() -> None:
+    """Hear of nothing any more: the plugin is taken away. Main thread."""
+    while _LISTENERS:
+        _LISTENERS.pop().deleteLater()
+
+
 def hearing(cancelled: Cancelled) -> Cancelled:
     """`cancelled`, to be asked by a thread that waits for pictures.
 
@@ -227,25 +233,26 @@ class NetworkWatch:
         `draw` gives None once `cancelled`. It is called again where only that can tell whether the
         failure was its own.
         """
-        if not self._layers or not _LISTENERS:
+        listener = next(iter(_LISTENERS), None)
+        if not self._layers or listener is None:
             return draw()
         attempt = _Attempt(self._layers)
         with _TURNS.together(attempt, cancelled):
-            outcome = self._watched(attempt, draw, cancelled)
+            outcome = self._watched(listener, attempt, draw, cancelled)
         failures = attempt.failures.values()
         if attempt.is_shared and failures and all(each.is_answer for each in failures):
             attempt = _Attempt(self._layers)
             with _TURNS.alone(attempt, cancelled):
-                outcome = self._watched(attempt, draw, cancelled)
+                outcome = self._watched(listener, attempt, draw, cancelled)
         return outcome
 
     def _watched(
         self,
+        listener: _Listener,
         attempt: _Attempt,
         draw: Callable[[], Outcome | LayerFailed | None],
         cancelled: Cancelled,
     ) -> Outcome | LayerFailed | None:
-        listener = _LISTENERS[0]
         listener.add(attempt)
         try:
             outcome = draw()
