@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..core.description import CacheDescription, UnfinishedRun
 from ..core.request import LevelEstimate, Outcome, Pace, UpdateMode, UpdateReport
 from ..core.storage.profile import StorageFormat
-from ..core.storage.store import Fault, Finding
+from ..core.storage.store import NO_LEVEL, Fault, Finding
 from ..core.tiling import Level
 from .text import (
     about_text,
@@ -135,12 +135,16 @@ def pace_text(pace: Pace) -> str:
 def finding_text(finding: Finding) -> str:
     """One thing that is wrong with a cache: where, what, and whether it can be mended."""
     place = tr("{file}, level {level}")
-    if finding.tile is not None:
+    if finding.level_id == NO_LEVEL:
+        place = tr("{file}")
+    elif finding.tile is not None:
         place = tr("{file}, level {level}, row {row}, column {column}")
     row, column = finding.tile or (0, 0)
     text = (
         tr("{place}: {fault}, can be mended.") if finding.can_be_mended else tr("{place}: {fault}.")
     )
+    if finding.by_setting_aside:
+        text = tr("{place}: {fault}, can be mended by setting the file aside.")
     where = place.format(
         file=path_text(finding.file), level=finding.level_id, row=row, column=column
     )
@@ -174,7 +178,24 @@ def verify_sentence(report: VerifyReport, name: str = "") -> str:
         faults=_faults_text(report.count_of),
         mended=number_text(report.mended),
     )
+    if report.set_aside:
+        text = f"{text} {_set_aside_text(report.set_aside)}"
     return _of(name, text)
+
+
+def _set_aside_text(files: Sequence[str]) -> str:
+    """Which files a repair has given another name."""
+    text = tr("Nothing could be read in {names}, set aside under names that end in .damaged.")
+    return text.format(names=_some(files))
+
+
+def _some(files: Sequence[str]) -> str:
+    """The names of files, the first of them where there are many."""
+    names = [path_text(name) for name in files[:NAMES_SHOWN]]
+    if len(files) > NAMES_SHOWN:
+        more = tr("and {count} more")
+        names.append(more.format(count=number_text(len(files) - NAMES_SHOWN)))
+    return listed(names)
 
 
 def _of(name: str, text: str) -> str:
@@ -237,16 +258,12 @@ def defragment_sentence(report: DefragmentReport, name: str = "") -> str:
         )
     if not report.is_complete:
         said.append(tr("It was cancelled: run it again for the rest."))
-    names = [path_text(name) for name in report.skipped[:NAMES_SHOWN]]
-    if len(report.skipped) > NAMES_SHOWN:
-        more = tr("and {count} more")
-        names.append(more.format(count=number_text(len(report.skipped) - NAMES_SHOWN)))
     told = " ".join(said).format(
         files=number_text(report.files),
         won=bytes_text(max(0, report.before - report.after)),
         before=bytes_text(report.before),
         after=bytes_text(report.after),
-        names=listed(names),
+        names=_some(report.skipped),
     )
     return _of(name, told)
 

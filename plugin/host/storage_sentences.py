@@ -84,8 +84,8 @@ def _not_a_cache(error: errors.NotACache) -> str:
 
 def _damaged(error: errors.DamagedCache) -> str:
     text = tr(
-        "{path} is damaged ({detail}): see with Verify Cache what can be mended, or take it from a"
-        " backup."
+        "{path} is damaged ({detail}): run Verify and Repair on the cache, which mends what can be"
+        " mended, or take it from a backup."
     )
     return text.format(path=path_text(error.path), detail=quoted_message(error.detail))
 

@@ -27,7 +27,7 @@ from tile_cache_manager.plugin.core.request import (
     UpdateReport,
 )
 from tile_cache_manager.plugin.core.storage.profile import StorageFormat
-from tile_cache_manager.plugin.core.storage.store import Fault, Finding
+from tile_cache_manager.plugin.core.storage.store import NO_LEVEL, Fault, Finding
 from tile_cache_manager.plugin.host import messages
 
 pytestmark = pytest.mark.usefixtures("qgis_app", "american")
@@ -138,6 +138,15 @@ def test_a_finding_tells_whether_it_can_be_mended() -> None:
     assert messages.finding_text(finding) == (
         "L03/R0000C0080.bundle, level 3: the header differs from the file, can be mended."
     )
+    useless = Finding(Fault.CUT, 3, "a.bundle", can_be_mended=True, by_setting_aside=True)
+    assert messages.finding_text(useless) == (
+        "a.bundle, level 3: the file is cut off, can be mended by setting the file aside."
+    )
+
+
+def test_a_file_of_the_whole_cache_is_of_no_level() -> None:
+    text = messages.finding_text(Finding(Fault.UNREADABLE, NO_LEVEL, "conf.cdi"))
+    assert text == "conf.cdi: the file cannot be read."
 
 
 @dataclass
@@ -147,6 +156,7 @@ class Verified:
     count_of: dict = field(default_factory=dict)
     mended: int = 0
     is_complete: bool = True
+    set_aside: tuple = ()
 
 
 FAULTS = {Fault.HEADER: 1, Fault.PICTURE: 2}
@@ -163,6 +173,10 @@ VERIFIED = [
     (Verified(count_of=FAULTS, mended=3),
      f"1,201 tiles checked, {FOUND} and mended: make the tiles that are missing now with Recreate"
      " Empty Tiles."),
+    (Verified(count_of={Fault.CUT: 1}, mended=1, set_aside=("L03/a.bundle",)),
+     "1,201 tiles checked, 1 fault found (the file is cut off) and mended: make the tiles that are"
+     " missing now with Recreate Empty Tiles. Nothing could be read in L03/a.bundle, set aside"
+     " under names that end in .damaged."),
     (Verified(is_complete=False), "1,201 tiles checked and sound when the check was cancelled."),
     (Verified(count_of=FAULTS, is_complete=False),
      "1,201 tiles checked when the check was cancelled, 3 faults found until then (the tile is no"

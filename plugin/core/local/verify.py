@@ -52,7 +52,8 @@ class VerifyReport:
 
     `tiles`: how many were looked at, by level id. `findings`: the first MOST_FINDINGS, as they were
     before anything was mended; `count_of`: the number of all of them. `mended`: how many of them
-    were put right. `is_complete`: whether it came to its end, or was cancelled.
+    were put right. `set_aside`: files in which nothing could be read, which have another name now.
+    `is_complete`: whether it came to its end, or was cancelled.
     """
 
     tiles: dict[int, int] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class VerifyReport:
     count_of: dict[Fault, int] = field(default_factory=dict)
     mended: int = 0
     is_complete: bool = True
+    set_aside: tuple[str, ...] = ()
 
 
 def verify(
@@ -72,7 +74,8 @@ def verify(
     """Read and judge every tile of the cache at `path`, and all that leads to it.
 
     `mend`: put right what can be: headers are written anew, tiles that are no whole pictures
-    dropped, so that they count as empty; nothing that any reader can show is lost.
+    dropped, so that they count as empty; files in which nothing can be read get another name;
+    nothing that any reader can show is lost.
     `check_picture`: a decoder, asked after our own check, from several threads at a time; gives
     None for what it cannot decode.
     Pictures are judged where the cache's format is one of pictures, so not LERC.
@@ -96,7 +99,12 @@ def verify_store(
     if check.mended:
         store.commit()
     return VerifyReport(
-        dict(check.tiles), tuple(check.findings), dict(check.count_of), check.mended, is_complete
+        dict(check.tiles),
+        tuple(check.findings),
+        dict(check.count_of),
+        check.mended,
+        is_complete,
+        tuple(check.set_aside),
     )
 
 
@@ -120,6 +128,7 @@ class _Check:
         self.findings: list[Finding] = []
         self.count_of: Counter[Fault] = Counter()
         self.mended = 0
+        self.set_aside: list[str] = []
 
     def run(self) -> bool:
         """Whether it came to its end."""
@@ -137,9 +146,15 @@ class _Check:
     def _files(self, level_id: int) -> None:
         """What the store itself can tell of a level."""
         for finding in self._store.findings(level_id, self._feedback.cancelled):
-            self._add(finding)
-            if self._mend and finding.can_be_mended:
-                self._count_mended(partial(self._store.mend, finding))
+            self._take_finding(finding)
+
+    def _take_finding(self, finding: Finding) -> None:
+        """Note what the store tells of, and have it mended where that is wanted."""
+        self._add(finding)
+        if self._mend and finding.can_be_mended:
+            is_mended = self._count_mended(partial(self._store.mend, finding))
+            if is_mended and finding.by_setting_aside:
+                self.set_aside.append(finding.file)
 
     def _pictures(self, level_id: int) -> None:
         """Read every tile of a level; several threads judge what was read, in order."""
@@ -202,11 +217,14 @@ class _Check:
         is_the_same = self._store.read(level_id, *tile) == content
         return is_the_same and self._store.delete(level_id, [tile]) > 0
 
-    def _count_mended(self, mend: Callable[[], bool]) -> None:
+    def _count_mended(self, mend: Callable[[], bool]) -> bool:
+        """Whether it is mended."""
         try:
-            self.mended += mend()
+            is_mended = mend()
         except (CacheInUse, DamagedCache):
-            return  # it stays as it is, and is reported
+            return False  # it stays as it is, and is reported
+        self.mended += is_mended
+        return is_mended
 
     def _found(self, fault: Fault, level_id: int, tile: Tile) -> None:
         can_be_mended = fault is Fault.PICTURE and self._store.profile.storage.can_be_written

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..errors import DamagedCache
 from ..tiling import BUNDLE_TILES
-from .bundle_v1 import BundleV1
+from .bundle_v1 import INDEX_SUFFIX, BundleV1
 from .bundle_v2 import (
     DATA_START,
     EMPTY_ENTRY,
@@ -60,13 +60,19 @@ def findings_of(bundle: BundleV2, level_id: int, name: str) -> Iterator[Finding]
     try:
         size = bundle.part.size
         if size < DATA_START:
-            yield Finding(Fault.CUT, level_id, name, can_be_mended=True)
+            yield _useless(Fault.CUT, level_id, name)
             return
-        if not bundle.header().is_of_a_bundle:
+        has_header = bundle.header().is_of_a_bundle
+        if not has_header and _is_of_v1(bundle.path):
             yield Finding(Fault.NOT_A_BUNDLE, level_id, name)
             return
+        if not has_header and not _is_plausible(bundle):
+            yield _useless(Fault.NOT_A_BUNDLE, level_id, name)
+            return
         header, index = _settled(bundle)
-        if header.file_size > index.file_size:
+        if not has_header:
+            yield Finding(Fault.HEADER, level_id, name, can_be_mended=True)
+        elif header.file_size > index.file_size:
             yield Finding(Fault.CUT, level_id, name, can_be_mended=True)
         elif not _is_true(header, index):
             yield Finding(Fault.HEADER, level_id, name, can_be_mended=True)
@@ -114,10 +120,10 @@ def findings_of_v1(bundle: BundleV1, level_id: int, name: str) -> Iterator[Findi
 def mend_bundle(path: Path, finding: Finding) -> bool:
     """Put right what `finding` tells of the bundle at `path`; whether it is right now.
 
-    The caller holds the bundle's lock. A header is written anew. A tile that can be read and is a
-    whole picture (or no picture at all) is stored once more; any other is dropped. A file too short
-    to hold a single tile is set aside under a name that ends in DAMAGED.
-    Raises as `BundleV2.append`.
+    The caller holds the bundle's lock. A header is written anew, where the index behind it can be
+    one. A tile that can be read and is a whole picture (or no picture at all) is stored once more;
+    any other is dropped. A file too short to hold a single tile, or without an index, is set aside
+    under a name that ends in DAMAGED. Raises as `BundleV2.append`.
     """
     if not finding.can_be_mended:
         return False
@@ -126,10 +132,10 @@ def mend_bundle(path: Path, finding: Finding) -> bool:
     except FileNotFoundError:
         return True  # removed in the meantime
     with bundle:
-        is_too_short = bundle.part.size < DATA_START
-        if not is_too_short:
+        is_useless = _is_useless(bundle)
+        if not is_useless:
             _mend_open(bundle, finding)
-    if is_too_short:  # closed first: Windows renames no open files
+    if is_useless:  # closed first: Windows renames no open files
         _set_aside(path)
     return True
 
@@ -187,6 +193,33 @@ def first_tile(name: str) -> tuple[int, int]:
     return (int(found[1], 16), int(found[2], 16)) if found else (0, 0)
 
 
+# Files that are no bundles, or look like none
+
+
+def _useless(fault: Fault, level_id: int, name: str) -> Finding:
+    return Finding(fault, level_id, name, can_be_mended=True, by_setting_aside=True)
+
+
+def _is_useless(bundle: BundleV2) -> bool:
+    """Whether nothing in the file can be read, whatever header is written."""
+    if bundle.part.size < DATA_START:
+        return True
+    is_bundle = bundle.header().is_of_a_bundle or _is_of_v1(bundle.path)
+    return not is_bundle and not _is_plausible(bundle)
+
+
+def _is_of_v1(path: Path) -> bool:
+    """Whether the file belongs to a bundle of version 1, which lies among others by mistake."""
+    return path.with_suffix(INDEX_SUFFIX).exists()
+
+
+def _is_plausible(bundle: BundleV2) -> bool:
+    """Whether what lies where an index does is one: most of its tiles have their size in front."""
+    index = bundle.index(is_checked=False)
+    faults = _Faults(bundle, index).all()
+    return 2 * len(faults) <= int(np.count_nonzero(index.used))
+
+
 # Faults
 
 
@@ -195,13 +228,13 @@ def _settled(bundle: BundleV2) -> tuple[Header, Index]:
 
     A writer comes to the header last, so beside one it may just not be there yet.
     """
-    header, index = bundle.header(), bundle.index()
+    header, index = bundle.header(), bundle.index(is_checked=False)
     for _ in range(_LOOKS):
         if _is_true(header, index) or time.time() - bundle.part.file.modified > _QUIET:
             break
         time.sleep(_PAUSE)
         before = header.file_size, index.file_size
-        header, index = bundle.header(), bundle.index()
+        header, index = bundle.header(), bundle.index(is_checked=False)
         if before == (header.file_size, index.file_size):
             break
     return header, index
@@ -301,7 +334,7 @@ def _mend_open(bundle: BundleV2, finding: Finding) -> None:
 
 
 def _write_header(bundle: BundleV2) -> None:
-    index = bundle.index()
+    index = bundle.index(is_checked=False)
     largest = int(index.sizes[index.exists].max(initial=0))
     header = Header(largest_tile=largest, file_size=index.file_size)
     with storage_errors(bundle.path), OpenFile(bundle.path, for_writing=True) as file:

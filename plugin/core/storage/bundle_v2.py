@@ -131,9 +131,13 @@ class BundleV2:
             raise DamagedCache(str(self.path), f"{len(content)} bytes are no bundle")
         return Header.of(content)
 
-    def index(self) -> Index:
-        """The index as it is just now. Raises DamagedCache where there is no whole one."""
-        self._check()
+    def index(self, *, is_checked: bool = True) -> Index:
+        """The index as it is just now. Raises DamagedCache where there is no whole one.
+
+        `is_checked`: only behind the header of a bundle.
+        """
+        if is_checked:
+            self._check()
         with reading_errors(self.path):
             content = self.part.read(HEADER_SIZE, INDEX_SIZE)
             size = self.part.size  # after the index: what entries point at has been written

@@ -38,12 +38,18 @@ class Fault(Enum):
     STRAY = "a tile lies where the scheme has none"
 
 
+NO_LEVEL = -1
+"""In place of a level's id: what is found belongs to the whole cache."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """Something wrong: `fault` at `tile` (row, column; None: the whole file) of level `level_id`.
 
+    `level_id`: NO_LEVEL for a file that all levels have in common.
     `file`: the file on disk or in the package. `can_be_mended`: `TileStore.mend` can put it right,
-    a header by writing it anew, a broken entry by dropping it, so that the tile counts as empty.
+    a header by writing it anew, a broken entry by dropping it, so that the tile counts as empty;
+    `by_setting_aside`: by giving the whole file another name, for nothing in it can be read.
     """
 
     fault: Fault
@@ -51,6 +57,7 @@ class Finding:
     file: str
     tile: tuple[int, int] | None = None
     can_be_mended: bool = False
+    by_setting_aside: bool = False
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from .zip_members import Member, ZipMembers
 TILES = "tile"
 _ASIDE = "tile.other_package"
 _TIMES = "times"
+_DAMAGED = "damaged"
 _NOTE = "package.json"
 _LARGEST_NOTE = 64 * 1024
 
@@ -114,9 +115,18 @@ class WorkingCopies:
         return self._root / level_folder_name(level_id) / bundle_name(place)
 
     def keep(self, level_id: int, place: Place) -> None:
-        """An empty copy where there is none any more: without one, the package's would count."""
-        if not self.path_of(level_id, place).exists():
-            make_empty(self.path_of(level_id, place))
+        """An empty copy where there is none any more: without one, the package's would count.
+
+        What was set aside goes where the packing does not remove it.
+        """
+        path = self.path_of(level_id, place)
+        with storage_errors(path):
+            for aside in path.parent.glob(f"{path.name}*{bundle_care.DAMAGED}"):
+                kept = self._work / _DAMAGED / path.parent.name
+                kept.mkdir(parents=True, exist_ok=True)
+                aside.replace(kept / aside.name)
+        if not path.exists():
+            make_empty(path)
 
     def tidy(self, level_id: int, place: Place) -> bool:
         """Write the copy without holes; whether there is a tile in it. Raises as `bring`."""

@@ -14,6 +14,7 @@ from tile_bytes import SIDE, chunk, tile
 from tile_cache_manager.plugin.core.errors import NotACache, ReadOnlyCache, ReadOnlyReason
 from tile_cache_manager.plugin.core.local.verify import MOST_FINDINGS, verify
 from tile_cache_manager.plugin.core.request import Feedback
+from tile_cache_manager.plugin.core.storage.opening import open_store
 from tile_cache_manager.plugin.core.storage.pictures import PictureFacts, picture_facts
 from tile_cache_manager.plugin.core.storage.profile import StorageFormat
 from tile_cache_manager.plugin.core.storage.store import Fault
@@ -96,6 +97,10 @@ def a_bundle_cut(cache):
     (cache / BUNDLE).write_bytes((cache / BUNDLE).read_bytes()[:5000])
 
 
+def a_header_zeroed(cache):
+    patch(cache / BUNDLE, 0, bytes(64))
+
+
 def an_unknown_level(cache):
     bundles.write_tile(cache, 12, 1, 1, tile(12, 1, 1))
 
@@ -114,8 +119,9 @@ SPOILT = [
     (an_entry_outside, (Fault.OUTSIDE, 8, (130, 6), True)),
     (a_wrong_size, (Fault.SIZE, 8, (130, 6), True)),
     (a_stale_header, (Fault.HEADER, 8, None, True)),
-    (no_bundle, (Fault.NOT_A_BUNDLE, 8, None, False)),
+    (no_bundle, (Fault.NOT_A_BUNDLE, 8, None, True)),
     (a_bundle_cut, (Fault.CUT, 8, None, True)),
+    (a_header_zeroed, (Fault.HEADER, 8, None, True)),
     (an_unknown_level, (Fault.LEVEL, 12, None, False)),
     (a_tile_beyond_the_world, (Fault.STRAY, 8, (255, 256), False)),
 ]
@@ -143,7 +149,9 @@ LOST = {
     an_entry_outside: {(130, 6)},
     a_wrong_size: set(),
     a_stale_header: set(),
+    a_header_zeroed: set(),
     a_bundle_cut: {(130, 5), (130, 6), (130, 255)},
+    no_bundle: {(130, 5), (130, 6), (130, 255)},
 }
 
 
@@ -151,7 +159,7 @@ LOST = {
     ("spoil", "lost"), LOST.items(), ids=lambda case: getattr(case, "__name__", "")
 )
 def test_mending(spoil, lost, cache):
-    if spoil is a_bundle_cut:
+    if spoil in (a_bundle_cut, no_bundle):
         lost = {tile for tile in lost if tile[1] < 128}
     spoil(cache)
 
@@ -165,6 +173,22 @@ def test_mending(spoil, lost, cache):
     assert set(bundles.tiles_present(cache, 8)) == wanted
     for row, col in wanted:
         assert bundles.read_bytes(cache, 8, row, col) == tile(8, row, col)
+
+
+@pytest.mark.parametrize("spoil", [a_bundle_cut, no_bundle])
+def test_what_cannot_be_read_is_set_aside_and_made_anew(spoil, cache):
+    """Recreating what is empty then makes the tiles; without mending nothing gets another name."""
+    spoil(cache)
+    content = (cache / BUNDLE).read_bytes()
+    assert verify(cache, Feedback()).set_aside == ()
+
+    report = verify(cache, Feedback(), mend=True)
+
+    assert report.set_aside == (BUNDLE.as_posix(),)
+    assert cache.joinpath(f"{BUNDLE}.damaged").read_bytes() == content
+    with open_store(cache, for_writing=True) as store:
+        store.write(8, {(130, 6): tile(8, 130, 6)})
+    assert bundles.read_bytes(cache, 8, 130, 6) == tile(8, 130, 6)
 
 
 def test_mending_leaves_what_readers_can_show(cache):
@@ -186,7 +210,7 @@ def test_all_at_once(cache):
 
     report = verify(cache, Feedback())
 
-    wanted = {Fault.PICTURE: 1, Fault.STRAY: 1, Fault.LEVEL: 1, Fault.NOT_A_BUNDLE: 1}
+    wanted = {Fault.PICTURE: 1, Fault.STRAY: 1, Fault.LEVEL: 1, Fault.HEADER: 1}
     assert report.count_of == wanted
     assert report.tiles == {0: 1, 8: 5, 9: 1, 12: 1}
 

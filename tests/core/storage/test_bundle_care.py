@@ -191,8 +191,8 @@ CASES = {
     "a largest size below the largest": (with_header(largest=3), [(Fault.HEADER, None)]),
     "another record count": (with_header(records=77), [(Fault.HEADER, None)]),
     "a file size beyond the end": (with_header(file_size=1 << 33), [(Fault.CUT, None)]),
-    "version 4": (with_header(version=4), [(Fault.NOT_A_BUNDLE, None)]),
-    "another index size": (with_header(index_size=99), [(Fault.NOT_A_BUNDLE, None)]),
+    "version 4": (with_header(version=4), [(Fault.HEADER, None)]),
+    "another index size": (with_header(index_size=99), [(Fault.HEADER, None)]),
     "in the index": (pointing(5, 900, 20), [(Fault.OUTSIDE, SIXTH)]),
     "its size in the index": (pointing(5, FIXED + 3, 20), [(Fault.OUTSIDE, SIXTH)]),
     "beyond the end": (pointing(16383, 1 << 39, 20), [(Fault.OUTSIDE, LAST)]),
@@ -351,11 +351,7 @@ def test_the_checker_finds_the_same(seed, tmp_path, capsys):
 
 # --- mending ---------------------------------------------------------------------------------
 
-MENDABLE = {
-    name: case
-    for name, case in CASES.items()
-    if case[1] and Fault.NOT_A_BUNDLE not in dict(case[1])
-}
+MENDABLE = {name: case for name, case in CASES.items() if case[1]}
 
 
 @pytest.mark.parametrize(("draft", "expected"), MENDABLE.values(), ids=MENDABLE.keys())
@@ -433,13 +429,54 @@ def test_a_file_too_short_is_set_aside(tmp_path):
     assert not list(path.parent.glob("*.bundle"))
 
 
-def test_what_is_no_bundle_is_left_alone(tmp_path):
-    path = with_header(version=4).save(tmp_path)
-    before = path.read_bytes()
+@pytest.mark.parametrize("header", [bytes(64), b"\xff" * 64, random.Random(1).randbytes(64)])
+@pytest.mark.parametrize("slots", [(), (0, 5, 700, 16383)])
+def test_a_header_of_garbage_is_written_anew(slots, header, tmp_path):
+    path = draft_of(*slots).save(tmp_path)
+    path.write_bytes(header + path.read_bytes()[64:])
+    assert found_in(path) == [(Fault.HEADER, None)]
 
+    assert mend_all(path)
+
+    assert found_in(path) == []
+    assert tiles_in(path) == {slot: picture(slot) for slot in slots}
+    assert checker(path) == 0
+
+
+def test_what_has_neither_header_nor_index_is_set_aside(tmp_path):
+    path = draft_of(0, 5, 700).save(tmp_path)
+    content = random.Random(1).randbytes(FIXED) + path.read_bytes()[FIXED:]
+    path.write_bytes(content)
+    with BundleV2(path) as bundle:
+        (found,) = findings_of(bundle, 7, path.name)
+    wanted = Finding(Fault.NOT_A_BUNDLE, 7, NAME, can_be_mended=True, by_setting_aside=True)
+    assert found == wanted
+
+    assert mend_bundle(path, found)
+
+    assert [file.read_bytes() for file in path.parent.iterdir()] == [content]
+    assert not path.exists()
+
+
+def test_what_was_stored_anew_meanwhile_is_not_set_aside(tmp_path):
+    path = draft_of(0, 5, 700).save(tmp_path)
+    found = Finding(Fault.NOT_A_BUNDLE, 7, NAME, can_be_mended=True, by_setting_aside=True)
+
+    assert mend_bundle(path, found)
+
+    assert set(tiles_in(path)) == {0, 5, 700}
+
+
+def test_a_bundle_of_version_1_among_others_is_left_alone(tmp_path):
+    path = old_bundle(tmp_path)
+    before = path.read_bytes()
+    content = before + random.Random(1).randbytes(FIXED)
+    path.write_bytes(content)
+
+    assert found_in(path) == [(Fault.NOT_A_BUNDLE, None)]
     assert not mend_all(path)
 
-    assert path.read_bytes() == before
+    assert path.read_bytes() == content
 
 
 # --- holes -----------------------------------------------------------------------------------

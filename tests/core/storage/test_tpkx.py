@@ -588,12 +588,14 @@ def test_mending_and_defragmenting_end_in_the_package(path, tmp_path):
         }
         assert all(store.mend(f) for f in found)
         assert list(store.findings(2)) == []
+        (aside,) = path.parent.rglob("*.damaged")
         store.delete(2, [(1, 1)])
         holes = {h.file: h for h in store.holes(2)}
         assert store.defragment(holes["tile/L02/R0000C0000.bundle"]) >= 504
         store.defragment(next(store.holes(9)))
         store.commit()
 
+    assert aside.read_bytes() == b"cut", "kept beside the package"
     wanted = dict(TILES)
     del wanted[2, 3, 3]
     assert tiles_of(path) == wanted
