@@ -40,6 +40,10 @@ class BadRectangle(BadExtent):
     """`text` is not an extent as QGIS writes them, `xmin,xmax,ymin,ymax`, minima below maxima."""
 
 
+class UnknownCrs(BadExtent):
+    """`text`, behind the numbers of an extent, is no CRS that QGIS knows."""
+
+
 def project_context(project: QgsProject) -> QgsCoordinateTransformContext:
     """How `project` wants coordinates transformed, as it is now. Main thread."""
     return QgsCoordinateTransformContext(project.transformContext())

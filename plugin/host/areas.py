@@ -39,6 +39,7 @@ from .area_sources import (
     LayerExtents,
     RectangleArea,
     TypedExtent,
+    UnknownCrs,
     project_context,
 )
 from .crs import qgis_crs
@@ -65,6 +66,7 @@ __all__ = [
     "LayerExtents",
     "RectangleArea",
     "TypedExtent",
+    "UnknownCrs",
     "preview",
     "project_context",
     "project_extents",

@@ -8,7 +8,7 @@ from typing import Any
 from ..core import errors
 from ..core.arcgis.address import public_address
 from ..core.request import UpdateMode
-from .area_sources import BadRectangle, Cancelled
+from .area_sources import BadRectangle, Cancelled, UnknownCrs
 from .sign_in import ESRI_KIND, MasterPasswordNeeded, PortalAddressError, SignInUnusable
 from .site_sentences import SITE_SENTENCES
 from .storage_sentences import STORAGE_SENTENCES
@@ -136,6 +136,14 @@ def _bad_rectangle(error: BadRectangle) -> str:
     return text.format(text=plain(error.text))
 
 
+def _unknown_crs(error: UnknownCrs) -> str:
+    text = tr(
+        "“{text}” is no coordinate reference system that QGIS knows: give the extent with one such"
+        " as [EPSG:3857]."
+    )
+    return text.format(text=plain(error.text))
+
+
 def _bad_area(error: errors.BadArea) -> str:
     texts = {
         errors.BadAreaReason.NO_POLYGONS: tr(
@@ -226,5 +234,6 @@ _SENTENCES: dict[type, Callable[[Any], str]] = {
     SignInUnusable: _sign_in_unusable,
     MasterPasswordNeeded: _master_password,
     BadRectangle: _bad_rectangle,
+    UnknownCrs: _unknown_crs,
     Cancelled: _cancelled,
 }

@@ -13,7 +13,28 @@ from qgis.core import (
 from ..host import areas
 
 _NUMBER = r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*"
+_WITH_CRS = re.compile(r"(.*?),(.*?),(.*?),(.*?)\[(.*)\]\s*", re.DOTALL)
 _EXTENT = re.compile(",".join([_NUMBER] * 4) + r"(?:\[.*\]\s*)?", re.ASCII)
+
+
+def check_crs(text: str) -> None:
+    """Raise areas.UnknownCrs where `text` is an extent in a CRS that QGIS does not know.
+
+    For which QGIS would quietly take that of the project: the numbers then mean another place.
+    """
+    match = _WITH_CRS.fullmatch(text)
+    if match is None or not all(_is_number(part) for part in match.groups()[:4]):
+        return
+    if not QgsCoordinateReferenceSystem(match[5]).isValid():
+        raise areas.UnknownCrs(match[5])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def reversed_extent(

@@ -23,8 +23,8 @@ from qgis.PyQt.QtCore import QCoreApplication
 from ..core.errors import BadCacheOption, BadInstances, BadScales
 from ..core.request import SITE_DECIDES, Resume, TileFilter, UpdateMode, parse_scales
 from ..host import areas
-from .extents import reversed_extent
-from .values import advanced, comes_to_nothing, is_given, truth_of
+from .extents import check_crs, reversed_extent
+from .values import advanced, comes_to_nothing, is_given, is_there, truth_of
 
 INPUT_SERVICE = "INPUT_SERVICE"
 SCALES = "SCALES"
@@ -206,14 +206,16 @@ class ManageValues:
         The whole cache only where neither is given. An empty layer, a NULL or an expression without
         result is given, and no word for "everywhere", where tiles may be deleted.
         """
+        self.check_area()
         transforms = self._context.transformContext()
-        if is_given(self._parameters, AREA_OF_INTEREST):
+        if is_there(self._parameters, AREA_OF_INTEREST):
             source = self._algorithm.parameterAsSource(
                 self._parameters, AREA_OF_INTEREST, self._context
             )
             return areas.LayerArea.of_source(source, transforms)
-        if not is_given(self._parameters, UPDATE_EXTENT):
+        if not is_there(self._parameters, UPDATE_EXTENT):
             return areas.FullExtent()
+        check_crs(self.text(UPDATE_EXTENT))
         crs = self._extent_crs()
         across = reversed_extent(self.text(UPDATE_EXTENT), crs, transforms)
         if across is not None:
@@ -221,8 +223,18 @@ class ManageValues:
         extent = self._algorithm.parameterAsExtent(self._parameters, UPDATE_EXTENT, self._context)
         return areas.RectangleArea(UPDATE_EXTENT, extent, crs, transforms)
 
+    def check_area(self) -> None:
+        """Raises BadCacheOption for an area or extent that was given as nothing."""
+        polygons = _tr("a layer of polygons, or leave it out for the whole cache")
+        extent = _tr("xmin,xmax,ymin,ymax [EPSG:code], or leave it out for the whole cache")
+        name, allowed = UPDATE_EXTENT, extent
+        if is_there(self._parameters, AREA_OF_INTEREST):
+            name, allowed = AREA_OF_INTEREST, polygons
+        if self._is_nothing(name):
+            raise BadCacheOption(name, "", allowed)
+
     def _older_than(self) -> float | None:
-        if not is_given(self._parameters, OLDER_THAN):
+        if not is_there(self._parameters, OLDER_THAN):
             return None
         moment = self._algorithm.parameterAsDateTime(self._parameters, OLDER_THAN, self._context)
         if not moment.isValid():

@@ -96,6 +96,7 @@ class ManageTiles(QgsProcessingAlgorithm):
     ) -> tuple[bool, str]:
         values = given.ManageValues(self, parameters, context)
         try:
+            values.check_area()
             values.scales()
             values.instances()
             values.source()

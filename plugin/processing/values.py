@@ -24,9 +24,18 @@ CACHE_FILES = "conf.xml Conf.xml root.json *.tpkx *.tpk *.mbtiles"
 
 
 def is_given(parameters: dict[str, Any], name: str) -> bool:
-    """Whether a value was given, whatever it comes to; QGIS leaves None or "" for none."""
+    """Whether a text or keyword was given, whatever it comes to; "" is none.
+
+    QGIS's own forms leave "" where nothing was typed into a text, and None for any other parameter
+    (3.22 and 3.40): there `is_there` tells.
+    """
     value = parameters.get(name)
     return not (value is None or (isinstance(value, str) and value == ""))
+
+
+def is_there(parameters: dict[str, Any], name: str) -> bool:
+    """Whether a layer, an extent or a time was given, even as "", which is no word for none."""
+    return parameters.get(name) is not None
 
 
 def comes_to_nothing(parameters: dict[str, Any], name: str, context: QgsProcessingContext) -> bool:
@@ -35,7 +44,7 @@ def comes_to_nothing(parameters: dict[str, Any], name: str, context: QgsProcessi
     For which QGIS takes the default, as if nothing had been given.
     """
     value = parameters.get(name)
-    if not is_given(parameters, name):
+    if value is None:
         return False
     if isinstance(value, QgsProperty):
         value, _is_known = value.value(context.expressionContext(), None)

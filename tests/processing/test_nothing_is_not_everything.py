@@ -9,6 +9,7 @@ import pytest
 from processing_inputs import EUROPE, counts, polygon_layer, scales_of
 from qgis.core import (
     QgsCoordinateTransformContext,
+    QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeatureSourceDefinition,
     QgsProperty,
@@ -16,6 +17,7 @@ from qgis.core import (
     QgsVectorFileWriter,
     QgsVectorLayer,
 )
+from qgis.gui import QgsGui, QgsProcessingGui, QgsProcessingParameterWidgetContext
 from qgis.PyQt.QtCore import QVariant
 
 pytestmark = pytest.mark.qgis
@@ -53,6 +55,7 @@ NO_AREA = [
     ("zeros without a CRS", "UPDATE_EXTENT", lambda path: "0,0,0,0"),
     ("a null rectangle", "UPDATE_EXTENT", lambda path: QgsRectangle()),
     ("an extent of NULL", "UPDATE_EXTENT", lambda path: QVariant(QVariant.Type.String)),
+    ("an extent of no text", "UPDATE_EXTENT", lambda path: ""),
     ("an extent of blanks", "UPDATE_EXTENT", lambda path: "  "),
     ("an extent expression without result", "UPDATE_EXTENT",
      lambda path: QgsProperty.fromExpression("@there_is_no_such_variable")),
@@ -65,6 +68,7 @@ NO_AREA = [
     ("nothing selected", "AREA_OF_INTEREST", lambda path: nothing_selected()),
     ("everything filtered out", "AREA_OF_INTEREST", lambda path: everything_filtered_out()),
     ("NULL", "AREA_OF_INTEREST", lambda path: QVariant(QVariant.Type.String)),
+    ("no text", "AREA_OF_INTEREST", lambda path: ""),
     ("blanks", "AREA_OF_INTEREST", lambda path: "  "),
     ("an expression without result", "AREA_OF_INTEREST",
      lambda path: QgsProperty.fromExpression("@there_is_no_such_variable")),
@@ -91,10 +95,44 @@ def test_an_area_that_comes_to_nothing_is_never_the_whole_cache(
     assert counts(fresh_site) == {1: 4}
 
 
-@pytest.mark.parametrize("nothing", [None, ""])
-def test_no_area_and_no_extent_is_the_whole_cache(
-    run: Any, fresh_site: Any, nothing: object
-) -> None:
-    run(SCALES=scales_of(fresh_site, 1), AREA_OF_INTEREST=nothing, UPDATE_EXTENT=nothing)
+def test_no_area_and_no_extent_is_the_whole_cache(run: Any, fresh_site: Any) -> None:
+    run(SCALES=scales_of(fresh_site, 1), AREA_OF_INTEREST=None, UPDATE_EXTENT=None)
 
+    assert counts(fresh_site) == {1: 4}
+
+
+@pytest.mark.parametrize("name", ["AREA_OF_INTEREST", "UPDATE_EXTENT"])
+@pytest.mark.parametrize("nothing", ["", QVariant()], ids=["no text", "invalid"])
+def test_who_wants_the_whole_cache_leaves_the_area_out(
+    run: Any, fresh_site: Any, name: str, nothing: object
+) -> None:
+    scales = scales_of(fresh_site, 1)
+    with pytest.raises(QgsProcessingException, match=f"taken for {name}.* leave it out"):
+        run(SCALES=scales, UPDATE_MODE="DELETE_TILES", **{name: nothing})
+
+
+@pytest.mark.parametrize("name", ["AREA_OF_INTEREST", "UPDATE_EXTENT", "OLDER_THAN"])
+@pytest.mark.parametrize("kind", ["Standard", "Batch", "Modeler"])
+def test_qgis_s_own_forms_leave_nothing_where_nothing_was_chosen(
+    provider: Any, name: str, kind: str
+) -> None:
+    parameter = provider.algorithm("managetiles").parameterDefinition(name)
+    wrapper = QgsGui.processingGuiRegistry().createParameterWidgetWrapper(
+        parameter, getattr(QgsProcessingGui.WidgetType, kind)
+    )
+    wrapper.setWidgetContext(QgsProcessingParameterWidgetContext())
+    widget = wrapper.createWrappedWidget(QgsProcessingContext())
+    assert widget is not None
+    assert wrapper.parameterValue() is None
+
+
+UNKNOWN_CRS = ["EPSG:432600", "EPSG:99999", "Foo", ""]
+
+
+@pytest.mark.parametrize("crs", UNKNOWN_CRS)
+def test_an_extent_in_an_unknown_crs_is_nowhere_else(run: Any, fresh_site: Any, crs: str) -> None:
+    scales = scales_of(fresh_site, 1)
+    run(SCALES=scales)
+    with pytest.raises(QgsProcessingException, match=f"“{crs}” is no coordinate reference system"):
+        run(SCALES=scales, UPDATE_MODE="DELETE_TILES", UPDATE_EXTENT=f"0,10,40,50 [{crs}]")
     assert counts(fresh_site) == {1: 4}
