@@ -8,15 +8,17 @@ from qgis.core import QgsProject
 from qgis.gui import QgsFileWidget, QgsGui
 from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtGui import QShowEvent
-from qgis.PyQt.QtWidgets import QDialogButtonBox, QMenu, QWidget
+from qgis.PyQt.QtWidgets import QComboBox, QDialogButtonBox, QMenu, QWidget
 
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.storage.profile import CacheProfile, StorageFormat, TileFormat
 from ..plugin.core.storage.sidecar import CacheSettings
-from ..plugin.host import local_tasks, messages
+from ..plugin.host import local_tasks, messages, schemes
 from ..plugin.host.crs import qgis_crs
 from ..plugin.host.settings import Settings
 from .dialog_lines import DialogLines
+from .extent_choice import ExtentChoice
+from .first_scales import first_ids, tiles_of
 from .form_dialog import FormDialog
 from .forms import load_form
 from .latest_task import LatestTask
@@ -24,6 +26,7 @@ from .path_browse import PathBrowse, cache_file_filters
 from .scales_panel import ScalesPanel
 from .scheme_choice import SchemeChoice
 from .source_choice import SourceChoice
+from .storage_fit import format_problem, not_web_mercator, scheme_problem
 
 FORM = load_form(__file__)
 
@@ -40,6 +43,8 @@ RESERVED = {
     *(f"{port}{n}" for port in ("COM", "LPT") for n in range(10)),
 }
 """What Windows takes for devices, whatever ending it has."""
+MOST_SAID = 10**18
+"""A larger number of tiles is told as this one: QLocale knows none much larger."""
 
 
 class CreateDialog(FormDialog, FORM):
@@ -56,13 +61,15 @@ class CreateDialog(FormDialog, FORM):
         self.setupUi(self)
         self._lines = DialogLines(self.message_bar)
         self._task = LatestTask()
+        self._first_ids: tuple[int, ...] = ()
         self.source = SourceChoice(self.source_combo, self.source_button, project)
         self.scheme = SchemeChoice(
             self.scheme_combo, self.reference_edit, self.auth_select, self.scales_edit, project
         )
+        self.extent = ExtentChoice(self.extent_combo)
         self.scales_panel = ScalesPanel(self)
         self.scales_panel.hide_tiles()
-        self.right_layout.addWidget(self.scales_panel, 1)
+        self.right_layout.insertWidget(1, self.scales_panel, 1)
         self._fill_lists()
         self._add_buttons()
         self._connect()
@@ -87,7 +94,7 @@ class CreateDialog(FormDialog, FORM):
             image_format=tile_format.value,
             compression_quality=self.quality_spin.value() if tile_format.has_quality else 0,
             cached_ids=tuple(level.id for level in self.scales_panel.ticked_levels()),
-            extent=self.scheme.extent,
+            extent=self.extent.extent,
             name=self.name_edit.text().strip(),
         )
 
@@ -121,7 +128,13 @@ class CreateDialog(FormDialog, FORM):
             return self.tr("There is no tiling scheme yet.")
         if not self.scales_panel.ticked_levels():
             return self.tr("Tick the scales that the cache is to hold.")
-        return ""
+        return self._misfit()
+
+    def _misfit(self) -> str:
+        """What the chosen storage cannot hold; "" for nothing."""
+        storage, scheme = self._storage(), self.scheme.scheme
+        no_scheme = scheme_problem(storage, scheme, self.scales_panel.ticked_levels())
+        return format_problem(storage, self._tile_format()) or no_scheme
 
     def unload(self) -> None:
         """End what goes on; it is not told."""
@@ -164,7 +177,7 @@ class CreateDialog(FormDialog, FORM):
         self.reference_button.setMenu(menu)
 
     def _connect(self) -> None:
-        self.storage_combo.currentIndexChanged.connect(self._changed)
+        self.storage_combo.currentIndexChanged.connect(self._storage_changed)
         self.folder_widget.fileChanged.connect(self._changed)
         self.name_edit.textChanged.connect(self._changed)
         self.format_combo.currentIndexChanged.connect(self._format_changed)
@@ -175,6 +188,7 @@ class CreateDialog(FormDialog, FORM):
         self.reference_edit.textChanged.connect(self._show_sign_in)
         self.scheme.changed.connect(self._scheme_changed)
         self.scheme.failed.connect(self._complain)
+        self.extent.changed.connect(self._extent_changed)
         self.scales_panel.ticked_changed.connect(self._changed)
         self.create_button.clicked.connect(self._create)
         cancel = self.button_box.button(QDialogButtonBox.StandardButton.Cancel)
@@ -195,6 +209,17 @@ class CreateDialog(FormDialog, FORM):
     def _tile_format(self) -> TileFormat:
         return self.format_combo.currentData()
 
+    def _storage_changed(self) -> None:
+        """Disable what cannot be stored so, each with the reason as tool tip."""
+        storage = self._storage()
+        for tile_format in TileFormat:
+            row = self.format_combo.findData(tile_format)
+            _allow(self.format_combo, row, format_problem(storage, tile_format))
+        takes_mercator_only = storage is StorageFormat.MBTILES
+        row = self.scheme_combo.findData(schemes.WGS84)
+        _allow(self.scheme_combo, row, not_web_mercator() if takes_mercator_only else "")
+        self._changed()
+
     def _changed(self) -> None:
         self._lines.clear()
         self._show_state()
@@ -205,6 +230,7 @@ class CreateDialog(FormDialog, FORM):
         self.create_button.setToolTip(problem or self.tr("Create the cache, empty"))
         text = problem or self.tr("Makes {path}.").format(path=messages.path_text(str(self.path())))
         self.path_label.setText(text)
+        self.tiles_note_label.setText(self._tiles_note())
 
     def _format_changed(self) -> None:
         tile_format = self._tile_format()
@@ -248,6 +274,8 @@ class CreateDialog(FormDialog, FORM):
             else ""
         )
         scheme = self.scheme.scheme
+        is_reference = self.scheme.takes_reference
+        self.extent.show(scheme, self.scheme.extent, is_reference=is_reference)
         description = None
         if scheme is not None:
             description = CacheDescription(
@@ -256,32 +284,60 @@ class CreateDialog(FormDialog, FORM):
                 kind=self._storage().value,
                 scheme=scheme,
                 cached_levels=scheme.levels,
-                extent=self.scheme.extent,
+                extent=self.extent.extent,
                 image_format=self._tile_format().value,
                 is_local=True,
             )
         self.scales_panel.show_description(description)
-        self.scheme_note_label.setText(self._scheme_note(description))
+        self._tick_first()
+        self._show_note()
         self._changed()
+
+    def _extent_changed(self) -> None:
+        """Tick anew, unless the person has chosen the scales."""
+        if tuple(level.id for level in self.scales_panel.ticked_levels()) == self._first_ids:
+            self._tick_first()
+        self._show_note()
+        self._changed()
+
+    def _tick_first(self) -> None:
+        scheme = self.scheme.scheme
+        if scheme is not None:
+            self._first_ids = first_ids(scheme, self.scheme.kept, self.extent.extent)
+            self.scales_panel.tick_only(self._first_ids)
 
     def _show_sign_in(self) -> None:
         self.sign_in_label.setVisible(self.scheme.takes_sign_in)
         self.auth_select.setVisible(self.scheme.takes_sign_in)
 
-    def _scheme_note(self, description: CacheDescription | None) -> str:
+    def _show_note(self) -> None:
+        self.scheme_note_label.setText(self._scheme_note())
+
+    def _scheme_note(self) -> str:
         if self.scheme.is_missing_reference:
             return self.tr("Type an address or a path and press Return, or browse for a cache.")
         if self.scheme.is_reading:
             return self.tr("Reading the tiling scheme…")
-        if description is None:
+        scheme = self.scheme.scheme
+        if scheme is None:
             return ""
-        crs = qgis_crs(description.scheme.crs, description.name).userFriendlyIdentifier()
-        extent = self.tr("Full extent of the cache: all that the scheme covers.")
-        if description.extent is not None and self.scheme.takes_reference:
-            extent = self.tr("Full extent of the cache: as it is there.")
-        elif description.extent is not None:
-            extent = self.tr("Full extent of the cache: that of the project.")
-        return f"{crs}\n{extent}"
+        crs = qgis_crs(scheme.crs, self.scheme_combo.currentText())
+        bounds = self.extent.text(is_geographic=crs.isGeographic())
+        return f"{crs.userFriendlyIdentifier()}\n{bounds}"
+
+    def _tiles_note(self) -> str:
+        """How many tiles the ticked scales hold."""
+        scheme, levels = self.scheme.scheme, self.scales_panel.ticked_levels()
+        if scheme is None or not levels:
+            return ""
+        tiles = sum(tiles_of(scheme, levels, self.extent.extent).values())
+        text = self.tr("{scales} scales, {tiles} tiles in the full extent.")
+        if len(levels) == 1:
+            text = self.tr("1 scale, {tiles} tiles in the full extent.")
+        if tiles == 1:
+            text = self.tr("1 scale, 1 tile in the full extent.")
+        number = messages.number_text(min(tiles, MOST_SAID))
+        return text.format(scales=len(levels), tiles=number)
 
     def _create(self) -> None:
         path = self.path()
@@ -320,3 +376,10 @@ class CreateDialog(FormDialog, FORM):
             TileFormat.JPEG: self.tr("JPEG (Opaque)"),
             TileFormat.MIXED: self.tr("Mixed (JPEG, PNG32 where Transparent)"),
         }
+
+
+def _allow(combo: QComboBox, row: int, problem: str) -> None:
+    """Let the item in `row` be chosen, unless there is a `problem`."""
+    item = combo.model().item(row)
+    item.setEnabled(not problem)
+    item.setToolTip(problem)

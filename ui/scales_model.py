@@ -84,6 +84,11 @@ class ScalesModel(QAbstractTableModel):
         """Tick every level that may hold tiles."""
         self._tick(level.id for level in self.cached_levels())
 
+    def tick_only(self, ids: Iterable[int]) -> None:
+        """Tick the levels with these ids that may hold tiles, and no others."""
+        wanted = set(ids)
+        self._tick(level.id for level in self.cached_levels() if level.id in wanted)
+
     def tick_none(self) -> None:
         """Untick every level."""
         self._tick(())

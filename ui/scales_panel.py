@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from qgis.core import QgsUnitTypes
 from qgis.PyQt.QtCore import QEvent, QObject, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QHeaderView, QWidget
@@ -67,6 +69,10 @@ class ScalesPanel(QWidget, FORM):
     def ticked_levels(self) -> tuple[Level, ...]:
         """The ticked levels, coarsest first."""
         return self.model.ticked_levels()
+
+    def tick_only(self, ids: Iterable[int]) -> None:
+        """Tick the levels with these ids, and no others."""
+        self.model.tick_only(ids)
 
     def set_counts(self, counts: dict[int, int]) -> None:
         """Show how many tiles the area touches, by level id."""

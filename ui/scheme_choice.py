@@ -10,7 +10,7 @@ from qgis.PyQt.QtWidgets import QComboBox, QLineEdit
 from ..plugin.core.errors import TileCacheError
 from ..plugin.core.request import parse_scales
 from ..plugin.core.tiling import Extent, TilingScheme
-from ..plugin.host import local_tasks, schemes, sign_in
+from ..plugin.host import scheme_task, schemes, sign_in
 from .addresses import is_path
 from .latest_task import LatestTask
 from .tile_counter import SETTLING_MS
@@ -22,7 +22,8 @@ REFERENCE = ""
 class SchemeChoice(QObject):
     """Works the chosen scheme out in the background, a moment after the choice changed.
 
-    `scheme`, `extent`: what came of it; None while, or where, there is none. `changed`: another
+    `scheme`, `extent`: what came of it; None while, or where, there is none. `kept`: ids of its
+    levels that hold tiles where it is taken from; all where it is from nowhere. `changed`: another
     choice, or its scheme has come. `failed` carries why there is none.
     """
 
@@ -40,6 +41,7 @@ class SchemeChoice(QObject):
         super().__init__(combo)
         self.scheme: TilingScheme | None = None
         self.extent: Extent | None = None
+        self.kept: tuple[int, ...] = ()
         self._combo = combo
         self._reference = reference
         self._sign_in_select = sign_in_select
@@ -134,7 +136,7 @@ class SchemeChoice(QObject):
         # A scheme taken from elsewhere keeps its own tiles.
         usual = (schemes.USUAL_TILE_SIZE, schemes.USUAL_DPI)
         tile_size, dpi = usual if self.takes_reference else (self._tile_size, self._dpi)
-        task = local_tasks.SchemeTask(
+        task = scheme_task.PatternTask(
             text,
             schemes.facts_of(self._project),
             tile_size=tile_size,
@@ -146,8 +148,8 @@ class SchemeChoice(QObject):
         self._task.start(task, answers)
         self.changed.emit()
 
-    def _made(self, found: tuple[TilingScheme, Extent | None]) -> None:
-        self.scheme, self.extent = found
+    def _made(self, found: tuple[TilingScheme, Extent | None, tuple[int, ...]]) -> None:
+        self.scheme, self.extent, self.kept = found
         self.changed.emit()
 
     def _failed(self, error: Exception) -> None:

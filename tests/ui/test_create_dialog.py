@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from arcgis_server.handle import PUBLISHER
 from dialog_person import Person
-from qgis.core import QgsCoordinateReferenceSystem
+from qgis.core import QgsCoordinateReferenceSystem, QgsRectangle, QgsReferencedRectangle
 from qgis.PyQt.QtGui import QColor
 from qgis.PyQt.QtWidgets import QDialog, QWidget
 
@@ -17,6 +17,12 @@ from tile_cache_manager.plugin.core.storage.creation import create_cache
 from tile_cache_manager.plugin.core.storage.opening import read_profile
 from tile_cache_manager.plugin.core.storage.profile import CacheProfile, StorageFormat, TileFormat
 from tile_cache_manager.plugin.core.storage.sidecar import CacheSettings, read_settings
+from tile_cache_manager.plugin.core.tiling import Extent
+
+BERLIN = QgsReferencedRectangle(
+    QgsRectangle(1_480_000, 6_880_000, 1_500_000, 6_900_000),
+    QgsCoordinateReferenceSystem("EPSG:3857"),
+)
 
 
 class Maker(Person):
@@ -218,14 +224,120 @@ def test_what_exists_already_is_left_alone(maker: Maker, tmp_path: Path) -> None
     assert maker.find("create_button").isEnabled()
 
 
-def test_mbtiles_in_another_scheme_are_refused(maker: Maker, tmp_path: Path) -> None:
-    maker.choose("storage_combo", "MBTiles (.mbtiles)")
-    maker.choose("scheme_combo", "WGS 84")
-    maker.name(tmp_path, "World")
-    maker.click("create_button")
+def tip_of(combo: Any, text: str) -> str:
+    """Why an item of the list cannot be chosen; "" where it can."""
+    item = combo.model().item(combo.findText(text))
+    assert item.isEnabled() is (item.toolTip() == "")
+    return item.toolTip()
 
-    assert "Web Mercator" in maker.wait_for_error()
-    assert list(tmp_path.iterdir()) == []
+
+def test_what_mbtiles_cannot_hold_is_said_at_once(maker: Maker, tmp_path: Path) -> None:
+    maker.name(tmp_path, "World")
+    mixed, wgs84 = "Mixed (JPEG, PNG32 where Transparent)", "WGS 84"
+    formats, named = maker.find("format_combo"), maker.find("scheme_combo")
+    assert tip_of(formats, mixed) == tip_of(named, wgs84) == ""
+    maker.choose("storage_combo", "MBTiles (.mbtiles)")
+    assert "PNG or JPEG" in tip_of(formats, mixed)
+    assert "Web Mercator" in tip_of(named, wgs84)
+    assert maker.why_not() == ""
+
+    maker.choose("storage_combo", "Tile Package (.tpkx)")
+    maker.choose("format_combo", mixed)
+    maker.choose("scheme_combo", wgs84)
+    maker.wait_for_scheme()
+    assert maker.why_not() == ""
+    maker.choose("storage_combo", "MBTiles (.mbtiles)")
+    assert "PNG or JPEG" in maker.why_not()
+    assert maker.shows("path_label") == maker.why_not()
+    maker.choose("format_combo", "JPEG (Opaque)")
+    assert "Web Mercator" in maker.why_not()
+
+
+def test_mbtiles_of_scales_that_are_not_theirs(maker: Maker, project: Any, tmp_path: Path) -> None:
+    maker.name(tmp_path, "World")
+    maker.choose("storage_combo", "MBTiles (.mbtiles)")
+    maker.choose("scheme_combo", "CRS of the Project")  # Web Mercator, with its usual scales
+    maker.wait_for_scheme()
+    assert maker.why_not() == ""
+    maker.find("scales_edit").setText("1:1000000")
+    maker.wait_for_scheme()
+    assert "Web Mercator" in maker.why_not()
+
+
+# Scales and full extent
+
+
+def test_only_scales_of_some_tiles_are_ticked_at_first(maker: Maker, tmp_path: Path) -> None:
+    maker.name(tmp_path, "World")
+
+    # 4 ** level tiles each: levels 0 to 8 are 87,381 tiles, with level 9 there are 349,525.
+    assert maker.ticked() == list(range(9))
+    assert maker.shows("tiles_note_label") == "9 scales, 87,381 tiles in the full extent."
+    maker.find("range_from_combo").setCurrentIndex(1)
+    maker.find("range_to_combo").setCurrentIndex(1)
+    maker.click("range_button")
+    assert maker.shows("tiles_note_label") == "1 scale, 4 tiles in the full extent."
+    maker.click("check_none_button")
+    assert maker.shows("tiles_note_label") == ""
+
+
+def test_the_full_extent_is_the_project_s_or_everything(
+    maker: Maker, visitor: Person, project: Any, layers: Any, tmp_path: Path
+) -> None:
+    project.viewSettings().setPresetFullExtent(BERLIN)
+    maker.choose("scheme_combo", "CRS of the Project")
+    maker.name(tmp_path, "Town")
+    assert maker.find("extent_combo").currentText() == "That of the project"
+    assert "x 1,480,000 … 1,500,000, y 6,880,000 … 6,900,000" in maker.shows("scheme_note_label")
+    town = maker.ticked()
+    assert max(town) > 12
+    maker.choose("extent_combo", "Everything the scheme covers")
+    assert "x -20,037,508 … 20,037,508" in maker.shows("scheme_note_label")
+    assert maker.ticked() == list(range(9))
+    maker.choose("extent_combo", "That of the project")
+    assert maker.ticked() == town
+    maker.click("invert_button")
+    chosen = maker.ticked()
+    maker.choose("extent_combo", "Everything the scheme covers")
+    assert maker.ticked() == chosen
+
+    maker.choose("extent_combo", "That of the project")
+    maker.find("range_to_combo").setCurrentIndex(3)
+    maker.click("range_button")
+    maker.click("create_button")
+    visitor.wait_until(visitor.ticked, 20, "the new cache")
+    assert read_profile(tmp_path / "Town").extent.bounds == pytest.approx(
+        (1_480_000, 6_880_000, 1_500_000, 6_900_000)
+    )
+
+
+def test_a_project_without_layers_has_no_extent(maker: Maker, tmp_path: Path) -> None:
+    maker.name(tmp_path, "World")
+    combo = maker.find("extent_combo")
+    assert combo.currentText() == "Everything the scheme covers"
+    assert "no layers" in tip_of(combo, "That of the project")
+
+
+def test_the_scales_that_another_cache_keeps(maker: Maker, tmp_path: Path) -> None:
+    create_cache(
+        tmp_path / "First",
+        CacheProfile(
+            web_mercator(),
+            StorageFormat.COMPACT_V2,
+            "PNG32",
+            cached_ids=(2, 3, 4, 5),
+            extent=Extent(0, 0, 1e6, 1e6),
+        ),
+        CacheSettings(),
+    )
+    maker.choose("scheme_combo", "From a Service or Cache")
+    maker.find("reference_edit").setText(str(tmp_path / "First"))
+    maker.find("reference_edit").editingFinished.emit()
+    maker.name(tmp_path, "Second")
+
+    assert maker.ticked() == [2, 3, 4, 5]
+    assert maker.find("extent_combo").currentText() == "As it is there"
+    assert maker.dialog.profile().extent == Extent(0, 0, 1e6, 1e6)
 
 
 @pytest.mark.parametrize(
