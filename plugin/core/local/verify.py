@@ -19,7 +19,7 @@ from ..storage.level_folders import level_folder_name
 from ..storage.opening import open_store
 from ..storage.pictures import PictureFacts, picture_facts
 from ..storage.profile import CacheProfile, StorageFormat
-from ..storage.store import Fault, Finding, TileStore
+from ..storage.store import NO_LEVEL, Fault, Finding, TileStore
 from ..tiling import TileRange, bundle_of
 from .plan import world_of
 
@@ -133,6 +133,11 @@ class _Check:
     def run(self) -> bool:
         """Whether it came to its end."""
         self._total = sum(self._store.counts(self._feedback.cancelled).values())
+        try:
+            for finding in self._store.file_findings(self._feedback.cancelled):
+                self._take_finding(finding)
+        except DamagedCache as error:
+            self._add(Finding(Fault.UNREADABLE, NO_LEVEL, Path(error.path).name))
         for level_id in self._store.level_ids():
             if self._feedback.cancelled():
                 return False

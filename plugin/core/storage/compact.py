@@ -29,6 +29,7 @@ from .bundled import (
     slot_of,
 )
 from .byte_range import reading_errors
+from .extent_file import extent_file_findings, is_extent_file, mend_extent_file
 from .files import make_folders
 from .level_folders import LevelFolders, entries_of, level_folder_name
 from .locks import locked
@@ -201,6 +202,9 @@ class CompactStore(BundledStore):
 
     # Care
 
+    def file_findings(self, cancelled: Cancelled = lambda: False) -> Iterator[Finding]:
+        return extent_file_findings(self)
+
     def findings(self, level_id: int, cancelled: Cancelled = lambda: False) -> Iterator[Finding]:
         folder = self._folders.path(level_id)
         if level_id not in (level.id for level in self.profile.scheme.levels):
@@ -235,6 +239,8 @@ class CompactStore(BundledStore):
 
     def mend(self, finding: Finding) -> bool:
         self._check_writable()
+        if is_extent_file(finding):
+            return mend_extent_file(self)
         place = place_of_name(Path(finding.file).name)
         if place is None or not finding.can_be_mended:
             return False

@@ -97,12 +97,24 @@ def parse_extent(content: bytes, crs: SpatialReference, file: str) -> Extent | N
         root = xml_tree.parse(content, file)
     except DamagedCache:
         return None
+    own = _reference(root.find("SpatialReference"))
+    if own is not None and own.code is not None and crs.code is not None and not own.same_as(crs):
+        return None
+    return _bounds(root)
+
+
+def has_extent(content: bytes, file: str) -> bool:
+    """Whether a conf.cdi gives an extent, in whatever CRS. Raises HostileFile."""
+    try:
+        return _bounds(xml_tree.parse(content, file)) is not None
+    except DamagedCache:
+        return False
+
+
+def _bounds(root: Element) -> Extent | None:
     xmin, ymin = number(root.text_at("XMin")), number(root.text_at("YMin"))
     xmax, ymax = number(root.text_at("XMax")), number(root.text_at("YMax"))
-    own = _reference(root.find("SpatialReference"))
     if xmin is None or ymin is None or xmax is None or ymax is None:
-        return None
-    if own is not None and own.code is not None and crs.code is not None and not own.same_as(crs):
         return None
     return Extent(xmin, ymin, xmax, ymax) if xmin < xmax and ymin < ymax else None
 

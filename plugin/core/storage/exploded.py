@@ -21,6 +21,7 @@ from ..errors import CacheInUse, DamagedCache, ReadOnlyCache, ReadOnlyReason
 from ..tiling import BUNDLE_TILES, TileRange, bundle_of
 from .bundled import Place, block_of, only_place
 from .byte_range import OpenFile, reading_errors
+from .extent_file import extent_file_findings, is_extent_file, mend_extent_file
 from .files import PART, replacing, storage_errors, sync_file, sync_folder
 from .level_folders import LevelFolders, entries_of, level_folder_name
 from .locks import locked
@@ -238,6 +239,9 @@ class ExplodedStore(TileStore):
 
     # Care
 
+    def file_findings(self, cancelled: Cancelled = lambda: False) -> Iterator[Finding]:
+        return extent_file_findings(self)
+
     def findings(self, level_id: int, cancelled: Cancelled = lambda: False) -> Iterator[Finding]:
         folder = self._folders.path(level_id)
         if level_id not in (level.id for level in self.profile.scheme.levels):
@@ -266,8 +270,10 @@ class ExplodedStore(TileStore):
             yield Finding(Fault.UNREADABLE, level_id, self._name(folder))
 
     def mend(self, finding: Finding) -> bool:
-        """Delete the tile, unless it is a whole picture by now."""
+        """Delete the tile, unless it is a whole picture by now; write the conf.cdi anew."""
         self._check_writable()
+        if is_extent_file(finding):
+            return mend_extent_file(self)
         if finding.tile is None or not finding.can_be_mended:
             return False
         row, col = finding.tile

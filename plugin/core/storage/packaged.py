@@ -15,8 +15,10 @@ from .bundle_v1 import INDEX_SUFFIX, BundleV1
 from .bundle_v2 import BundleV2
 from .bundled import Bundle, BundledStore, Place, place_of_name
 from .level_folders import level_of_folder
-from .store import Bools, Cancelled, Fault, Finding, Floats, Holes
+from .store import NO_LEVEL, Bools, Cancelled, Fault, Finding, Floats, Holes
 from .zip_members import Member, ZipMembers
+
+_BUNDLE_FILES = (".bundle", INDEX_SUFFIX)
 
 
 class PackagedBundles:
@@ -89,6 +91,25 @@ class PackagedStore(BundledStore):
 
     def close(self) -> None:
         self._bundles.members.close()
+
+    def file_findings(self, cancelled: Cancelled = lambda: False) -> Iterator[Finding]:
+        """Members with another checksum than the package says: other programs refuse them.
+
+        Deflated bundles are left out, for they are checked when they are unpacked.
+        """
+        members = self._bundles.members
+        for name, member in members.by_name.items():
+            if member.is_deflated and name.endswith(_BUNDLE_FILES):
+                continue
+            if cancelled():
+                return
+            if not members.is_sound(member, cancelled):
+                can_be_mended = self.is_writable and self._can_be_packed_anew(member)
+                yield Finding(Fault.UNREADABLE, NO_LEVEL, member.name, None, can_be_mended)
+
+    def _can_be_packed_anew(self, member: Member) -> bool:
+        """Whether a member with a wrong checksum can be mended."""
+        return False
 
     def findings(self, level_id: int, cancelled: Cancelled = lambda: False) -> Iterator[Finding]:
         for place in self.places(level_id):

@@ -157,6 +157,10 @@ class TileStore(ABC):
 
     # Care
 
+    def file_findings(self, cancelled: Cancelled = lambda: False) -> Iterator[Finding]:
+        """What is wrong with files that all levels have in common, lazily."""
+        return iter(())
+
     @abstractmethod
     def findings(self, level_id: int, cancelled: Cancelled = lambda: False) -> Iterator[Finding]:
         """What is wrong with the files of a level, apart from the pictures in them, lazily."""

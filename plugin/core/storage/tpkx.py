@@ -34,7 +34,7 @@ from .packaged import PackagedBundles, PackagedStore
 from .profile import CacheProfile, StorageFormat
 from .root_json import LARGEST, ROOT_JSON, read_root, root_json, updated_root
 from .sidecar import work_folder
-from .store import Bools, Finding, Floats, Holes
+from .store import NO_LEVEL, Bools, Finding, Floats, Holes
 from .thumbnail import thumbnail_png
 from .tpkx_packing import Packed, check_room, packed_bytes, packed_file, write_package
 from .tpkx_working import TILES, WorkingCopies, read_note, times_in
@@ -78,6 +78,7 @@ class TpkxStore(PackagedStore):
         self._is_v1 = False
         self._work = work_folder(path)
         self._copies: WorkingCopies | None = None
+        self._is_unsound = False  # its checksums are to be made anew
         self._open: list[ZipMembers] = []
         self._lock = ExitStack()
         try:
@@ -143,7 +144,7 @@ class TpkxStore(PackagedStore):
         place, which stays; what was written stays in our folder).
         """
         copies = self._copies
-        if copies is None or copies.is_empty:
+        if copies is None or (copies.is_empty and not self._is_unsound):
             return
         self._check_same_package()
         profile = self._true_profile()
@@ -162,7 +163,7 @@ class TpkxStore(PackagedStore):
         finally:
             self._use(ZipMembers(self.path))
         copies.end_swap()
-        self.profile = profile
+        self.profile, self._is_unsound = profile, False
 
     def close(self) -> None:
         self._close_members()
@@ -172,6 +173,9 @@ class TpkxStore(PackagedStore):
 
     def mend(self, finding: Finding) -> bool:
         copies = self._writable()
+        if finding.level_id == NO_LEVEL:
+            self._is_unsound |= finding.can_be_mended
+            return finding.can_be_mended
         place = place_of_name(Path(finding.file).name)
         if place is None or not finding.can_be_mended or not self._has(finding.level_id, place):
             return False
@@ -179,6 +183,11 @@ class TpkxStore(PackagedStore):
         is_right = copies.store.mend(finding)
         copies.keep(finding.level_id, place)
         return is_right
+
+    def _can_be_packed_anew(self, member: Member) -> bool:
+        """Of what is in bundles, each tile is judged; what lies beside root.json can be made."""
+        name = member.name.lower()
+        return name in _BESIDE or place_of_name(name.rpartition("/")[2]) is not None
 
     def defragment(self, holes: Holes) -> int:
         """Write a working copy of the bundle without holes; `commit` puts it into the package."""
@@ -265,7 +274,8 @@ class TpkxStore(PackagedStore):
         yield packed_bytes(ROOT_JSON, updated_root(content, profile, str(self.path)))
         for made in _made_beside(profile):
             member = old.find(made.name)
-            yield made if member is None else _taken(old, member)
+            is_taken = member is not None and old.is_sound(member)
+            yield _taken(old, member) if member is not None and is_taken else made
             done.add(made.name)
         for level_id in self.level_ids():
             for place in sorted(self.places(level_id)):

@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 from ..errors import DamagedCache, DiskFull, HostileFile, NotACache, NotACacheReason
 from .byte_range import ByteRange, OpenFile, reading_errors
@@ -131,6 +132,19 @@ class ZipMembers:
             yield piece
         if left or (is_checked and crc != member.crc):
             raise DamagedCache(self._name(member), "cut off" if left else "wrong checksum")
+
+    def is_sound(self, member: Member, cancelled: Callable[[], bool] = lambda: False) -> bool:
+        """Whether the member has the bytes, and the checksum, that it says; yes once `cancelled`.
+
+        Reads all of it.
+        """
+        try:
+            for _piece in self.pieces(member):
+                if cancelled():
+                    return True
+        except (DamagedCache, HostileFile):
+            return False
+        return True
 
     def part(self, member: Member) -> ByteRange:
         """Where to read the member: its place in the package, or where it was unpacked to.

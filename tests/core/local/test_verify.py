@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zipfile
+from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from arcgis_server import bundles
-from made_caches import make_compact, profile, write_metadata
+from made_caches import WORLD, make_compact, profile, write_metadata
 from tile_bytes import SIDE, chunk, tile
 
 from tile_cache_manager.plugin.core.errors import NotACache, ReadOnlyCache, ReadOnlyReason
@@ -17,7 +20,7 @@ from tile_cache_manager.plugin.core.request import Feedback
 from tile_cache_manager.plugin.core.storage.opening import open_store
 from tile_cache_manager.plugin.core.storage.pictures import PictureFacts, picture_facts
 from tile_cache_manager.plugin.core.storage.profile import StorageFormat
-from tile_cache_manager.plugin.core.storage.store import Fault
+from tile_cache_manager.plugin.core.storage.store import NO_LEVEL, Fault, Finding
 from tile_cache_manager.plugin.core.storage.tpkx import TpkxStore, create_tpkx
 
 SAMPLES = Path(__file__).resolve().parents[4] / "shared" / "cache-samples"
@@ -275,6 +278,116 @@ def test_exploded(tmp_path):
     assert verify(tmp_path, Feedback(), mend=True).mended == 2
     left = sorted(path.name for path in tmp_path.rglob("C*.png"))
     assert left == ["C00000002.png", "C00000009.png"]
+
+
+# --- files beside the tiles -------------------------------------------------------------------
+
+
+def edges(conf_cdi: Path) -> list[float]:
+    root = ElementTree.fromstring(conf_cdi.read_bytes())
+    return [float(root.findtext(name, "")) for name in ("XMin", "YMin", "XMax", "YMax")]
+
+
+@pytest.mark.parametrize("storage", [StorageFormat.COMPACT_V2, StorageFormat.EXPLODED])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: b"",
+        lambda content: content[:100],
+        lambda content: bytes(len(content)),
+        lambda content: content[::-1],
+        lambda content: content.replace(b"<XMax>", b"<XMax>x"),
+        lambda content: b"<EnvelopeN/>",
+    ],
+    ids=["empty", "cut", "zeroed", "garbled", "no number", "nothing in it"],
+)
+def test_an_extent_that_cannot_be_read_is_written_anew(spoil, storage, tmp_path):
+    write_metadata(tmp_path, profile(storage))
+    with open_store(tmp_path, for_writing=True) as store:
+        store.write(3, {(2, 5): tile(3, 2, 5)})
+    path = tmp_path / "conf.cdi"
+    path.write_bytes(spoil(path.read_bytes()))
+    found = Finding(Fault.UNREADABLE, NO_LEVEL, "conf.cdi")
+    before = path.read_bytes()
+    assert verify(tmp_path, Feedback()).findings == (found,)
+    assert path.read_bytes() == before
+
+    report = verify(tmp_path, Feedback(), mend=True)
+
+    assert report.findings == (replace(found, can_be_mended=True),)
+    assert report.mended == 1
+    assert verify(tmp_path, Feedback()).findings == ()
+    side = WORLD.xmax / 4
+    assert edges(path) == pytest.approx([side, side, 2 * side, 2 * side])
+
+
+def test_an_extent_without_tiles_is_that_of_the_world(tmp_path):
+    write_metadata(tmp_path, profile())
+    (tmp_path / "conf.cdi").write_bytes(b"")
+
+    assert verify(tmp_path, Feedback(), mend=True).mended == 1
+
+    assert edges(tmp_path / "conf.cdi") == pytest.approx(WORLD.bounds)
+
+
+def test_no_extent_is_no_fault(cache):
+    (cache / "conf.cdi").unlink()
+
+    assert verify(cache, Feedback(), mend=True).findings == ()
+    assert not (cache / "conf.cdi").exists()
+
+
+def flip(path: Path, name: str) -> None:
+    """Another last byte in a stored member of a zip, without a word to its checksum."""
+    with zipfile.ZipFile(path) as package:
+        entry = package.getinfo(name)
+    with path.open("r+b") as file:
+        file.seek(entry.header_offset + 26)
+        around = sum(struct.unpack("<2H", file.read(4)))
+        file.seek(entry.header_offset + 30 + around + entry.file_size - 1)
+        last = file.read(1)[0]
+        file.seek(-1, 1)
+        file.write(bytes([last ^ 0x20]))
+
+
+@pytest.mark.parametrize("name", ["iteminfo.json", "thumbnail.png", "tile/L03/R0000C0000.bundle"])
+def test_a_wrong_checksum_in_a_package(name, tmp_path):
+    path = tmp_path / "a package.tpkx"
+    create_tpkx(path, profile(StorageFormat.TPKX))
+    with TpkxStore(path, for_writing=True) as store:
+        store.write(3, {(1, 1): tile(3, 1, 1), (1, 2): tile(3, 1, 2)})
+        store.delete(3, [(1, 2)])
+        store.commit()
+    flip(path, name)
+    with zipfile.ZipFile(path) as package:
+        assert package.testzip() == name
+    before = path.read_bytes()
+
+    found = verify(path, Feedback()).findings
+
+    assert found[0] == Finding(Fault.UNREADABLE, NO_LEVEL, name)
+    assert path.read_bytes() == before
+    report = verify(path, Feedback(), mend=True)
+    assert report.mended == len(report.findings) == len(found)
+    with zipfile.ZipFile(path) as package:
+        assert package.testzip() is None
+        json.loads(package.read("iteminfo.json"))
+    assert verify(path, Feedback()).findings == ()
+
+
+def test_a_wrong_checksum_of_what_nobody_can_judge_stays_as_it_is(tmp_path):
+    path = tmp_path / "a package.tpkx"
+    create_tpkx(path, profile(StorageFormat.TPKX))
+    with zipfile.ZipFile(path, "a") as package:
+        package.writestr("esriinfo/notes.txt", "of somebody else")
+    flip(path, "esriinfo/notes.txt")
+    before = path.read_bytes()
+
+    report = verify(path, Feedback(), mend=True)
+
+    assert report.findings == (Finding(Fault.UNREADABLE, NO_LEVEL, "esriinfo/notes.txt"),)
+    assert report.mended == 0
+    assert path.read_bytes() == before
 
 
 # --- read-only caches, cancelling, progress ----------------------------------------------------
