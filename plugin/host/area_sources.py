@@ -139,17 +139,24 @@ class LayerArea:
 
     @classmethod
     def of_source(
-        cls, source: QgsProcessingFeatureSource | None, context: QgsCoordinateTransformContext
+        cls,
+        source: QgsProcessingFeatureSource | None,
+        selected_only: bool,
+        context: QgsCoordinateTransformContext,
     ) -> LayerArea:
         """The features that a Processing parameter stands for: selected, filtered, limited.
 
+        `selected_only`: whether it is about selected ones.
+
         Invalid ones are welcome, whatever the person's setting: they are made valid here. Main
-        thread. Raises BadArea: no such layer, no polygons, no CRS.
+        thread. Raises BadArea: no such layer, no polygons, no CRS, nothing selected.
         """
         if source is None:
             raise BadArea("", BadAreaReason.NO_POLYGONS)
         name, crs = source.sourceName(), source.sourceCrs()
         _check_polygons(name, QgsWkbTypes.geometryType(source.wkbType()), crs)
+        if selected_only and source.featureCount() == 0:
+            raise BadArea(name, BadAreaReason.NOTHING_SELECTED)
         source.setInvalidGeometryCheck(QgsFeatureRequest.InvalidGeometryCheck.GeometryNoCheck)
         return cls(name, source, None, crs, context)
 

@@ -88,7 +88,7 @@ class CacheSource(TileSource):
         except NotACache as error:
             is_missing = error.reason is NotACacheReason.MISSING
             reason = NothingToDrawReason.NO_FILE if is_missing else NothingToDrawReason.UNUSABLE
-            raise NothingToDraw(self.name, reason) from error
+            raise NothingToDraw(str(self.path), reason) from error
         try:
             target = qgis_crs(profile.scheme.crs, profile.name)
             source = qgis_crs(store.profile.scheme.crs, self.name)

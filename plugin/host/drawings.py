@@ -33,6 +33,8 @@ def map_theme(project: QgsProject, name: str) -> Drawing:
 
 def chosen_layers(project: QgsProject, ids: Sequence[str]) -> Drawing:
     """The layers with these `ids`, ticked or not, in the project's order. Raises NothingToDraw."""
+    if not ids:
+        raise NothingToDraw("", NothingToDrawReason.NO_LAYER)
     for layer_id in ids:
         if project.mapLayer(layer_id) is None:
             raise NothingToDraw(layer_id, NothingToDrawReason.NO_LAYER)

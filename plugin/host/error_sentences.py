@@ -112,7 +112,10 @@ def _bad_instances(error: errors.BadInstances) -> str:
 
 
 def _empty_area(error: errors.EmptyArea) -> str:
-    return tr("The area of interest has no surface: draw or choose a polygon.")
+    return tr(
+        "The area of interest has no surface, or none was given and nobody knows how large the"
+        " cache is: draw or choose a polygon."
+    )
 
 
 def _area_outside(error: errors.AreaOutside) -> str:

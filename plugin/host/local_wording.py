@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..core.description import CacheDescription, UnfinishedRun
-from ..core.request import LevelEstimate, Outcome, Pace, UpdateMode, UpdateReport
+from ..core.request import LevelEstimate, Outcome, Pace, Resume, UpdateMode, UpdateReport
 from ..core.storage.profile import StorageFormat
 from ..core.storage.store import NO_LEVEL, Fault, Finding
 from ..core.tiling import Level
@@ -79,7 +79,7 @@ def local_report_sentence(report: UpdateReport) -> str:
     text = {
         Outcome.DONE: tr("Update of {path} done: {facts}."),
         Outcome.PARTIAL: tr(
-            "Update of {path} done, but some tiles failed, {facts}: mend what the messages name,"
+            "Update of {path} done, but some tiles failed ({facts}): mend what the messages name,"
             " then retry the failed tiles."
         ),
         Outcome.CANCELLED: tr(
@@ -223,8 +223,8 @@ def _verify_text(found: int, mended: int, is_complete: bool) -> str:
             " question anew with Recreate All Tiles."
         )
     return tr(
-        "{tiles} checked, {found} found ({faults}): have mended what can be, then make the missing"
-        " tiles with Recreate Empty Tiles."
+        "{tiles} checked, {found} found ({faults}): repair the cache, then make the missing tiles"
+        " with Recreate Empty Tiles."
     )
 
 
@@ -292,29 +292,42 @@ def _sum(values: Sequence[float | None]) -> float | None:
     return sum(known) if known and len(known) == len(values) else None
 
 
-def unfinished_text(run: UnfinishedRun) -> str:
-    """What the last update of a cache has left to do, in one sentence."""
-    text = tr(
-        "{failed} failed in the last update ({mode}) of {time}: retry the failed tiles once their"
-        " reason is mended."
-    )
+def unfinished_text(run: UnfinishedRun, resume: Resume | None = None) -> str:
+    """What the last update of a cache has left to do, in one sentence.
+
+    `resume`: what the update starts from that begins now; None where none does.
+    """
+    text = tr("{failed} failed in the last update ({mode}) of {time}")
     if run.is_interrupted:
-        text = tr(
-            "An update ({mode}) was interrupted after {percent} %, begun on {time}: resume it to"
-            " do the rest."
-        )
+        text = tr("An update ({mode}) was interrupted after {percent} %, begun on {time}")
     if run.is_interrupted and run.failed:
         text = tr(
             "An update ({mode}) was interrupted after {percent} %, begun on {time}, and {failed}"
-            " failed until then: resume it to do the rest."
+            " failed until then"
         )
     percent = 100 * run.done // run.planned if run.planned else 0
-    return text.format(
+    fact = text.format(
         mode=mode_text(run.mode),
         time=time_text(run.started),
         percent=percent,
         failed=_tiles_text(run.failed),
     )
+    return tr("{fact}: {advice}.").format(fact=fact, advice=_advice(run, resume))
+
+
+def _advice(run: UnfinishedRun, resume: Resume | None) -> str:
+    """What becomes of a run that was left undone, or what to do about it."""
+    if resume is Resume.NEW:
+        return tr("this one begins anew")
+    if resume is Resume.FAILED and run.failed:
+        return tr("the failed tiles are tried again now")
+    if not run.is_interrupted:
+        return tr("retry the failed tiles once their reason is mended")
+    if resume is Resume.CONTINUE:
+        return tr("it goes on there")
+    if resume is Resume.AUTO:
+        return tr("it goes on there if this is the same update")
+    return tr("resume it to do the rest")
 
 
 def failure_kinds(report: UpdateReport) -> list[tuple[Exception, int]]:

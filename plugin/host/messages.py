@@ -11,7 +11,7 @@ import traceback
 from qgis.core import Qgis, QgsMessageLog
 
 from ..core.description import CacheDescription
-from ..core.errors import TileCacheError
+from ..core.errors import DamagedCache, LayerFailed, TileCacheError
 from ..core.request import Message, Severity, UpdateMode, UpdateReport
 from ..core.tiling import Level
 from . import local_wording, wording
@@ -24,12 +24,14 @@ from .local_wording import (
     unfinished_text,
     verify_sentence,
 )
+from .storage_sentences import tiles_left_sentence, unverifiable_sentence
 from .text import bytes_text, number_text, path_text, plain, scale_text, tr
 from .wording import are_very_many, mode_help, mode_text, work_sentence
 
 __all__ = [
     "are_very_many",
     "bytes_text",
+    "check_problem_sentence",
     "defragment_sentence",
     "estimate_text",
     "failure_sentences",
@@ -78,7 +80,7 @@ def report_sentence(report: UpdateReport) -> str:
 def failure_sentences(report: UpdateReport) -> list[str]:
     """Why tiles failed on this computer: each reason once, the most frequent first, a few."""
     kinds = local_wording.failure_kinds(report)
-    return [sentence(error) for error, _ in kinds[:FAILURES_SAID]]
+    return [_tile_failure(error) for error, _ in kinds[:FAILURES_SAID]]
 
 
 def uncached_reason(description: CacheDescription, level: Level) -> str:
@@ -103,7 +105,19 @@ def message_text(message: Message) -> str:
     """A running update's message as one line."""
     if message.pace is not None:
         return local_wording.pace_text(message.pace)
-    return sentence(message.error) if message.error is not None else plain(message.text)
+    return _tile_failure(message.error) if message.error is not None else plain(message.text)
+
+
+def check_problem_sentence(error: Exception) -> str:
+    """Why a cache could not be checked: it is no use to be sent to the check for the reason."""
+    if isinstance(error, DamagedCache):
+        return unverifiable_sentence(error)
+    return sentence(error)
+
+
+def _tile_failure(error: Exception) -> str:
+    """Why tiles failed in an update that goes on, or went on, to its end."""
+    return tiles_left_sentence(error) if isinstance(error, LayerFailed) else sentence(error)
 
 
 def log(text: str, severity: Severity = Severity.INFO) -> None:

@@ -26,7 +26,7 @@ class RasterSource(MapSource):
     def layer_copies(self) -> list[LayerCopies]:
         """Raises NothingToDraw (NO_FILE, UNUSABLE, NO_CRS), LayerFailed."""
         if not self._path.exists():
-            raise NothingToDraw(self.name, NothingToDrawReason.NO_FILE)
+            raise NothingToDraw(str(self._path), NothingToDrawReason.NO_FILE)
         layer = QgsRasterLayer(str(self._path), self._path.name, "gdal")
         try:
             reason = _reason_against(layer)
@@ -35,7 +35,7 @@ class RasterSource(MapSource):
         finally:
             leave_to_main_thread(layer)
             del layer  # no error keeps it
-        raise NothingToDraw(self.name, reason)
+        raise NothingToDraw(str(self._path), reason)
 
 
 def _reason_against(layer: QgsRasterLayer) -> NothingToDrawReason | None:

@@ -132,8 +132,8 @@ def _without(drawing: Drawing, cache: Path | None) -> Drawing:
 def _read_project(path: Path) -> QgsProject:
     """The project in the file at `path`, apart from the current one. Raises NothingToDraw."""
     if not path.is_file():
-        raise NothingToDraw(path.name, NothingToDrawReason.NO_FILE)
+        raise NothingToDraw(str(path), NothingToDrawReason.NO_FILE)
     project = QgsProject()
     if not project.read(str(path)):
-        raise NothingToDraw(path.name, NothingToDrawReason.UNUSABLE)
+        raise NothingToDraw(str(path), NothingToDrawReason.UNUSABLE)
     return project

@@ -35,10 +35,20 @@ def _bad_scheme(error: errors.BadScheme) -> str:
 
 
 def _bad_cache_option(error: errors.BadCacheOption) -> str:
+    # What a form has too is called so that people know it there; its keyword is easily told.
+    names = {
+        "TARGET": tr("the new cache"),
+        "STORAGE_FORMAT": tr("the storage format"),
+        "TILE_FORMAT": tr("the tile format"),
+        "TILE_SIZE": tr("the tile size"),
+        "COMPRESSION_QUALITY": tr("the compression quality"),
+        "DPI": tr("the DPI"),
+        "BACKGROUND": tr("the background"),
+    }
     text = tr("“{value}” cannot be taken for {option}: give {allowed}.")
     return text.format(
         value=path_text(error.value),
-        option=plain(error.option),
+        option=names.get(error.option) or plain(error.option),
         allowed=quoted_message(error.allowed),
     )
 
@@ -57,6 +67,9 @@ def _storage(error: errors.StorageError) -> str:
 
 
 def _not_a_cache(error: errors.NotACache) -> str:
+    reason = error.reason
+    if reason is errors.NotACacheReason.VECTOR and error.path.lower().endswith(".pmtiles"):
+        reason = errors.NotACacheReason.UNKNOWN_FILE  # what tiles it holds nobody has looked at
     texts = {
         errors.NotACacheReason.MISSING: tr(
             "There is no file or folder {path}: check the path, and whether its drive is connected."
@@ -79,7 +92,7 @@ def _not_a_cache(error: errors.NotACache) -> str:
             "{path} holds several tile caches: choose the folder of one of them."
         ),
     }
-    return texts[error.reason].format(path=path_text(error.path))
+    return texts[reason].format(path=path_text(error.path))
 
 
 def _damaged(error: errors.DamagedCache) -> str:
@@ -92,8 +105,8 @@ def _damaged(error: errors.DamagedCache) -> str:
 
 def _hostile(error: errors.HostileFile) -> str:
     text = tr(
-        "{path} was not opened, for it holds what no honest cache does ({detail}): ask where it"
-        " comes from."
+        "{path} was not opened, for it is damaged or made to do harm ({detail}): take it anew from"
+        " where you can trust it."
     )
     return text.format(path=path_text(error.path), detail=quoted_message(error.detail))
 
@@ -118,7 +131,10 @@ def _in_use(error: errors.CacheInUse) -> str:
 
 
 def _disk_full(error: errors.DiskFull) -> str:
-    text = tr("The disk of {path} is full: make room and run the update again, which then goes on.")
+    text = tr(
+        "The disk of {path} is full: make room and try again, an update then goes on where it"
+        " stopped."
+    )
     if error.needed is not None and error.free is not None:
         text = tr(
             "There is too little room on the disk of {path}, {needed} are needed and {free} are"
@@ -189,10 +205,29 @@ def _nothing_to_draw(error: errors.NothingToDraw) -> str:
             " and try again."
         ),
     }
+    unnamed = {
+        errors.NothingToDrawReason.NO_THEME: tr(
+            "No map theme is named to draw the tiles from: give one as theme:NAME."
+        ),
+        errors.NothingToDrawReason.NO_LAYER: tr(
+            "No layer is named to draw the tiles from: give some as layers:ID,ID."
+        ),
+    }
+    if not error.name and error.reason in unnamed:
+        return unnamed[error.reason]
     return texts[error.reason].format(name=path_text(error.name) or tr("the project"))
 
 
 def _layer_failed(error: errors.LayerFailed) -> str:
+    text = tr(
+        "Layer “{name}” could not be drawn ({detail}): mend the layer's source or leave it out of"
+        " what is drawn, then run the update again."
+    )
+    return text.format(name=plain(error.name), detail=quoted_message(error.detail))
+
+
+def tiles_left_sentence(error: errors.LayerFailed) -> str:
+    """That some tiles of an update, which goes on, could not be drawn."""
     text = tr(
         "Layer “{name}” could not be drawn ({detail}), so its tiles were left as they were: mend"
         " the layer's source, then retry the failed tiles."
@@ -206,6 +241,15 @@ def _format_not_drawn(error: errors.FormatNotDrawn) -> str:
         " JPEG or mixed tiles."
     )
     return text.format(format=plain(error.image_format), name=path_text(error.name))
+
+
+def unverifiable_sentence(error: errors.DamagedCache) -> str:
+    """That a cache is damaged in such a way that it cannot even be checked."""
+    text = tr(
+        "{path} is damaged ({detail}), so the cache cannot be checked: take it from a backup, or"
+        " create the cache anew."
+    )
+    return text.format(path=path_text(error.path), detail=quoted_message(error.detail))
 
 
 STORAGE_SENTENCES: dict[type, Callable[[Any], str]] = {

@@ -64,14 +64,19 @@ def quoted_message(text: str) -> str:
     return plain(text).rstrip(" .:;,") or tr("no message")
 
 
-def number_text(value: int) -> str:
-    """`value` with the user's group separators.
+def _grouping() -> QLocale:
+    """The user's locale, with its group separators.
 
     QGIS leaves them out unless told otherwise, but nobody reads 591657528 at a glance.
     """
     locale = QLocale()
     locale.setNumberOptions(QLocale.NumberOption.DefaultNumberOptions)
-    return str(locale.toString(value))
+    return locale
+
+
+def number_text(value: int) -> str:
+    """`value` with the user's group separators."""
+    return str(_grouping().toString(value))
 
 
 def bytes_text(count: int) -> str:
@@ -115,7 +120,7 @@ def time_text(seconds: float) -> str:
 
 def coordinate_text(value: float, decimals: int) -> str:
     """A coordinate with the user's separators."""
-    return str(QLocale().toString(float(value), "f", decimals))
+    return str(_grouping().toString(float(value), "f", decimals))
 
 
 def listed(texts: Iterable[str]) -> str:

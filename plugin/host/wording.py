@@ -80,7 +80,7 @@ def report_sentence(report: UpdateReport) -> str:
     text = {
         Outcome.DONE: tr("Update of {address} done: {facts}."),
         Outcome.PARTIAL: tr(
-            "Update of {address} done, but some tiles failed, {facts}: look for the reason in the"
+            "Update of {address} done, but some tiles failed ({facts}): look for the reason in the"
             " site's messages, and run it again."
         ),
         Outcome.CANCELLED: tr(

@@ -8,6 +8,7 @@ from qgis.core import (
     QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
+    QgsProcessingFeatureSourceDefinition,
     QgsProcessingParameterAuthConfig,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterDateTime,
@@ -212,7 +213,7 @@ class ManageValues:
             source = self._algorithm.parameterAsSource(
                 self._parameters, AREA_OF_INTEREST, self._context
             )
-            return areas.LayerArea.of_source(source, transforms)
+            return areas.LayerArea.of_source(source, self._selected_only(), transforms)
         if not is_there(self._parameters, UPDATE_EXTENT):
             return areas.FullExtent()
         check_crs(self.text(UPDATE_EXTENT))
@@ -232,6 +233,11 @@ class ManageValues:
             name, allowed = AREA_OF_INTEREST, polygons
         if self._is_nothing(name):
             raise BadCacheOption(name, "", allowed)
+
+    def _selected_only(self) -> bool:
+        value = self._parameters[AREA_OF_INTEREST]
+        is_definition = isinstance(value, QgsProcessingFeatureSourceDefinition)
+        return is_definition and bool(value.selectedFeaturesOnly)
 
     def _older_than(self) -> float | None:
         if not is_there(self._parameters, OLDER_THAN):

@@ -175,7 +175,7 @@ class ManageTiles(QgsProcessingAlgorithm):
             description = cache.describe()
             feedback.pushInfo(messages.summary(description))
             if description.unfinished is not None:
-                feedback.pushInfo(messages.unfinished_text(description.unfinished))
+                feedback.pushInfo(messages.unfinished_text(description.unfinished, values.resume()))
             request = self._request(values, description, feedback)
             _tell_work(request, description, feedback)
         if description.is_local:

@@ -141,7 +141,7 @@ because of them.</p>
 <h3>Input parameters</h3>
 <h4>Cache (INPUT_CACHE)</h4>
 <p>The path of a cache: its folder, its conf.xml, or a .tpkx, .tpk or .mbtiles file.</p>
-<h4>Mend what can be mended (MEND)</h4>
+<h4>Repair what can be repaired (MEND)</h4>
 <p>Writes headers anew and drops tiles that are no whole pictures, so that they count as missing.
 Make them again with “Manage cache tiles” and RECREATE_EMPTY_TILES.</p>
 

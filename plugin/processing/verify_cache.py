@@ -64,7 +64,7 @@ class VerifyCache(QgsProcessingAlgorithm):
         self.addParameter(cache_parameter(self.INPUT_CACHE, _tr("Cache")))
         self.addParameter(
             QgsProcessingParameterBoolean(
-                self.MEND, _tr("Mend what can be mended"), defaultValue=False
+                self.MEND, _tr("Repair what can be repaired"), defaultValue=False
             )
         )
         self.addOutput(QgsProcessingOutputNumber(self.TILES, _tr("Tiles checked")))
@@ -85,7 +85,7 @@ class VerifyCache(QgsProcessingAlgorithm):
                 check_picture=check_picture,
             )
         except TileCacheError as error:
-            raise QgsProcessingException(messages.sentence(error)) from error
+            raise QgsProcessingException(messages.check_problem_sentence(error)) from error
         faults = sum(report.count_of.values())
         _tell(report, faults, feedback)
         return {

@@ -23,6 +23,7 @@ from tile_cache_manager.plugin.core.request import (
     Message,
     Outcome,
     Pace,
+    Resume,
     UpdateMode,
     UpdateReport,
 )
@@ -100,8 +101,8 @@ REPORTS = [
     (report(DELETE, deleted=7), f"Update of {PATH} done: 1,500 tiles in the area, 7 deleted."),
     (report(DELETE, planned=1), f"Update of {PATH} done: 1 tile in the area, 0 deleted."),
     (report(ALL, Outcome.PARTIAL, made=1490, failed=10),
-     f"Update of {PATH} done, but some tiles failed, 1,500 tiles in the area, 1,490 made, 10"
-     " failed: mend what the messages name, then retry the failed tiles."),
+     f"Update of {PATH} done, but some tiles failed (1,500 tiles in the area, 1,490 made, 10"
+     " failed): mend what the messages name, then retry the failed tiles."),
     (report(ALL, Outcome.CANCELLED, made=3, replaced=4),
      f"Update of {PATH} cancelled, what was done until then is kept and the rest can be resumed:"
      " 1,500 tiles in the area, 3 made, 4 replaced."),
@@ -118,7 +119,9 @@ def test_each_reason_for_failed_tiles_is_told_once_the_most_frequent_first() -> 
     roads, parks = errors.LayerFailed("Roads", "gone"), errors.LayerFailed("Parks", "gone")
     failed = tuple(FailedTile(3, 0, col, error) for col, error in enumerate([parks, roads, roads]))
     given = replace(report(ALL), failed_tiles=failed)
-    assert messages.failure_sentences(given) == [messages.sentence(roads), messages.sentence(parks)]
+    told = [messages.message_text(Message("", error=error)) for error in (roads, parks)]
+    assert messages.failure_sentences(given) == told
+    assert "“Roads”" in told[0]
     many = tuple(FailedTile(3, 0, col, errors.LayerFailed(str(col), "")) for col in range(50))
     assert len(messages.failure_sentences(replace(report(ALL), failed_tiles=many))) == 5
 
@@ -165,8 +168,8 @@ VERIFIED = [
     (Verified(), "1,201 tiles checked, all sound."),
     (Verified({0: 1}), "1 tile checked, all sound."),
     (Verified(count_of={Fault.HEADER: 1}),
-     "1,201 tiles checked, 1 fault found (the header differs from the file): have mended what can"
-     " be, then make the missing tiles with Recreate Empty Tiles."),
+     "1,201 tiles checked, 1 fault found (the header differs from the file): repair the cache,"
+     " then make the missing tiles with Recreate Empty Tiles."),
     (Verified(count_of=FAULTS, mended=1),
      f"1,201 tiles checked, {FOUND}, 1 of them mended: make the tiles in question anew with"
      " Recreate All Tiles."),
@@ -275,6 +278,23 @@ UNFINISHED = [
      "An update (Delete Tiles) was interrupted after 0 %, begun on 11/20/26 2:05 PM: resume it to"
      " do the rest."),
 ]  # fmt: skip
+
+
+GOING_ON = [
+    (Resume.AUTO, True, "it goes on there if this is the same update."),
+    (Resume.CONTINUE, True, "it goes on there."),
+    (Resume.NEW, True, "this one begins anew."),
+    (Resume.FAILED, True, "the failed tiles are tried again now."),
+    (Resume.AUTO, False, "retry the failed tiles once their reason is mended."),
+]
+
+
+@pytest.mark.parametrize(("resume", "is_interrupted", "expected"), GOING_ON)
+def test_what_becomes_of_an_unfinished_update_once_another_begins(
+    resume: Resume, is_interrupted: bool, expected: str
+) -> None:
+    run = UnfinishedRun(ALL, (1, 2), STARTED, 1, 3, 1, is_interrupted)
+    assert messages.unfinished_text(run, resume).split(": ")[-1] == expected
 
 
 @pytest.mark.parametrize(("given", "expected"), UNFINISHED)

@@ -25,7 +25,7 @@ from tile_cache_manager.plugin.core.request import (
 )
 from tile_cache_manager.plugin.core.tiling import SpatialReference
 from tile_cache_manager.plugin.host import messages
-from tile_cache_manager.plugin.host.area_sources import BadRectangle, Cancelled
+from tile_cache_manager.plugin.host.area_sources import BadRectangle, Cancelled, UnknownCrs
 from tile_cache_manager.plugin.host.sign_in import (
     MasterPasswordNeeded,
     PortalAddressError,
@@ -211,6 +211,9 @@ OTHER_SENTENCES = [
     (BadRectangle("9,1,0,5"),
      "“9,1,0,5” is not an extent: give xmin,xmax,ymin,ymax and a CRS such as [EPSG:3857], with the"
      " minima below the maxima."),
+    (UnknownCrs("EPSG:99999"),
+     "“EPSG:99999” is no coordinate reference system that QGIS knows: give the extent with one such"
+     " as [EPSG:3857]."),
     (Cancelled(), "The work was cancelled: run it again when you like."),
     (ValueError("odd value."),
      "Something unexpected happened (ValueError, odd value): see the log messages, and report it."),
@@ -379,8 +382,8 @@ REPORTS = [
      f"Update of {URL} cancelled, what was done until then is kept: 1,500 tiles in the area, the"
      " site does not tell how many it replaced."),
     (report(ALL, Outcome.PARTIAL, made=3, failed=2),
-     f"Update of {URL} done, but some tiles failed, 1,500 tiles in the area, 3 made, 2 failed, the"
-     " site does not tell how many it replaced: look for the reason in the site's messages, and"
+     f"Update of {URL} done, but some tiles failed (1,500 tiles in the area, 3 made, 2 failed, the"
+     " site does not tell how many it replaced): look for the reason in the site's messages, and"
      " run it again."),
     (replace(report(ALL, Outcome.CANCELLED, made=0), job_id="", job_url=""),
      f"Update of {URL} cancelled before anything was changed."),
@@ -395,7 +398,7 @@ REPORTS = [
      f"Update of {URL} cancelled, what was done until then is kept: 1,500 tiles in the area, 7"
      " made."),
     (report(EMPTY, Outcome.PARTIAL, made=1490),
-     f"Update of {URL} done, but some tiles failed, 1,500 tiles in the area, 1,490 made: look for"
+     f"Update of {URL} done, but some tiles failed (1,500 tiles in the area, 1,490 made): look for"
      " the reason in the site's messages, and run it again."),
     (report(EMPTY, Outcome.SUBMITTED), "The site has taken the job and goes on by itself, 1,500"
      f" tiles in the area; it is at {JOB_URL}."),
@@ -427,3 +430,10 @@ def test_the_log_has_its_own_page_and_levels() -> None:
     assert len(lines) == 3
     assert "test_messages.py" in lines[2][0]
     assert SECRET not in "".join(line[0] for line in lines)
+
+
+def test_coordinates_are_grouped_as_numbers_are_though_qgis_does_not() -> None:
+    ungrouped = QLocale(QLocale.Language.English, QLocale.Country.UnitedStates)
+    ungrouped.setNumberOptions(QLocale.NumberOption.OmitGroupSeparator)
+    QLocale.setDefault(ungrouped)  # as QGIS does; the fixture puts it right again
+    assert "x from -20,037,508 to 20,037,508" in messages.summary(web_mercator())

@@ -168,7 +168,7 @@ def test_an_empty_folder_is_taken_and_a_full_one_refused(create: Any, tmp_path: 
 
 BAD = [
     ("an ending of another format", "World.tpkx", {"STORAGE_FORMAT": "COMPACT_V2"},
-     "“COMPACT_V2” cannot be taken for STORAGE_FORMAT: give TPKX"),
+     "“COMPACT_V2” cannot be taken for the storage format: give TPKX"),
     ("a folder for a package", "World", {"STORAGE_FORMAT": "MBTILES"},
      "ends in .mbtiles for MBTILES"),
     ("scales that are none", "World", {"SCALES": "5,000"}, "not a list of scales"),
@@ -193,23 +193,22 @@ def test_what_cannot_be_made_is_said_and_leaves_nothing(
 
 
 BAD_VALUES = [
-    {"COMPRESSION_QUALITY": 101},
-    {"COMPRESSION_QUALITY": -1},
-    {"DPI": 0},
-    {"DPI": "many"},
-    {"TILE_SIZE": "300"},
-    {"TILE_FORMAT": "GIF"},
-    {"STORAGE_FORMAT": "TPK"},
-    {"BACKGROUND": "no colour"},
+    ({"COMPRESSION_QUALITY": 101}, "the compression quality"),
+    ({"COMPRESSION_QUALITY": -1}, "the compression quality"),
+    ({"DPI": 0}, "the DPI"),
+    ({"DPI": "many"}, "the DPI"),
+    ({"TILE_SIZE": "300"}, "the tile size"),
+    ({"TILE_FORMAT": "GIF"}, "the tile format"),
+    ({"STORAGE_FORMAT": "TPK"}, "the storage format"),
+    ({"BACKGROUND": "no colour"}, "the background"),
 ]
 
 
-@pytest.mark.parametrize("given", BAD_VALUES, ids=str)
+@pytest.mark.parametrize(("given", "option"), BAD_VALUES, ids=str)
 def test_values_out_of_range_are_never_the_default(
-    create_unchecked: Any, create: Any, tmp_path: Path, given: dict
+    create_unchecked: Any, create: Any, tmp_path: Path, given: dict, option: str
 ) -> None:
-    (name,) = given
-    with pytest.raises(QgsProcessingException, match=f"cannot be taken for {name}"):
+    with pytest.raises(QgsProcessingException, match=f"cannot be taken for {option}: give"):
         create_unchecked(tmp_path / "World", **given)
     with pytest.raises(QgsProcessingException):
         create(tmp_path / "World", **given)

@@ -388,7 +388,7 @@ def test_failed_tiles_are_told_and_retried(
     assert (results["TILES"], results["MADE"], results["FAILED"]) == (4, 2, 2)
     log = feedback.textLog()
     assert log.count("Layer “Roads” could not be drawn (connection lost), so its tiles") >= 1
-    assert "done, but some tiles failed, 4 tiles in the area, 2 made, 2 failed" in log
+    assert "done, but some tiles failed (4 tiles in the area, 2 made, 2 failed)" in log
     assert {col for _row, col in tiles_of(cache)[1]} == {0}
 
     monkeypatch.setattr(BrokenInTheEast, "is_mended", True)
@@ -403,7 +403,10 @@ NOT_DRAWABLE = [
     ("an empty project", QgsProject, {}, "no visible layers"),
     ("no such theme", QgsProject, {"SOURCE": "theme:Night"}, "no map theme “Night”"),
     ("no such layer", QgsProject, {"SOURCE": "layers:roads_1"}, "no layer “roads_1”"),
-    ("no such file", QgsProject, {"SOURCE": "/no/such/project.qgz"}, "project.qgz"),
+    ("no such file", QgsProject, {"SOURCE": "/no/such/project.qgz"}, "file /no/such/project.qgz"),
+    ("no such raster", QgsProject, {"SOURCE": "/no/such/city.tif"}, "no file /no/such/city.tif"),
+    ("a theme without a name", QgsProject, {"SOURCE": "theme:"}, "No map theme is named"),
+    ("layers without ids", QgsProject, {"SOURCE": "layers: ,"}, "No layer is named"),
     ("a source of blanks", QgsProject, {"SOURCE": "  "}, "cannot be taken for SOURCE"),
     ("a source of NULL", QgsProject, {"SOURCE": QVariant(QVariant.Type.String)},
      "cannot be taken for SOURCE"),

@@ -136,3 +136,8 @@ def test_an_extent_in_an_unknown_crs_is_nowhere_else(run: Any, fresh_site: Any, 
     with pytest.raises(QgsProcessingException, match=f"“{crs}” is no coordinate reference system"):
         run(SCALES=scales, UPDATE_MODE="DELETE_TILES", UPDATE_EXTENT=f"0,10,40,50 [{crs}]")
     assert counts(fresh_site) == {1: 4}
+
+
+def test_nothing_selected_is_called_so(run: Any, fresh_site: Any) -> None:
+    with pytest.raises(QgsProcessingException, match="No feature of “Area” is selected"):
+        run(SCALES=scales_of(fresh_site, 1), AREA_OF_INTEREST=nothing_selected())

@@ -98,3 +98,9 @@ def test_a_check_that_is_cancelled(provider: Any, cache: Path) -> None:
 def test_what_is_no_cache(verify: Any, tmp_path: Path) -> None:
     with pytest.raises(QgsProcessingException, match=r"neither a conf\.xml nor a root\.json"):
         verify(tmp_path)
+
+
+def test_a_cache_too_damaged_to_be_checked(verify: Any, cache: Path) -> None:
+    (cache / "conf.xml").write_text("<CacheInfo>")
+    with pytest.raises(QgsProcessingException, match="so the cache cannot be checked: take it"):
+        verify(cache)
