@@ -29,6 +29,7 @@ from tile_cache_manager.plugin.core.tiling import bundle_of
 from .updating_script import keys
 
 SCRIPT = Path(__file__).with_name("updating_script.py")
+POLL = 0.002  # seconds between two looks at how far an update is
 TIMEOUT = 120
 STARTED = "started\n"
 SUFFIXES = {StorageFormat.TPKX: ".tpkx", StorageFormat.MBTILES: ".mbtiles"}
@@ -104,10 +105,7 @@ class Trial:
         with process:
             first = _first_line(process)
             if self.kills < kills and first == STARTED:
-                try:
-                    process.wait(self._random.uniform(0, self._seconds))
-                except subprocess.TimeoutExpired:
-                    process.kill()
+                self._kill_at_some_moment(process)
             rest, complaint = process.communicate(timeout=TIMEOUT)
             said = rest if first == STARTED else first + rest  # all was stored before
         if process.returncode == 0:
@@ -117,6 +115,30 @@ class Trial:
         if complaint:
             raise Broken(complaint)
         return False
+
+    def _kill_at_some_moment(self, process: subprocess.Popen[str]) -> None:
+        """Kill the update some moment after it has stored some number of tiles, if it still runs.
+
+        By its progress and not by the clock, so that it is at it on a busy computer, too. The
+        moment reaches into its last steps, where all is stored.
+        """
+        if self._stored() == len(self._keys):
+            return  # it was killed in its last steps before; the next round shall begin
+        goal = min(self._stored() + self._random.randint(0, len(self._keys) // 6), len(self._keys))
+        moment = self._random.uniform(0, self._seconds / 20)
+        end = time.monotonic() + TIMEOUT
+        while process.poll() is None and self._stored() < goal:
+            if time.monotonic() > end:
+                raise Broken("an update stands still")
+            time.sleep(POLL)
+        try:
+            process.wait(moment)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+    def _stored(self) -> int:
+        """How many tiles were said to be stored in this round."""
+        return len(set(self.log.read_bytes().splitlines()))
 
     def _check_after_kill(self) -> None:
         """Every tile is there, whole, old or new; those said to be stored are new."""
