@@ -126,8 +126,51 @@ def test_lists_of_scales(text, scales):
     assert parse_scales(text) == scales
 
 
+GROUPED = [
+    ("1:25.000", 25000.0),  # German
+    ("1:50'000'000", 50e6),  # Swiss, and as Qt writes it:
+    ("1:50\u2019000\u2019000", 50e6),
+    ("1:12,500,000", 12.5e6),  # American
+    ("1 : 25 000", 25000.0),
+    ("25\u00a0000", 25000.0),
+    ("1:591\u202f657\u202f528", 591657528.0),  # French
+    ("1,500.5", 1500.5),
+    ("1.500,5", 1500.5),
+    ("1'500.25", 1500.25),
+    ("72223.819286", 72223.819286),
+    ("1000.125", 1000.125),
+    ("0.125", 0.125),
+    ("25.00", 25.0),
+]
+
+
+@pytest.mark.parametrize(("text", "scale"), GROUPED)
+def test_scales_as_people_and_qgis_write_them(text, scale):
+    assert parse_scales(text) == (scale,)
+    assert parse_scales(f"{text}; 500") == (scale, 500.0)
+
+
 @pytest.mark.parametrize(
-    "text", [";", " ; ; ", "0", "-5", "nan", "inf", "1:", "5000,2500", "5000;street"]
+    "text",
+    [
+        ";",
+        " ; ; ",
+        "0",
+        "-5",
+        "nan",
+        "inf",
+        "1:",
+        "5000,2500",
+        "5000;street",
+        "5,00",
+        "1,50,000",
+        "12 34",
+        "25.000,250.000",
+        "1:25.000'000",
+        "2500.000.000",
+        "1;25 00",
+        "500,000,",
+    ],
 )
 def test_what_is_no_list_of_scales(text):
     """Least of all a way to say "all of them"."""

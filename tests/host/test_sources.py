@@ -191,7 +191,7 @@ NOT_THERE = [
     ("", NothingToDrawReason.NO_LAYERS),
     ("theme:none", NothingToDrawReason.NO_THEME),
     ("layers:none", NothingToDrawReason.NO_LAYER),
-    ("layers:", NothingToDrawReason.NO_LAYERS),
+    ("layers:", NothingToDrawReason.NO_LAYER),
     ("/no/such/project.qgz", NothingToDrawReason.NO_FILE),
     ("https://site.test/arcgis/rest/services/World/MapServer", NothingToDrawReason.UNUSABLE),
 ]

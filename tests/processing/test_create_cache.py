@@ -171,7 +171,7 @@ BAD = [
      "“COMPACT_V2” cannot be taken for the storage format: give TPKX"),
     ("a folder for a package", "World", {"STORAGE_FORMAT": "MBTILES"},
      "ends in .mbtiles for MBTILES"),
-    ("scales that are none", "World", {"SCALES": "5,000"}, "not a list of scales"),
+    ("scales that are none", "World", {"SCALES": "5,00"}, "not a list of scales"),
     ("scales of blanks", "World", {"SCALES": " "}, "not a list of scales"),
     ("no such scheme", "World", {"TILING_SCHEME": "/no/such/conf.xml"}, "conf.xml"),
     ("a source of blanks", "World", {"SOURCE": " "}, "cannot be taken for SOURCE"),
