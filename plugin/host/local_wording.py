@@ -144,7 +144,7 @@ def finding_text(finding: Finding) -> str:
         tr("{place}: {fault}, can be mended.") if finding.can_be_mended else tr("{place}: {fault}.")
     )
     if finding.by_setting_aside:
-        text = tr("{place}: {fault}, can be mended by setting the file aside.")
+        text = tr("{place}: {fault}, can be mended, the file is set aside then.")
     where = place.format(
         file=path_text(finding.file), level=finding.level_id, row=row, column=column
     )
@@ -185,7 +185,9 @@ def verify_sentence(report: VerifyReport, name: str = "") -> str:
 
 def _set_aside_text(files: Sequence[str]) -> str:
     """Which files a repair has given another name."""
-    text = tr("Nothing could be read in {names}, set aside under names that end in .damaged.")
+    text = tr(
+        "Set aside under names that end in .damaged, since not all in them can be read: {names}."
+    )
     return text.format(names=_some(files))
 
 

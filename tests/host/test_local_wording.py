@@ -143,7 +143,7 @@ def test_a_finding_tells_whether_it_can_be_mended() -> None:
     )
     useless = Finding(Fault.CUT, 3, "a.bundle", can_be_mended=True, by_setting_aside=True)
     assert messages.finding_text(useless) == (
-        "a.bundle, level 3: the file is cut off, can be mended by setting the file aside."
+        "a.bundle, level 3: the file is cut off, can be mended, the file is set aside then."
     )
 
 
@@ -178,8 +178,8 @@ VERIFIED = [
      " Empty Tiles."),
     (Verified(count_of={Fault.CUT: 1}, mended=1, set_aside=("L03/a.bundle",)),
      "1,201 tiles checked, 1 fault found (the file is cut off) and mended: make the tiles that are"
-     " missing now with Recreate Empty Tiles. Nothing could be read in L03/a.bundle, set aside"
-     " under names that end in .damaged."),
+     " missing now with Recreate Empty Tiles. Set aside under names that end in"
+     " .damaged, since not all in them can be read: L03/a.bundle."),
     (Verified(is_complete=False), "1,201 tiles checked and sound when the check was cancelled."),
     (Verified(count_of=FAULTS, is_complete=False),
      "1,201 tiles checked when the check was cancelled, 3 faults found until then (the tile is no"

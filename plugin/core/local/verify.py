@@ -52,7 +52,7 @@ class VerifyReport:
 
     `tiles`: how many were looked at, by level id. `findings`: the first MOST_FINDINGS, as they were
     before anything was mended; `count_of`: the number of all of them. `mended`: how many of them
-    were put right. `set_aside`: files in which nothing could be read, which have another name now.
+    were put right. `set_aside`: files that could not be read as a whole and have another name now.
     `is_complete`: whether it came to its end, or was cancelled.
     """
 
@@ -132,13 +132,15 @@ class _Check:
 
     def run(self) -> bool:
         """Whether it came to its end."""
-        self._total = sum(self._store.counts(self._feedback.cancelled).values())
+        level_ids: tuple[int, ...] = ()
         try:
             for finding in self._store.file_findings(self._feedback.cancelled):
                 self._take_finding(finding)
+            level_ids = self._store.level_ids()
+            self._total = sum(self._store.counts(self._feedback.cancelled).values())
         except DamagedCache as error:
             self._add(Finding(Fault.UNREADABLE, NO_LEVEL, Path(error.path).name))
-        for level_id in self._store.level_ids():
+        for level_id in level_ids:
             if self._feedback.cancelled():
                 return False
             try:

@@ -344,13 +344,18 @@ def _write_header(bundle: BundleV2) -> None:
 def _set_aside(path: Path) -> None:
     """Rename `path` so that nobody takes it for a bundle any more."""
     with storage_errors(path):
-        aside = path.with_name(path.name + DAMAGED)
-        number = 1
-        while aside.exists():
-            number += 1
-            aside = path.with_name(f"{path.name}.{number}{DAMAGED}")
-        path.rename(aside)
+        path.rename(name_aside(path))
         sync_folder(path.parent)
+
+
+def name_aside(path: Path) -> Path:
+    """A free name beside `path` that ends in DAMAGED."""
+    aside = path.with_name(path.name + DAMAGED)
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.{number}{DAMAGED}")
+    return aside
 
 
 @dataclass

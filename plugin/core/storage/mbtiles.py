@@ -37,10 +37,11 @@ from .mbtiles_metadata import (
     true_rows,
     zooms_on_disk,
 )
+from .mbtiles_salvage import TIMES, UNTIMED, is_sound, keep_aside, salvage
 from .profile import CacheProfile
 from .sidecar import work_folder
 from .sqlite_file import PATIENCE, SqliteFile
-from .store import Bools, Cancelled, Fault, Finding, Floats, Holes, TileStore
+from .store import NO_LEVEL, Bools, Cancelled, Fault, Finding, Floats, Holes, TileStore
 
 __all__ = ["MBTilesStore", "create_mbtiles", "read_mbtiles_profile"]
 
@@ -80,13 +81,6 @@ _BLANK = """
 SELECT tile_row, tile_column FROM tiles WHERE zoom_level = ? AND (
     tile_data IS NULL OR typeof(tile_data) <> 'blob' OR length(tile_data) = 0)
 """
-_TIMES = """
-CREATE TABLE IF NOT EXISTS tile_times (
-    zoom_level integer, tile_column integer, tile_row integer, stored real,
-    PRIMARY KEY (zoom_level, tile_column, tile_row)) WITHOUT ROWID
-"""
-_UNTIMED = "tilecache:untimed"
-"""Row of the metadata: tiles without a time of their own were stored before this one."""
 
 Integers = NDArray[np.int64]
 
@@ -117,7 +111,7 @@ class MBTilesStore(TileStore):
         except BaseException:
             self._file.close()
             raise
-        self._is_dirty = False
+        self._is_dirty = self._is_damaged = False
 
     def read(self, level_id: int, row: int, col: int) -> bytes | None:
         if not _is_zoom(level_id):
@@ -215,9 +209,13 @@ class MBTilesStore(TileStore):
     def close(self) -> None:
         self._file.close()
 
+    def file_findings(self, cancelled: Cancelled = lambda: False) -> Iterator[Finding]:
+        self._is_damaged = not is_sound(self._file, cancelled)
+        if self._is_damaged:
+            can = self.is_writable
+            yield Finding(Fault.UNREADABLE, NO_LEVEL, self.path.name, None, can, can)
+
     def findings(self, level_id: int, cancelled: Cancelled = lambda: False) -> Iterator[Finding]:
-        if level_id == self._first_level():
-            yield from self._file_findings(cancelled)
         known = {level.id for level in self.profile.scheme.levels}
         if level_id not in known:
             yield Finding(Fault.LEVEL, level_id, self.path.name)
@@ -228,7 +226,13 @@ class MBTilesStore(TileStore):
             yield self._finding(Fault.PICTURE, level_id, row, col)
 
     def mend(self, finding: Finding) -> bool:
-        """Drop the tile: what else can be wrong with the file is not for us to mend."""
+        """Drop the tile; of a file whose pages are damaged, save what can be read into a new one.
+
+        The old one stays beside it. Until then nothing is changed in such a file.
+        """
+        if finding.level_id == NO_LEVEL and finding.can_be_mended:
+            self._salvage()
+            return True
         if finding.tile is None or not _is_zoom(finding.level_id):
             return False
         return self.delete(finding.level_id, [finding.tile]) > 0
@@ -245,25 +249,45 @@ class MBTilesStore(TileStore):
 
     def defragment(self, holes: Holes) -> int:
         """Write the whole file anew. Raises ReadOnlyCache, CacheInUse, DiskFull."""
+        before = self.path.stat().st_size
+        wanted = before - holes.unused
+        with self._replaced(wanted) as part, closing(SqliteFile(self.path)) as reader:
+            reader.rows("VACUUM INTO ?", str(part))
+            reader.close()  # before the rename, which Windows would refuse otherwise
+        return before - self.path.stat().st_size
+
+    def _salvage(self) -> None:
+        """Put a file of all tiles that can be read in this one's place, which keeps another name.
+
+        Raises DamagedCache (nothing can be read), CacheInUse, DiskFull.
+        """
+        with self._replaced(self.path.stat().st_size) as part:
+            salvage(self.path, part)
+            keep_aside(self.path)
+        self._is_damaged, self._is_dirty = False, True
+        self._has_times = ("tile_times",) in self._file.rows("SELECT name FROM sqlite_master")
+
+    @contextmanager
+    def _replaced(self, needed: int) -> Iterator[Path]:
+        """Where to make a file of about `needed` bytes, which then takes this one's place.
+
+        Nobody writes meanwhile. Raises ReadOnlyCache, CacheInUse, DiskFull.
+        """
         self._check_writable()
         with self._alone(), ExitStack() as others_out:
-            before = self.path.stat().st_size
-            needed, free = before - holes.unused, free_bytes(self.path)
+            free = free_bytes(self.path)
             if needed > free:
                 raise DiskFull(str(self.path), needed, free)
             self._file.follow()
             others_out.enter_context(self._file.held())
             with replacing(self.path, is_locked=True) as part:
                 part.unlink(missing_ok=True)
-                with closing(SqliteFile(self.path)) as reader:
-                    reader.rows("VACUUM INTO ?", str(part))
+                yield part
                 if os.name == "nt":  # Windows replaces no file that we have open
                     others_out.close()
                     self._file.close()
             # A program that has waited for our lock finds its file gone (SQLITE_READONLY_DBMOVED).
-            after = self.path.stat().st_size
         self._file.follow()
-        return before - after
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -279,14 +303,16 @@ class MBTilesStore(TileStore):
     def _changing(self) -> Iterator[Connection]:
         """A transaction on the file that lies at our path now."""
         self._check_writable()
+        if self._is_damaged:
+            raise DamagedCache(str(self.path), "pages of the database")
         with self._alone():
             self._file.follow()
             modified = self.path.stat().st_mtime
             with self._file.changing() as file:
                 if not self._has_times:
                     file.execute("CREATE TABLE IF NOT EXISTS metadata (name text, value text)")
-                    file.execute(_TIMES)
-                    rows = {**lasting_rows(self.profile), _UNTIMED: repr(modified)}
+                    file.execute(TIMES)
+                    rows = {**lasting_rows(self.profile), UNTIMED: repr(modified)}
                     put_rows(file, rows, only_new=True)
                 yield file
             self._has_times = self._is_dirty = True
@@ -307,7 +333,7 @@ class MBTilesStore(TileStore):
 
     def _untimed(self) -> float:
         """When tiles without a time of their own were stored, at the latest."""
-        said = self._file.rows("SELECT value FROM metadata WHERE name = ?", _UNTIMED)
+        said = self._file.rows("SELECT value FROM metadata WHERE name = ?", UNTIMED)
         try:
             return float(said[0][0]) if said else self.path.stat().st_mtime
         except (TypeError, ValueError):
@@ -337,19 +363,11 @@ class MBTilesStore(TileStore):
         """The level that what concerns the whole file is told with."""
         return next(iter(self.level_ids() or self.profile.cached_ids), 0)
 
-    def _file_findings(self, cancelled: Cancelled) -> Iterator[Finding]:
-        try:
-            found = self._file.rows("PRAGMA integrity_check(1)", cancelled=cancelled)
-            is_sound = not found or found[0][0] == "ok"
-        except DamagedCache:
-            is_sound = False
-        if not is_sound:
-            yield Finding(Fault.UNREADABLE, self._first_level(), self.path.name)
-
     def _finding(self, fault: Fault, level_id: int, row: Any, col: Any) -> Finding:
         is_place = isinstance(row, int) and isinstance(col, int) and _is_zoom(level_id)
         tile = (_flip(level_id, row), col) if is_place else None
-        return Finding(fault, level_id, self.path.name, tile, is_place and self.is_writable)
+        can_be_mended = is_place and self.is_writable and not self._is_damaged
+        return Finding(fault, level_id, self.path.name, tile, can_be_mended)
 
 
 def _is_zoom(level_id: int) -> bool:

@@ -10,7 +10,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import astuple
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from ..errors import (
     BadCacheOption,
     BadScheme,
     BadSchemeReason,
+    DamagedCache,
     HostileFile,
     NotACache,
     NotACacheReason,
@@ -135,10 +136,11 @@ def create_mbtiles(path: Path, profile: CacheProfile) -> None:
     if profile.extent is not None:
         said |= place_rows(profile.extent, min(zooms))
     with replacing(path) as part, sqlite_errors(path, is_writing=True):
-        _make(part, said)
+        make_file(part, said)
 
 
-def _make(path: Path, said: Mapping[str, str]) -> None:
+def make_file(path: Path, said: Mapping[str, str]) -> None:
+    """Make an MBTiles file without tiles, whose metadata are `said`. Raises sqlite3.Error."""
     with closing(create(path)) as file:
         file.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         file.executescript(f"BEGIN; {_TABLES} COMMIT;")
@@ -262,8 +264,8 @@ def _metadata(file: SqliteFile) -> dict[str, str]:
 
 
 def _sample(file: SqliteFile) -> bytes:
-    """One of the tiles; no bytes where there is none."""
-    rows = file.rows("SELECT tile_data FROM tiles WHERE length(tile_data) > 0 LIMIT 1")
+    """One of the tiles; no bytes where there is none that can be read."""
+    rows = file.readable_rows("SELECT tile_data FROM tiles WHERE length(tile_data) > 0 LIMIT 1")
     return rows[0][0] if rows and isinstance(rows[0][0], bytes) else b""
 
 
@@ -285,7 +287,9 @@ def _cached_zooms(file: SqliteFile, said: Mapping[str, str]) -> set[int]:
     first, last = _whole(said.get("minzoom")), _whole(said.get("maxzoom"))
     if _LEVELS not in said and first is not None and last is not None:
         zooms |= set(range(max(first, 0), min(last, FINEST_READ) + 1))
-    return {zoom for zoom in zooms if zoom is not None} | set(zooms_on_disk(file))
+    with suppress(DamagedCache):  # `file_findings` tells
+        zooms |= set(zooms_on_disk(file))
+    return {zoom for zoom in zooms if zoom is not None}
 
 
 def _tile_size(said: Mapping[str, str], facts: PictureFacts | None) -> int:

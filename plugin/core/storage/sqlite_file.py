@@ -68,6 +68,17 @@ class SqliteFile:
             finally:
                 connection.set_progress_handler(None, 0)
 
+    def readable_rows(self, query: str, *values: Any) -> list[Any]:
+        """The rows that `query` gives, up to the first that cannot be read."""
+        found: list[Any] = []
+        with sqlite_errors(self._path), self._mine() as connection:
+            try:
+                found.extend(connection.execute(query, values))
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+                if "locked" in str(error):
+                    raise
+        return found
+
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: durable at the end of the block, undone by an error in it."""

@@ -49,7 +49,7 @@ class Finding:
     `level_id`: NO_LEVEL for a file that all levels have in common.
     `file`: the file on disk or in the package. `can_be_mended`: `TileStore.mend` can put it right,
     a header by writing it anew, a broken entry by dropping it, so that the tile counts as empty;
-    `by_setting_aside`: by giving the whole file another name, for nothing in it can be read.
+    `by_setting_aside`: and the file gets another name, for not all in it can be read.
     """
 
     fault: Fault

@@ -17,6 +17,7 @@ from tile_bytes import SIDE, chunk, tile
 from tile_cache_manager.plugin.core.errors import NotACache, ReadOnlyCache, ReadOnlyReason
 from tile_cache_manager.plugin.core.local.verify import MOST_FINDINGS, verify
 from tile_cache_manager.plugin.core.request import Feedback
+from tile_cache_manager.plugin.core.storage.mbtiles import create_mbtiles
 from tile_cache_manager.plugin.core.storage.opening import open_store
 from tile_cache_manager.plugin.core.storage.pictures import PictureFacts, picture_facts
 from tile_cache_manager.plugin.core.storage.profile import StorageFormat
@@ -388,6 +389,31 @@ def test_a_wrong_checksum_of_what_nobody_can_judge_stays_as_it_is(tmp_path):
     assert report.findings == (Finding(Fault.UNREADABLE, NO_LEVEL, "esriinfo/notes.txt"),)
     assert report.mended == 0
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("page", [5, 12, 30])
+def test_mending_mbtiles_with_damaged_pages_saves_the_others(page, tmp_path):
+    path = tmp_path / "a.mbtiles"
+    made = profile(StorageFormat.MBTILES)
+    create_mbtiles(path, made)
+    contents = {(r, c): tile(7, r, c) for r in range(20) for c in range(20)}
+    with open_store(path, for_writing=True) as store:
+        store.write(7, contents)
+        store.commit()
+    patch(path, page * 4096, b"\x07" * 4096)
+    broken = path.read_bytes()
+    assert verify(path, Feedback()).count_of[Fault.UNREADABLE] >= 1
+    assert path.read_bytes() == broken
+
+    report = verify(path, Feedback(), mend=True)
+
+    assert report.set_aside == ("a.mbtiles",)
+    assert path.with_name("a.mbtiles.damaged").read_bytes() == broken
+    assert verify(path, Feedback()).findings == ()
+    with open_store(path) as store:
+        left = {place for place in contents if store.read(7, *place) == contents[place]}
+        assert store.counts() == {7: len(left)}
+    assert len(left) >= 360
 
 
 # --- read-only caches, cancelling, progress ----------------------------------------------------

@@ -764,7 +764,75 @@ def test_a_damaged_index_is_found(path):
     path.write_bytes(content)
 
     with MBTilesStore(path) as store:
-        assert Fault.UNREADABLE in [f.fault for f in store.findings(3)]
+        assert [(f.fault, f.can_be_mended) for f in store.file_findings()] == [
+            (Fault.UNREADABLE, False)
+        ]
+    with MBTilesStore(path, is_writable=True) as store:
+        (found,) = store.file_findings()
+        assert store.mend(found)
+        assert store.counts() == {3: 64}
+        assert list(store.file_findings()) == []
+
+
+def damage(path, pages):
+    """Overwrite pages that hold parts of tiles, by number from 0."""
+    content = bytearray(path.read_bytes())
+    size = int.from_bytes(content[16:18], "big")
+    for page in pages:
+        content[page * size : (page + 1) * size] = b"\x07" * size
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_of_a_damaged_file_all_tiles_that_can_be_read_are_saved(seed, store, path):
+    rng = np.random.default_rng(seed)
+    tiles = {(r, c): rng.bytes(int(rng.integers(50, 900))) for r in range(20) for c in range(20)}
+    store.write(7, tiles)
+    store.commit()
+    stored = store.times(7, TileRange(0, 19, 0, 19))
+    store.close()
+    pages = path.stat().st_size // 4096
+    # Not the first ones: a file without its list of tables, or metadata, is none.
+    damage(path, rng.choice(np.arange(10, pages), 1 + seed, replace=False).tolist())
+    broken = path.read_bytes()
+
+    with MBTilesStore(path, is_writable=True) as store:
+        (found,) = store.file_findings()
+        with pytest.raises(DamagedCache):
+            store.delete(7, [(0, 0)])
+        with pytest.raises(DamagedCache):
+            store.write(7, {(0, 0): b"new"})
+        assert path.read_bytes() == broken, "nothing is written into what is damaged"
+        assert store.mend(found)
+        assert list(store.file_findings()) == []
+        saved = {(r, c): store.read(7, r, c) for r, c in tiles}
+        times = store.times(7, TileRange(0, 19, 0, 19))
+        store.write(7, {(0, 0): b"new"})
+        store.commit()
+
+    assert path.with_name(path.name + ".damaged").read_bytes() == broken
+    whole = sum(saved[tile] == content for tile, content in tiles.items())
+    assert whole >= 400 - 25 * (1 + seed)
+    assert np.nanmin(times - stored) >= 0
+    assert read_mbtiles_profile(path).name == profile().name
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_damaged_file_is_not_saved_where_there_is_no_room(store, path, monkeypatch):
+    store.write(7, {(r, c): os.urandom(900) for r in range(20) for c in range(20)})
+    store.close()
+    damage(path, [60])
+    broken = path.read_bytes()
+    monkeypatch.setattr(mbtiles, "free_bytes", lambda _path: 1000)
+
+    with MBTilesStore(path, is_writable=True) as store:
+        (found,) = store.file_findings()
+        with pytest.raises(DiskFull):
+            store.mend(found)
+
+    assert path.read_bytes() == broken
+    assert not list(path.parent.glob("*.damaged"))
 
 
 def test_defragmenting_gives_back_what_deleted_tiles_took(store, path):
