@@ -24,6 +24,7 @@ from .area_kinds import AreaKind
 from .area_map_tools import AreaMapTool, PolygonMapTool, RectangleMapTool
 from .forms import load_form
 from .layer_watch import LayerWatch
+from .typed_extent import placed_rectangle
 
 FORM = load_form(__file__)
 
@@ -170,8 +171,14 @@ class AreaPanel(QWidget, FORM):
             how = "union" if kind is AreaKind.UNION else "intersection"
             return areas.project_extents(self._project, how)
         if kind is AreaKind.TYPED:
-            return areas.TypedExtent(self.typed_extent_edit.text())
+            return self._typed_area(self.typed_extent_edit.text())
         return areas.FullExtent()
+
+    def _typed_area(self, text: str) -> areas.AreaSource:
+        placed = placed_rectangle(text)
+        if placed is None:
+            return areas.TypedExtent(text)
+        return areas.RectangleArea(text.strip(), *placed, self._context())
 
     def _context(self) -> QgsCoordinateTransformContext:
         return areas.project_context(self._project)
@@ -243,15 +250,17 @@ class AreaPanel(QWidget, FORM):
 
     def _show_note(self, chosen: ChosenArea) -> None:
         """Say below the choice what is missing or wrong with it, else what it means."""
-        note = chosen.problem or self._meaning()
+        note = chosen.problem or self._meaning(chosen.source)
         self.area_note_label.setText(note)
         self.area_note_label.setVisible(bool(note))
         drawn = self.kind() in self._drawn
         self.drawn_label.setText(self.tr("Drawn: shown on the map.") if drawn else "")
 
-    def _meaning(self) -> str:
+    def _meaning(self, source: areas.AreaSource) -> str:
         if self.kind() is AreaKind.FULL:
             return self.tr("The whole cache.")
+        if self.kind() is AreaKind.TYPED and isinstance(source, areas.RectangleArea):
+            return self.tr("In {crs}.").format(crs=source.crs.userFriendlyIdentifier())
         if self.kind() is AreaKind.TYPED and self._description is not None:
             crs = qgis_crs(self._description.scheme.crs, self._description.name)
             text = self.tr("In the service's CRS, {crs}.")

@@ -285,6 +285,7 @@ class UpdateDialog(FormDialog, FORM):
         source = self.area_panel.chosen().source
         self._preview.show(source, self._description)
         self._counter.set_area(self._description, source)
+        self._enable_run()
 
     def _levels_changed(self) -> None:
         self._counter.set_levels(self.scales_panel.ticked_levels())
@@ -292,10 +293,12 @@ class UpdateDialog(FormDialog, FORM):
     def _counts_changed(self) -> None:
         self.scales_panel.set_counts(self._counter.counts)
         self._count_line.show(self._description, len(self.scales_panel.ticked_levels()))
+        self._enable_run()
 
     def _form_changed(self) -> None:
         self._lines.clear()
         self._count_line.forget_estimate()
+        self._enable_run()
 
     def _estimate(self) -> None:
         problem = self._problem()
@@ -309,10 +312,15 @@ class UpdateDialog(FormDialog, FORM):
     # Running
 
     def _update_run_button(self) -> None:
+        self._enable_run()
+        self._local.show(self._description, self._busy_reason())
+
+    def _enable_run(self) -> None:
         reason = self._reason_not_to_run()
+        if not reason and self.isVisible():  # closed, it follows neither canvas nor layers
+            reason = self._problem()
         self.run_button.setEnabled(not reason)
         self.run_button.setToolTip(reason or self.tr("Start the update"))
-        self._local.show(self._description, self._busy_reason())
 
     def _busy_reason(self) -> str:
         return self._control.busy_reason() or self._local.busy_reason()
@@ -331,7 +339,7 @@ class UpdateDialog(FormDialog, FORM):
 
     def _run_clicked(self) -> None:
         self._lines.clear()
-        problem = self._problem()
+        problem = self._problem()  # an edit of a layer may have come just now
         if problem:
             self._complain(problem)
             return

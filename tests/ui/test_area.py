@@ -112,3 +112,20 @@ def test_after_unloading_canvas_and_project_are_let_go(
 
     after = [owner.receivers(signal) for owner, signal in watched]
     assert all(few < many for many, few in zip(before, after))
+
+
+def test_an_extent_as_processing_writes_it(loaded: Any, person: Any, canvas: Any) -> None:
+    person.choose("area_kind_combo", "Typed Extent")
+    person.find("typed_extent_edit").setText("0,10,0,10 [EPSG:4326]")
+    person.wait_for_count()
+
+    # Ten degrees on Web Mercator's equator are 1113.19 km, ten of latitude 1118.89 km.
+    assert previewed(canvas) == pytest.approx([0, 0, 1113, 1119], abs=5)
+    assert "EPSG:4326" in person.shows("area_note_label")
+    assert person.find("run_button").isEnabled()
+
+    for wrong in ("0,10,0,10 [nowhere]", "0 10 0 10 [EPSG:4326]", "0,0,0,10 [EPSG:4326]"):
+        person.find("typed_extent_edit").setText(wrong)
+        person.wait_for_count()
+        assert not person.find("run_button").isEnabled(), wrong
+        assert wrong in person.find("run_button").toolTip()

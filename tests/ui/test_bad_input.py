@@ -8,14 +8,9 @@ import pytest
 from qgis.PyQt.QtCore import QObject, Qt
 
 from tile_cache_manager.plugin.core import errors
-from tile_cache_manager.plugin.core.request import Outcome
 
 WORLD_URL = "https://site.test/arcgis/rest/services/World/MapServer"
 JOB_URL = "https://site.test/arcgis/rest/jobs/j1"
-
-
-def nothing(person: Any) -> None:
-    pass
 
 
 def no_scale(person: Any) -> None:
@@ -48,50 +43,72 @@ def no_layers(person: Any) -> None:
     person.choose("area_kind_combo", "Extents of All Layers (Union)")
 
 
-UNREACHABLE = errors.SiteUnreachable(WORLD_URL, errors.Unreachable.TIMEOUT)
-# what the person does, what the site answers, words of the sentence they read
-BAD_INPUTS = [
-    (no_scale, None, "No scale is chosen"),
-    (bad_extent, None, "“1 2 3” is not an extent"),
-    (no_extent, None, "four numbers"),
-    (extent_outside, None, "World"),
-    (nothing_drawn, None, "Nothing is drawn yet"),
-    (no_layer, None, "no layer of this kind"),
-    (no_layers, None, "layer"),
-    (nothing, errors.JobFailed(JOB_URL, "ERROR 001470: no disk space"), "ERROR 001470: no disk"),
-    (nothing, errors.JobLost(JOB_URL, UNREACHABLE, 300), JOB_URL),
-    (nothing, errors.NotAllowed(WORLD_URL, 403, "You do not have permissions"), "permissions"),
-    (nothing, errors.SignInNeeded(WORLD_URL, 498, "Invalid token"), "sign"),
-    (nothing, errors.CancelUnconfirmed(JOB_URL, 30), JOB_URL),
-    (nothing, RuntimeError("a surprise"), "a surprise"),
+# what the person does, words of the sentence they read
+BAD_FORMS = [
+    (no_scale, "No scale is chosen"),
+    (bad_extent, "“1 2 3” is not an extent"),
+    (no_extent, "four numbers"),
+    (extent_outside, "World"),
+    (nothing_drawn, "Nothing is drawn yet"),
+    (no_layer, "no layer of this kind"),
+    (no_layers, "layer"),
 ]
 
 
-@pytest.mark.parametrize(("do", "ending", "words"), BAD_INPUTS)
-def test_bad_input_is_told_in_a_sentence_and_the_form_stays_filled(
-    loaded: Any, person: Any, cache: Any, qgis_bar: Any, do: Any, ending: Any, words: str
+@pytest.mark.parametrize(("do", "words"), BAD_FORMS)
+def test_what_cannot_run_says_why(
+    loaded: Any, person: Any, cache: Any, do: Any, words: str
 ) -> None:
-    cache.ending = ending or Outcome.DONE
+    button = person.find("run_button")
+    assert button.isEnabled()
+    assert button.toolTip() == "Start the update"
+    do(person)
+    person.wait_until(lambda: not button.isEnabled(), what="the button")
+    person.wait_for_count()
+
+    assert not button.isEnabled()
+    assert words in button.toolTip()
+    assert "\n" not in button.toolTip()
+
+    person.choose("area_kind_combo", "Full Extent")
+    person.click("check_all_button")
+    person.wait_until(button.isEnabled, what="the button")
+    assert cache.requests == []
+
+
+UNREACHABLE = errors.SiteUnreachable(WORLD_URL, errors.Unreachable.TIMEOUT)
+# what the site answers, words of the sentence the person reads
+FAILURES = [
+    (errors.JobFailed(JOB_URL, "ERROR 001470: no disk space"), "ERROR 001470: no disk"),
+    (errors.JobLost(JOB_URL, UNREACHABLE, 300), JOB_URL),
+    (errors.NotAllowed(WORLD_URL, 403, "You do not have permissions"), "permissions"),
+    (errors.SignInNeeded(WORLD_URL, 498, "Invalid token"), "sign"),
+    (errors.CancelUnconfirmed(JOB_URL, 30), JOB_URL),
+    (RuntimeError("a surprise"), "a surprise"),
+]
+
+
+@pytest.mark.parametrize(("ending", "words"), FAILURES)
+def test_a_failure_is_told_in_a_sentence_and_the_form_stays_filled(
+    loaded: Any, person: Any, cache: Any, qgis_bar: Any, ending: Exception, words: str
+) -> None:
+    cache.ending = ending
     person.find("instances_spin").setValue(7)
     person.choose("mode_combo", "Recreate All Tiles")
-    do(person)
     person.wait_for_count()
     filled = form(person)
 
     person.click("run_button")
-    if ending:
-        person.wait_until(lambda: cache.requests, what="the update")
-        person.wait_for_end()
-        sentence = person.shows("progress_label")
-        assert qgis_bar.currentItem().text() == sentence
-        assert person.error() == ""  # it stands in the dialog already
-    else:
-        sentence = person.wait_for_error()
+    person.wait_until(lambda: cache.requests, what="the update")
+    person.wait_for_end()
+    sentence = person.shows("progress_label")
+    assert qgis_bar.currentItem().text() == sentence
+    assert person.error() == ""  # it stands in the dialog already
 
     assert words in sentence
     assert "\n" not in sentence
     assert form(person) == filled
-    assert len(cache.requests) == (1 if ending else 0)
+    assert len(cache.requests) == 1
     assert person.find("run_button").isEnabled()
 
 
@@ -131,8 +148,10 @@ def test_a_change_of_the_form_takes_the_error_away(
     loaded: Any, person: Any, cache: Any, change: Any
 ) -> None:
     person.click("check_none_button")
-    person.click("run_button")
-    assert person.error()
+    answer, cache.answer = cache.answer, UNREACHABLE
+    person.click("load_button")
+    person.wait_for_error()
+    cache.answer = answer
 
     change(person)
 

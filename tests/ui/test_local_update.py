@@ -250,7 +250,7 @@ def test_an_offer_outlives_complaints(
     person.load(PATH)
     offered = person.error()
     person.click("check_none_button")
-    person.click("run_button")
+    person.click("estimate_button")
     assert person.error() != offered
 
     person.click("check_all_button")
