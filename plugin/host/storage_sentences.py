@@ -140,6 +140,11 @@ def _disk_full(error: errors.DiskFull) -> str:
             "There is too little room on the disk of {path}, {needed} are needed and {free} are"
             " free: make room, or choose fewer scales or a smaller area."
         )
+        if error.is_at_least:
+            text = tr(
+                "There is too little room on the disk of {path}, at least {needed} are needed and"
+                " {free} are free: make room, or choose fewer scales or a smaller area."
+            )
     return text.format(
         path=path_text(error.path),
         needed=bytes_text(error.needed or 0),

@@ -28,6 +28,9 @@ SENTENCES = [
     (errors.DiskFull(PATH, 88080384, 2048),
      f"There is too little room on the disk of {PATH}, 84.0 MB are needed and 2.0 kB are free: make"
      " room, or choose fewer scales or a smaller area."),
+    (errors.DiskFull(PATH, 88080384, 2048, is_at_least=True),
+     f"There is too little room on the disk of {PATH}, at least 84.0 MB are needed and 2.0 kB are"
+     " free: make room, or choose fewer scales or a smaller area."),
     (errors.DiskFull(PATH),
      f"The disk of {PATH} is full: make room and try again, an update then goes on where it"
      " stopped."),

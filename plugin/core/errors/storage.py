@@ -73,12 +73,22 @@ class CacheInUse(StorageError):
 
 
 class DiskFull(StorageError):
-    """Too little room at `path`: `needed` and `free` in bytes, None where not known."""
+    """Too little room at `path`: `needed` and `free` in bytes, None where not known.
 
-    def __init__(self, path: str, needed: int | None = None, free: int | None = None) -> None:
+    `is_at_least`: not all was counted, more may be needed.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        needed: int | None = None,
+        free: int | None = None,
+        is_at_least: bool = False,
+    ) -> None:
         super().__init__(path, f"disk full, {needed} needed, {free} free")
         self.needed = needed
         self.free = free
+        self.is_at_least = is_at_least
 
 
 class TargetExists(StorageError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Callable
 import numpy as np
 
 from ..errors import DamagedCache, DiskFull, TargetProblem
-from ..request import UpdateMode, UpdateRequest
+from ..request import TileFilter, UpdateMode, UpdateRequest
 from ..storage.files import free_bytes
 from ..storage.profile import StorageFormat
 from ..storage.store import TileStore
@@ -33,6 +34,8 @@ _SURE = 0.5  # part of a guess that is believed before an update is refused
 _SAMPLES = 32  # tiles of a level that are read to learn how large they are
 _LISTEN = 3.0  # seconds between two looks at the disk
 _PATIENCE = 20.0  # seconds for counting, before the start, what is really to do
+_TOTAL = 3.0  # seconds for counting the rest, once there is too little room
+_CHANGES_ALL = TileFilter()
 
 
 class Room:
@@ -91,12 +94,17 @@ def check_room(
     sizes_of_all = sum(plan.count(level) * sizes[level.id] for level in plan.levels)
     if with_copies(store, sizes_of_all) <= free:
         return
-    new = 0.0
+    new, needed, is_all, end = 0.0, 0.0, True, math.inf
     for level_id, count in _new_tiles(store, request, plan, journal.run, stopped):
-        new += count * sizes[level_id]
+        is_all = count is not None and time.monotonic() < end
+        if not is_all:
+            break
+        new += (count or 0) * sizes[level_id]
         needed = with_copies(store, new)
         if needed > free:
-            raise DiskFull(str(store.path), needed=int(needed), free=max(0, int(free)))
+            end = min(end, time.monotonic() + _TOTAL)
+    if needed > free:
+        raise DiskFull(str(store.path), int(needed), max(0, int(free)), is_at_least=not is_all)
 
 
 def with_copies(store: TileStore, new: float) -> float:
@@ -126,6 +134,10 @@ def average_size(store: TileStore, level_id: int) -> float | None:
     return sum(sizes) / len(sizes) if sizes else None
 
 
+def _is_empty(store: TileStore, level_id: int) -> bool:
+    return next(iter(store.blocks(level_id)), None) is None
+
+
 def _sure_size(store: TileStore, level_id: int) -> float:
     """Bytes that a tile of the level takes at the least, so that nothing is refused by a guess."""
     known = average_size(store, level_id)
@@ -138,17 +150,24 @@ def _new_tiles(
     plan: Plan,
     run: Run | None,
     stopped: Callable[[], bool],
-) -> Iterator[tuple[int, int]]:
-    """Numbers of tiles that take new room, bundle by bundle, as far as time allows: level, count.
+) -> Iterator[tuple[int, int | None]]:
+    """Numbers of tiles that take new room: level, count. At the end None if time did not allow all.
 
     Replacing a tile of a bundle takes room, too: the old one stays as a hole.
     """
     end = time.monotonic() + _PATIENCE
     leaves_holes = store.profile.storage in (StorageFormat.COMPACT_V2, StorageFormat.TPKX)
-    for level in plan.levels:
+    is_new = run is None and not request.tile_filter.only_existing
+    is_all = is_new and request.mode is UpdateMode.RECREATE_ALL and leaves_holes
+    is_all &= request.tile_filter == _CHANGES_ALL
+    # First those that need no looking, so that the number is as near as can be.
+    known = [e for e in plan.levels if is_all or (is_new and _is_empty(store, e.id))]
+    yield from ((level.id, plan.count(level)) for level in known)
+    for level in (level for level in plan.levels if level not in known):
         among = existing_bundles(store, request, level.id)
         for block, mask in plan.bundles(level, among):
             if stopped() or time.monotonic() > end:
+                yield level.id, None
                 return
             corner = block.min_row, block.min_col
             if run is not None:

@@ -91,10 +91,40 @@ def test_clearly_too_little_room_is_refused_before_anything_is_changed(
     assert source.drawn == []
     assert source.closed == 1
     assert caught.value.free == 3 * MB
-    assert caught.value.needed is not None
-    assert caught.value.needed > 3 * MB
+    assert caught.value.needed == 512 * 7_500 * (2 if storage.is_package else 1)
+    assert not caught.value.is_at_least
     # Nothing was begun, so there is nothing to resume.
     assert unfinished(store.path) is None
+
+
+@pytest.mark.parametrize("mode", [EMPTY, ALL])
+def test_the_room_that_is_needed_is_that_of_all_levels(
+    mode: UpdateMode, store: MemoryStore, disk: Callable[[int], None]
+) -> None:
+    """Millions of bundles, and nobody counts them one by one."""
+    disk(3 * MB)
+    request = UpdateRequest(SCHEME, SCHEME.levels, mode, extent=Extent(-HALF, -HALF, HALF, HALF))
+
+    with pytest.raises(DiskFull) as caught:
+        run_update(store, PlainSource(), request, Feedback())
+
+    assert caught.value.needed == sum(4**level for level in range(13)) * space.USUAL_TILE // 2
+    assert not caught.value.is_at_least
+
+
+def test_what_takes_long_to_count_is_a_lower_bound(
+    store: MemoryStore, disk: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(space, "_TOTAL", 0.0)
+    store.fill(12, [(0, 0)], bytes(10_000))
+    disk(30 * MB)
+
+    with pytest.raises(DiskFull) as caught:
+        update(store, PlainSource(), EMPTY, level=12)
+
+    assert caught.value.is_at_least
+    assert caught.value.needed is not None
+    assert 30 * MB < caught.value.needed < 1000 * MB
 
 
 @pytest.mark.parametrize(
