@@ -17,7 +17,8 @@ from .update_run import RunPlan, source_of
 class CountLine(QObject):
     """Keeps the update panel's line true to the form: numbers, then the estimate asked for.
 
-    An estimate is of the form as it was: it goes with the next change of the form.
+    An estimate is of the form as it was: it goes with the next change of the form. While it is made
+    the button stops it.
     """
 
     failed = pyqtSignal(object)
@@ -30,6 +31,11 @@ class CountLine(QObject):
         self._task = LatestTask()
         self._count = ""
         self._estimate = ""
+
+    @property
+    def is_estimating(self) -> bool:
+        """Whether an estimate is on its way."""
+        return self._task.is_running
 
     def show(self, description: object, scales: int) -> None:
         """Show the numbers by now, with so many `scales` ticked; of no cache: what to do first."""
@@ -55,7 +61,7 @@ class CountLine(QObject):
         answers = {"estimated": self._estimated, "failed": self._failed, "cancelled": self._end}
         self._task.start(task, answers)
         self._estimate = self.tr("Estimating from a few tiles…")
-        self._panel.estimate_button.setEnabled(False)
+        self._panel.show_estimating(True)
         self._show()
 
     def forget_estimate(self) -> None:
@@ -75,7 +81,7 @@ class CountLine(QObject):
 
     def _end(self) -> None:
         self._estimate = ""
-        self._panel.estimate_button.setEnabled(True)
+        self._panel.show_estimating(False)
         self._show()
 
     def _show(self) -> None:

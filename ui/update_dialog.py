@@ -302,7 +302,9 @@ class UpdateDialog(FormDialog, FORM):
 
     def _estimate(self) -> None:
         problem = self._problem()
-        if problem:
+        if self._count_line.is_estimating:
+            self._count_line.forget_estimate()
+        elif problem:
             self._complain(problem)
         elif self._counter.is_counting:
             self._complain(self.tr("The tiles are still being counted."))

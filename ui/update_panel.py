@@ -27,7 +27,8 @@ class UpdatePanel(QWidget, FORM):
     By a site: with how many caching instances, and whether it is followed. On this computer: drawn
     from what, and which tiles are left out.
 
-    `changed`: the person chose something else in it. `estimate_requested`: how long it takes.
+    `changed`: the person chose something else in it. `estimate_requested`: the button was pressed
+    that asks how long it takes, or stops that.
     """
 
     changed = pyqtSignal()
@@ -106,6 +107,13 @@ class UpdatePanel(QWidget, FORM):
         self.mode_combo.setCurrentIndex(self.mode_combo.findData(self._possible_mode()))
         self.mode_combo.blockSignals(False)
         self._show_mode_help()
+
+    def show_estimating(self, is_estimating: bool) -> None:
+        """Let the button stop the estimate that is on its way, else ask for one."""
+        text = self.tr("Stop") if is_estimating else self.tr("Estimate")
+        tip = self.tr("Estimate the size and the time of the update from a few tiles")
+        self.estimate_button.setText(text)
+        self.estimate_button.setToolTip(self.tr("Stop the estimate") if is_estimating else tip)
 
     def show_count(self, text: str) -> None:
         """Say how many tiles the update touches."""

@@ -204,6 +204,25 @@ def test_an_estimate_that_fails_says_why(local_loaded: Any, person: Any, cache: 
     assert person.find("estimate_button").isEnabled()
 
 
+def test_an_estimate_can_be_stopped(
+    local_loaded: Any, person: Any, cache: Any, gate: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "estimate", gate.before(cache.estimate))
+    counted = person.shows("tile_count_label")
+    person.click("estimate_button")
+    person.wait_until(gate.reached.is_set, what="the estimate")
+    assert person.shows("estimate_button") == "Stop"
+    assert "Estimating" in person.shows("tile_count_label")
+
+    person.click("estimate_button")
+    assert person.shows("estimate_button") == "Estimate"
+    assert person.shows("tile_count_label") == counted
+    gate.open()
+    manager = QgsApplication.taskManager()
+    person.wait_until(lambda: manager.countActiveTasks() == 0, what="the task's end")
+    assert person.shows("tile_count_label") == counted
+
+
 # Unfinished updates
 
 
