@@ -11,10 +11,11 @@ A source is kept as a text:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from qgis.core import QgsProject
+from qgis.core import QgsMapLayer, QgsProject
 
 from ..core.errors import NothingToDraw, NothingToDrawReason
 from ..core.local.source import TileSource
@@ -64,6 +65,18 @@ def make_source(
     if is_cache(path):
         return CacheSource(path, project, background)
     return RasterSource(path, project, background)
+
+
+def missing_in(text: str, project: QgsProject) -> NothingToDraw | None:
+    """What keeps `project` from drawing the theme or the layers that `text` names, if anything."""
+    try:
+        if text.startswith(THEME):
+            map_theme(project, text[len(THEME) :])
+        elif text.startswith(LAYERS):
+            chosen_layers(project, layer_ids(text))
+    except NothingToDraw as problem:
+        return problem.with_traceback(None)  # which keeps layers
+    return None
 
 
 def source_title(text: str, project: QgsProject) -> str:
@@ -126,7 +139,32 @@ def _without(drawing: Drawing, cache: Path | None) -> Drawing:
     """`drawing` without the layers that show `cache`."""
     if cache is None:
         return drawing
-    return replace(drawing, layers=[e for e in drawing.layers if not draws_cache(e, cache)])
+    return replace(drawing, layers=_others(drawing.layers, cache))
+
+
+def _others(layers: Sequence[QgsMapLayer], cache: Path) -> list[QgsMapLayer]:
+    """Those of `layers` that do not show `cache`; groups drawn as one layer without those."""
+    others: list[QgsMapLayer] = []
+    for layer in layers:
+        children = layer.childLayers() if hasattr(layer, "childLayers") else []
+        kept = _others(children, cache)
+        if kept != children and kept:
+            others.append(_group_of(layer, kept))
+        elif kept == children and not draws_cache(layer, cache):
+            others.append(layer)
+    return others
+
+
+def _group_of(group: QgsMapLayer, layers: Sequence[QgsMapLayer]) -> QgsMapLayer:
+    """A copy of `group` with other layers."""
+    copy = group.clone()
+    if hasattr(copy, "setId"):  # since QGIS 3.38
+        copy.setId(group.id())
+    for layer in layers:
+        if layer.project() is None:
+            layer.setParent(copy)  # a copy itself, which nothing else keeps
+    copy.setChildLayers(layers)
+    return copy
 
 
 def _read_project(path: Path) -> QgsProject:

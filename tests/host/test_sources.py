@@ -19,6 +19,8 @@ from drawn_tiles import (
     supertile,
     world_layer,
 )
+from local_caches import countries, new_cache
+from qgis import core as qgis_core
 from qgis.core import (
     QgsMapThemeCollection,
     QgsProject,
@@ -37,7 +39,9 @@ from tile_cache_manager.plugin.core.errors import (
 )
 from tile_cache_manager.plugin.core.schemes import web_mercator
 from tile_cache_manager.plugin.core.storage.sidecar import CacheSettings
+from tile_cache_manager.plugin.host import shown_layers, sources
 from tile_cache_manager.plugin.host.cache_source import CacheSource
+from tile_cache_manager.plugin.host.drawings import visible_layers
 from tile_cache_manager.plugin.host.raster_source import RasterSource
 from tile_cache_manager.plugin.host.sources import (
     choices,
@@ -407,3 +411,24 @@ def test_the_current_project_has_a_word_and_none(text: str) -> None:
 def test_files_may_be_called_project(text: str) -> None:
     assert plain_text(text) == text
     assert not needs_project(text)
+
+
+def test_a_group_drawn_as_one_layer_is_drawn_without_the_cache_itself(tmp_path: Path) -> None:
+    if not hasattr(qgis_core, "QgsGroupLayer"):
+        pytest.skip("this QGIS draws no group as one layer")
+    cache = new_cache(tmp_path / "World", finest=1)
+    shown, other = shown_layers.layer_of_cache(cache), countries()
+    with project_of() as project:
+        project.addMapLayers([shown, other], False)
+        options = qgis_core.QgsGroupLayer.LayerOptions(project.transformContext())
+        groups = [project.layerTreeRoot().addGroup(name) for name in ("both", "alone")]
+        for group, layers in zip(groups, ([shown, other], [shown])):
+            for layer in layers:
+                group.addLayer(layer)
+            project.addMapLayer(group.convertToGroupLayer(options), False)
+        drawing = visible_layers(project, "x")
+        left = sources._without(drawing, cache).layers
+        assert [layer.name() for layer in left] == ["both"]
+        assert [child.id() for child in left[0].childLayers()] == [other.id()]
+        whole = next(each for each in drawing.layers if each.name() == "both")
+        assert len(whole.childLayers()) == 2, "the project's own group has changed"
