@@ -16,6 +16,12 @@ from pathlib import Path
 
 from osgeo import gdal
 from qgis.core import QgsProject, QgsProviderRegistry, QgsRasterLayer
+from qgis.PyQt.QtCore import QObject, pyqtSignal
+
+from ..core.errors import TileCacheError
+from ..core.storage.opening import read_profile
+from .gdal_reading import READS_LARGE_TILES, crash_reason, version
+from .text import tr
 
 CONF_XML = "conf.xml"
 KEEPING = "GDAL_PAM_ENABLED"
@@ -29,16 +35,27 @@ def layer_of_cache(path: Path) -> QgsRasterLayer | None:
     """A layer that draws the cache at `path`, not yet in any project; None where QGIS cannot.
 
     It can draw compact caches of version 2, MBTiles, and TPKX from GDAL 3.8 on. A new layer shows
-    what the cache holds now.
+    what the cache holds now. None too where `not_shown_reason` gives a reason.
     """
     file = _file_to_open(path)
-    if file is None:
+    if file is None or not_shown_reason(path):
         return None
     options = QgsRasterLayer.LayerOptions()
     options.loadDefaultStyle = False
     with _no_statistics_kept():
         layer = QgsRasterLayer(str(file), _name(path), "gdal", options)
     return layer if layer.isValid() else None
+
+
+def not_shown_reason(path: Path) -> str:
+    """Why no layer is made of the cache at `path`, in one sentence; "" where QGIS may try."""
+    if version() >= READS_LARGE_TILES:
+        return ""
+    try:
+        return crash_reason(read_profile(path))
+    except TileCacheError:
+        # Nobody knows its tiles, and a wrong guess would end QGIS with all that is not saved.
+        return tr("The cache cannot be read: check it before it is put on the map.")
 
 
 @contextmanager
@@ -65,6 +82,24 @@ def reload_layers_of(project: QgsProject, path: Path) -> int:
         layer.reload()
         layer.triggerRepaint()
     return len(layers)
+
+
+class Reloading(QObject):
+    """Has the layers of `project` that draw a cache drawn anew, asked for in any thread.
+
+    Made on the main thread; lives as long as the project, or until it has done so.
+    """
+
+    wanted = pyqtSignal(str)
+
+    def __init__(self, project: QgsProject) -> None:
+        super().__init__(project)
+        self._project = project
+        self.wanted.connect(self._reload)
+
+    def _reload(self, path: str) -> None:
+        reload_layers_of(self._project, Path(path))
+        self.deleteLater()
 
 
 def _name(path: Path) -> str:

@@ -26,7 +26,7 @@ from ..core.schemes import area_of
 from ..core.storage.creation import create_cache
 from ..core.storage.profile import CacheProfile
 from ..core.storage.sidecar import CacheSettings
-from ..host import messages, schemes, sign_in
+from ..host import gdal_reading, messages, schemes, sign_in
 from . import create_parameters as given
 from .texts import CREATE_CACHE_HELP
 from .values import local_cache
@@ -95,8 +95,11 @@ class CreateCache(QgsProcessingAlgorithm):
         self._facts = schemes.ProjectFacts.of(context.project() or QgsProject())
         self._sign_in: SignIn | None = None
         self._problem: TileCacheError | None = None
+        self._missing: TileCacheError | None = None
         auth_config_id = self.parameterAsString(parameters, given.AUTH_CONFIG, context)
         try:
+            values = given.CreateValues(self, parameters, context)
+            self._missing = values.missing_source(context.project() or QgsProject())
             self._sign_in = sign_in.credentials(auth_config_id)
         except TileCacheError as error:
             self._problem = error
@@ -121,9 +124,19 @@ class CreateCache(QgsProcessingAlgorithm):
         shown = messages.path_text(str(path))
         feedback.pushInfo(text.format(path=shown, count=messages.number_text(levels)))
         _tell_size(profile, feedback)
+        self._warn(profile, feedback)
         return {given.TARGET: str(path), self.OUTPUT_CACHE: str(path), self.LEVELS: levels}
 
     # own
+
+    def _warn(self, profile: CacheProfile, feedback: QgsProcessingFeedback) -> None:
+        """Say what may be meant otherwise, or cannot be seen here."""
+        if self._missing is not None:
+            text = _tr("The cache cannot be filled from this project as it is. {reason}")
+            feedback.pushWarning(text.format(reason=messages.sentence(self._missing)))
+        for reason in (gdal_reading.crash_reason(profile), gdal_reading.grey_reason(profile)):
+            if reason:
+                feedback.pushWarning(reason)
 
     def _new_cache(
         self, values: given.CreateValues, feedback: QgsProcessingFeedback

@@ -16,10 +16,11 @@ from qgis.core import (
     QgsProcessingParameterFileDestination,
     QgsProcessingParameterNumber,
     QgsProcessingParameterString,
+    QgsProject,
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
-from ..core.errors import BadCacheOption, BadScales
+from ..core.errors import BadCacheOption, BadScales, NothingToDraw
 from ..core.request import parse_scales
 from ..core.storage.profile import StorageFormat, TileFormat
 from ..host import schemes, sources
@@ -39,6 +40,9 @@ AUTH_CONFIG = "AUTH_CONFIG"
 
 FORMATS = tuple(each for each in StorageFormat if each.can_be_written)
 FORMAT_OF_ENDING = {".tpkx": StorageFormat.TPKX, ".mbtiles": StorageFormat.MBTILES}
+OTHER_PACKAGES = (".tpk", ".zip", ".7z", ".vtpk", ".pmtiles", ".gpkg", ".mbtile", ".slpk")
+"""Endings that nobody means a folder by."""
+
 TILE_SIZES = ("256", "512")
 MOST_DPI = 2400
 
@@ -150,12 +154,25 @@ class CreateValues:
         self.source()
         self.background()
 
+    def missing_source(self, project: QgsProject) -> NothingToDraw | None:
+        """Why `project` has nothing to draw for SOURCE just now; it may have by the time it must.
+
+        Raises BadCacheOption.
+        """
+        text = self.source()
+        if not text.startswith((sources.THEME, sources.LAYERS)):
+            return None
+        return sources.missing_in(text, project)
+
     def storage(self) -> StorageFormat:
         """The storage format; the ending of the name tells where none was given.
 
         Raises BadCacheOption where the two contradict each other.
         """
         ending = PurePath(self.target).suffix.lower()
+        if ending in OTHER_PACKAGES:
+            allowed = _tr("a name that ends in .tpkx or .mbtiles, or that of a folder")
+            raise BadCacheOption(TARGET, self.target, allowed)
         told = FORMAT_OF_ENDING.get(ending)
         if not self._is_given(STORAGE_FORMAT):
             return told or StorageFormat.COMPACT_V2

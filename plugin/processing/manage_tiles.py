@@ -120,6 +120,8 @@ class ManageTiles(QgsProcessingAlgorithm):
         self._problem: TileCacheError | None = None
         self._source: TileSource | None = None
         self._updated: Path | None = None
+        project = context.project()
+        self._reloading = None if project is None else shown_layers.Reloading(project)
         values = given.ManageValues(self, parameters, context)
         try:
             self._sign_in = sign_in.credentials(
@@ -146,6 +148,9 @@ class ManageTiles(QgsProcessingAlgorithm):
         except areas.Cancelled:
             return {}
         except TileCacheError as error:
+            if self._updated is not None and self._reloading is not None:
+                # What was stored until then is to be seen; QGIS asks for nothing more after errors.
+                self._reloading.wanted.emit(str(self._updated))
             raise QgsProcessingException(messages.sentence(error)) from error
         finally:
             self._source = None  # closed by now, while this algorithm may live on
@@ -163,8 +168,8 @@ class ManageTiles(QgsProcessingAlgorithm):
         self, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         """On the main thread: what draws the cache in the project draws its new tiles."""
-        if self._updated is not None and context.project() is not None:
-            shown_layers.reload_layers_of(context.project(), self._updated)
+        if self._reloading is not None and self._updated is not None:
+            self._reloading.wanted.emit(str(self._updated))
         return {}
 
     # own

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -27,6 +28,10 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QSize
 from qgis.PyQt.QtGui import QColor
 
+from tile_cache_manager.plugin.core import schemes
+from tile_cache_manager.plugin.core.storage.creation import create_cache
+from tile_cache_manager.plugin.core.storage.profile import CacheProfile, StorageFormat
+from tile_cache_manager.plugin.core.storage.sidecar import CacheSettings
 from tile_cache_manager.plugin.host import shown_layers
 
 pytestmark = pytest.mark.usefixtures("qgis_app")
@@ -187,3 +192,32 @@ def test_packages_are_drawn_from_gdal_3_8_on(tmp_path: Path) -> None:
         pytest.skip("the sample caches are not on this computer")
     layer = shown_layers.layer_of_cache(found[0])
     assert (layer is not None) == (int(gdal.VersionInfo()) >= 3080000)
+
+
+def test_tiles_that_would_end_this_qgis_are_not_put_on_the_map(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = CacheProfile(schemes.web_mercator(512, finest=2), StorageFormat.COMPACT_V2, "PNG32")
+    create_cache(tmp_path / "Large", profile, CacheSettings())
+    monkeypatch.setattr(gdal, "VersionInfo", lambda: "3060200")
+    for path in (tmp_path / "Large", tmp_path / "Large" / "conf.xml"):
+        assert "512 pixels" in shown_layers.not_shown_reason(path)
+        assert shown_layers.layer_of_cache(path) is None
+    monkeypatch.setattr(gdal, "VersionInfo", lambda: "3090100")
+    assert shown_layers.not_shown_reason(tmp_path / "Large") == ""
+
+
+def test_layers_are_drawn_anew_when_another_thread_asks(
+    folder: Path, project: Any, wait_until: Any
+) -> None:
+    project.addMapLayer(shown_layers.layer_of_cache(folder))
+    repaints = []
+    layer = next(iter(project.mapLayers().values()))
+    main = threading.get_ident()
+    layer.repaintRequested.connect(lambda *_: repaints.append(threading.get_ident()))
+    reloading = shown_layers.Reloading(project)
+    thread = threading.Thread(target=lambda: reloading.wanted.emit(str(folder)))
+    thread.start()
+    thread.join()
+    wait_until(lambda: repaints, what="the repaint")
+    assert set(repaints) == {main}

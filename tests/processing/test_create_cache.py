@@ -230,3 +230,62 @@ def test_every_parameter_and_output_is_explained(provider: Any, name: str) -> No
     assert len(names) > 2
     assert "\n" not in help_text  # QGIS would show it as a line break
     assert [each for each in names if f"({each})" not in help_text] == []
+
+
+@pytest.mark.parametrize("ending", [".tpk", ".zip", ".TPK", ".vtpk", ".pmtiles"])
+def test_no_folder_is_called_as_if_it_were_a_package(
+    create: Any, create_unchecked: Any, tmp_path: Path, ending: str
+) -> None:
+    for run in (create, create_unchecked):
+        with pytest.raises(QgsProcessingException, match=r"ends in \.tpkx or \.mbtiles"):
+            run(tmp_path / f"World{ending}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def told_by(provider: Any, target: Path, **parameters: Any) -> str:
+    context, feedback = QgsProcessingContext(), QgsProcessingFeedback()
+    context.setProject(QgsProject.instance())
+    algorithm = provider.algorithm("createcache").create()
+    given = {"TARGET": str(target), **parameters}
+    assert algorithm.run(given, context, feedback, {}, False)[1]
+    return str(feedback.textLog())
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("theme:Night", "no map theme “Night”"),
+        ("layers:roads_1", "no layer “roads_1”"),
+        ("theme:", "No map theme is named"),
+        ("", ""),
+    ],
+)
+def test_a_source_that_the_project_does_not_have(
+    provider: Any, tmp_path: Path, source: str, said: str
+) -> None:
+    log = told_by(provider, tmp_path / "World", SOURCE=source)
+    assert said in log
+    assert ("cannot be filled from this project" in log) == bool(said)
+
+
+SHOWN = [
+    (3060200, {"TILE_SIZE": "512"}, "ends at once", "in grey"),
+    (3090000, {"TILE_SIZE": "512"}, "ends at once", "in grey"),
+    (3090100, {"TILE_SIZE": "512"}, "", "ends at once"),
+    (3060200, {"TILE_SIZE": "512", "STORAGE_FORMAT": "EXPLODED"}, "", "ends at once"),
+    (3060200, {"TILE_FORMAT": "PNG8"}, "PNG8 tiles with a palette in grey", "ends at once"),
+    (3060200, {"TILE_FORMAT": "PNG"}, "PNG tiles with a palette in grey", "ends at once"),
+    (3080000, {"TILE_FORMAT": "PNG8"}, "", "in grey"),
+    (3060200, {}, "", "in grey"),
+]
+
+
+@pytest.mark.parametrize(("version", "given", "said", "unsaid"), SHOWN)
+def test_what_this_qgis_cannot_show_is_said(
+    provider: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    version: int, given: dict, said: str, unsaid: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(gdal, "VersionInfo", lambda: str(version))
+    log = told_by(provider, tmp_path / "World", **given)
+    assert said in log
+    assert unsaid not in log

@@ -41,7 +41,8 @@ from shapely import wkt
 from shapely.geometry import box
 from shapely.ops import transform
 
-from tile_cache_manager.plugin.core.errors import LayerFailed
+from tile_cache_manager.plugin.core.errors import DiskFull, LayerFailed
+from tile_cache_manager.plugin.core.local.cache import LocalCache
 from tile_cache_manager.plugin.core.local.source import Cancelled, Supertile, TileSource
 from tile_cache_manager.plugin.core.storage.profile import CacheProfile, StorageFormat
 from tile_cache_manager.plugin.host import shown_layers, sources
@@ -211,6 +212,25 @@ def test_a_layer_of_the_project_shows_the_new_tiles(
     drawn.repaintRequested.connect(lambda *_: repaints.append(True))
 
     run_local(cache)
+
+    assert repaints
+
+
+def test_it_shows_what_was_stored_before_an_error(
+    run_local: Any, tmp_path: Path, project: QgsProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = new_cache(tmp_path / "World", finest=1)
+    drawn = shown_layers.layer_of_cache(cache)
+    project.addMapLayer(drawn)
+    repaints = []
+    drawn.repaintRequested.connect(lambda *_: repaints.append(True))
+
+    def full(*_: Any) -> None:
+        raise DiskFull(str(cache))
+
+    monkeypatch.setattr(LocalCache, "update", full)
+    with pytest.raises(QgsProcessingException, match="is full"):
+        run_local(cache)
 
     assert repaints
 
