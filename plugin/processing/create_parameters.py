@@ -57,7 +57,9 @@ def what() -> list[QgsProcessingParameterDefinition]:
         ),
         QgsProcessingParameterEnum(
             STORAGE_FORMAT,
-            _tr("Storage format (empty: by the ending of the name, else COMPACT_V2)"),
+            _tr(
+                "Storage format ({values}; empty: by the ending of the name, else COMPACT_V2)"
+            ).format(values=", ".join(each.value for each in FORMATS)),
             options=[each.value for each in FORMATS],
             optional=True,
             usesStaticStrings=True,
@@ -78,7 +80,9 @@ def tiles() -> list[QgsProcessingParameterDefinition]:
     return [
         QgsProcessingParameterEnum(
             TILE_FORMAT,
-            _tr("Tile format"),
+            _tr("Tile format ({values})").format(
+                values=", ".join(each.value for each in TileFormat)
+            ),
             options=[each.value for each in TileFormat],
             defaultValue=TileFormat.PNG32.value,
             usesStaticStrings=True,
@@ -93,7 +97,7 @@ def tiles() -> list[QgsProcessingParameterDefinition]:
         ),
         QgsProcessingParameterEnum(
             TILE_SIZE,
-            _tr("Tile size in pixels"),
+            _tr("Tile size in pixels ({values})").format(values=", ".join(TILE_SIZES)),
             options=list(TILE_SIZES),
             defaultValue=TILE_SIZES[0],
             usesStaticStrings=True,

@@ -55,7 +55,9 @@ def what() -> list[QgsProcessingParameterDefinition]:
         QgsProcessingParameterString(SCALES, _tr("Scales (empty: all cached ones)"), optional=True),
         QgsProcessingParameterEnum(
             UPDATE_MODE,
-            _tr("Update mode"),
+            _tr("Update mode ({values})").format(
+                values=", ".join(mode.value for mode in UpdateMode)
+            ),
             options=[mode.value for mode in UpdateMode],
             defaultValue=UpdateMode.RECREATE_EMPTY.value,
             usesStaticStrings=True,
@@ -97,7 +99,9 @@ def on_this_computer() -> list[QgsProcessingParameterDefinition]:
             ),
             QgsProcessingParameterEnum(
                 RESUME,
-                _tr("What to start from"),
+                _tr("What to start from ({values})").format(
+                    values=", ".join(each.name for each in Resume)
+                ),
                 options=[each.name for each in Resume],
                 defaultValue=Resume.AUTO.name,
                 usesStaticStrings=True,
@@ -111,7 +115,7 @@ def on_a_site() -> list[QgsProcessingParameterDefinition]:
     return [
         QgsProcessingParameterEnum(
             WAIT,
-            _tr("Wait for the job"),
+            _tr("Wait for the job ({values})").format(values=f"{DO_WAIT}, {DO_NOT_WAIT}"),
             options=[DO_WAIT, DO_NOT_WAIT],
             defaultValue=DO_WAIT,
             usesStaticStrings=True,

@@ -17,7 +17,8 @@ https://gis.example.com/arcgis/rest/services/Basemaps/Streets/MapServer, or the 
 folder, its conf.xml, or a .tpkx or .mbtiles file.</p>
 <h4>Scales (SCALES)</h4>
 <p>Denominators joined by “;”, for example 500000;250000;125000. Each is matched to the scale of
-the cache that differs by no more than 0.1 %. Empty: all scales that are cached.</p>
+the cache that differs by no more than 0.1 %. Digits may stand in groups of three: 25.000, 25,000,
+25'000 and 25 000 are all 25000. Empty: all scales that are cached.</p>
 <h4>Update mode (UPDATE_MODE)</h4>
 <p>One of these keywords, not its number in the list:<br/>
 RECREATE_EMPTY_TILES makes the tiles that do not exist and leaves the others as they are.<br/>
@@ -26,12 +27,16 @@ DELETE_TILES deletes the tiles.</p>
 <h4>Area of interest (AREA_OF_INTEREST)</h4>
 <p>A layer of polygons in any CRS. Every tile that the polygons touch is updated. Wins where an
 extent is given too. Neither: the full extent of the cache. A layer or selection that turns out to
-be empty is refused, and never taken for the full extent.</p>
+be empty is refused, and never taken for the full extent; so is an empty text: leave out what is not
+meant.</p>
 <h4>Update extent (UPDATE_EXTENT)</h4>
 <p>A rectangle, as QGIS writes extents: xmin,xmax,ymin,ymax [EPSG:code]. In degrees, an xmin above
 xmax means an extent that crosses the antimeridian. Without a code, the
 numbers are in the CRS of the project; without a project, or where that has no CRS, in the CRS of
 the cache.</p>
+<p>Labels are placed anew in each block of up to 2048 pixels, so a name may appear once in each
+block that its feature reaches into. After a change of style, old and new labels meet at the rim
+of the area: take the area a bit larger than what has changed, or the whole cache.</p>
 
 <h3>For a cache on this computer</h3>
 <h4>Draw from (SOURCE)</h4>
@@ -99,17 +104,20 @@ PROJECT has the CRS of the project.<br/>
 Anything else is the path of a cache, a conf.xml or a root.json, or the address of a cached service,
 whose tiling scheme is taken.</p>
 <h4>Scales (SCALES)</h4>
-<p>Denominators joined by “;”, for example 500000;250000;125000. Empty: all scales of the tiling
-scheme.</p>
+<p>Denominators joined by “;”, for example 500000;250000;125000. Digits may stand in groups of
+three: 25.000, 25,000, 25'000 and 25 000 are all 25000. Empty: all scales of the tiling scheme.</p>
 <h4>Tile format (TILE_FORMAT)</h4>
 <p>PNG takes the smallest of the following kinds that loses nothing, tile by tile.<br/>
 PNG8 has 256 colours, PNG24 no transparency, PNG32 transparency.<br/>
 JPEG is smaller for photographs, without transparency.<br/>
-MIXED is JPEG where a tile is opaque, PNG32 elsewhere.</p>
+MIXED is JPEG where a tile is opaque, PNG32 elsewhere. As EXPLODED, it has .png and .jpg files side
+by side, of which MapProxy reads one kind only.</p>
+<p>QGIS with a GDAL before 3.8 shows PNG8, and the tiles of PNG that have a palette, in grey.</p>
 <h4>Compression quality (COMPRESSION_QUALITY)</h4>
 <p>Of JPEG and MIXED, from 0 to 100.</p>
 <h4>Tile size (TILE_SIZE)</h4>
-<p>256 or 512 pixels.</p>
+<p>256 or 512 pixels. QGIS with a GDAL before 3.9.1 ends at once when a compact cache of 512
+pixels is put on its map.</p>
 <h4>Dots per inch (DPI)</h4>
 <p>The resolution at which symbols and labels are drawn; scales are counted with it.</p>
 <h4>Draw from (SOURCE)</h4>
@@ -128,7 +136,7 @@ that asks for user name and password.</p>
 
 <h3>Outputs</h3>
 <h4>Cache (OUTPUT_CACHE)</h4>
-<p>The path of the new cache.</p>
+<p>The path of the new cache. QGIS gives it as TARGET as well.</p>
 <h4>Number of scales (LEVELS)</h4>
 <p>How many scales it has.</p>
 """

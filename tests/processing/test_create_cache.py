@@ -15,6 +15,7 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
+    QgsProcessingParameterEnum,
     QgsProject,
     QgsProperty,
 )
@@ -289,3 +290,13 @@ def test_what_this_qgis_cannot_show_is_said(
     log = told_by(provider, tmp_path / "World", **given)
     assert said in log
     assert unsaid not in log
+
+
+@pytest.mark.parametrize("name", ["createcache", "managetiles"])
+def test_qgis_process_names_the_keywords_of_each_choice(provider: Any, name: str) -> None:
+    definitions = provider.algorithm(name).parameterDefinitions()
+    choices = [each for each in definitions if isinstance(each, QgsProcessingParameterEnum)]
+    assert len(choices) == 3
+    for each in choices:
+        for keyword in each.options():
+            assert keyword in each.description()
