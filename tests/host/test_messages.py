@@ -66,6 +66,7 @@ ARGUMENTS = {
     "allowed": ("a number above 0", "give a number above 0"),
     "needed": (88080384, "84.0 MB"),
     "free": (2048, "2.0 kB"),
+    "is_at_least": (True, "at least 84.0 MB"),
     "size": (88080384, "84.0 MB"),
     "image_format": ("LERC", "LERC"),
 }
