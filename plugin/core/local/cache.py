@@ -77,7 +77,7 @@ class LocalCache:
         """
         try:
             self._refuse_itself()
-            store = open_store(self._path, for_writing=True)
+            store = open_store(self._path, for_writing=True, cancelled=_stopped(feedback))
         except BaseException:
             self._close_source()
             raise
@@ -105,3 +105,7 @@ class LocalCache:
     def _close_source(self) -> None:
         if self._source is not None:
             self._source.close()
+
+
+def _stopped(feedback: Feedback) -> Callable[[], bool]:
+    return lambda: feedback.cancelled() or feedback.abandoned()

@@ -38,7 +38,7 @@ def defragment(path: Path, feedback: Feedback, *, least_share: float = 0.0) -> D
     Raises StorageError: NotACache, DamagedCache, HostileFile, ReadOnlyCache, DiskFull; CacheInUse
     where a package cannot be replaced.
     """
-    with open_store(path, for_writing=True) as store:
+    with open_store(path, for_writing=True, cancelled=feedback.cancelled) as store:
         return defragment_store(store, feedback, least_share=least_share)
 
 

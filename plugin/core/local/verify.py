@@ -82,7 +82,7 @@ def verify(
     Raises StorageError: NotACache, DamagedCache, HostileFile; with `mend` ReadOnlyCache, CacheInUse
     and DiskFull, too.
     """
-    with open_store(path, for_writing=mend) as store:
+    with open_store(path, for_writing=mend, cancelled=feedback.cancelled) as store:
         return verify_store(store, feedback, mend=mend, check_picture=check_picture)
 
 

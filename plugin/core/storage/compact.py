@@ -228,6 +228,8 @@ class CompactStore(BundledStore):
             yield Finding(Fault.UNREADABLE, level_id, name)
             return
         if bundle is None:
+            if self._file(level_id, place).exists():  # of version 1, its index missing
+                yield Finding(Fault.NOT_A_BUNDLE, level_id, name)
             return
         found: list[Finding] = []
         with closing(bundle):

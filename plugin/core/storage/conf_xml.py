@@ -188,7 +188,8 @@ def _storage(root: Element, file: str) -> StorageFormat:
     if storage is None:
         raise DamagedCache(file, f"StorageFormat {text[:60]}".rstrip())
     side = told.text_at("PacketSize")
-    if storage is not StorageFormat.EXPLODED and whole(side or "0") not in (0, BUNDLE_TILES):
+    is_compact = storage is not StorageFormat.EXPLODED
+    if is_compact and side and whole(side) != BUNDLE_TILES:  # GDAL, too, takes no other
         raise DamagedCache(file, f"PacketSize {side[:20]}")
     return storage
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import (
+    CacheInUse,
     DamagedCache,
     NotACache,
     NotACacheReason,
@@ -18,15 +19,19 @@ from ..errors import (
     ReadOnlyReason,
 )
 from .addresses import local_path as local_path
+from .bundle_v1 import INDEX_SUFFIX
+from .bundle_v2 import BundleV2
+from .bundled import place_of_name
 from .compact import CompactStore
 from .conf_xml import CONF_CDI, CONF_XML, read_conf
 from .exploded import ExplodedStore
+from .level_folders import LevelFolders, entries_of
 from .mbtiles import MBTilesStore, read_mbtiles_profile
 from .profile import CacheProfile, StorageFormat
 from .root_json import LARGEST, ROOT_JSON, read_root
 from .sidecar import read_settings, work_folder
 from .small_files import find_file, read_small
-from .store import TileStore
+from .store import Cancelled, TileStore
 from .tpk import TpkStore
 from .tpkx import TpkxStore
 from .zip_members import ZipMembers
@@ -58,19 +63,22 @@ class Place:
     package: StorageFormat | None = None
 
 
-def open_store(path: Path, *, for_writing: bool = False) -> TileStore:
+def open_store(
+    path: Path, *, for_writing: bool = False, cancelled: Cancelled = lambda: False
+) -> TileStore:
     """The tiles of the cache at `path`.
 
     That is a folder with conf.xml or root.json, one of these files, `_alllayers`, a folder that
     holds just one cache not far below, as ArcGIS's `<service>/Layers`, or a .tpkx, .tpk or
-    .mbtiles file. Raises NotACache, DamagedCache, HostileFile, CacheInUse, and ReadOnlyCache where
-    it is wanted `for_writing`.
+    .mbtiles file. `cancelled`: once true, another process that writes the package is waited for no
+    more. Raises NotACache, DamagedCache, HostileFile, CacheInUse, and ReadOnlyCache where it is
+    wanted `for_writing`.
     """
     place = find_cache(path)
     if place.package is not None:
         if for_writing:
             check_writable(place.path, place.package)
-        return _open_package(place, for_writing)
+        return _open_package(place, for_writing, cancelled)
     profile, tiles_folder = _read_folder(place)
     if for_writing:
         check_writable(place.path, profile.storage)
@@ -195,7 +203,36 @@ def _read_folder(place: Place) -> tuple[CacheProfile, Path]:
         profile, tiles = read_root(read_small(file, LARGEST), str(file))
         name = profile.name or place.path.name
         profile = replace(profile, storage=StorageFormat.COMPACT_V2, name=name)
-    return _with_chosen_levels(profile, place.path), _levels_folder(place.path, tiles)
+    folder = _levels_folder(place.path, tiles)
+    profile = replace(profile, storage=_storage_on_disk(profile.storage, folder))
+    return _with_chosen_levels(profile, place.path), folder
+
+
+def _storage_on_disk(said: StorageFormat, folder: Path) -> StorageFormat:
+    """The version of the bundles in `folder`, by the first of them; what is `said` without any.
+
+    Where a conf.xml tells the wrong version no tile would be found.
+    """
+    if said not in (StorageFormat.COMPACT_V1, StorageFormat.COMPACT_V2):
+        return said
+    levels = LevelFolders(folder)
+    for level_id in levels.ids():
+        for entry in entries_of(levels.path(level_id)):
+            if place_of_name(entry.name) is not None:
+                return _version_of(Path(entry.path)) or said
+    return said
+
+
+def _version_of(path: Path) -> StorageFormat | None:
+    """The version of a bundle; None where it cannot be told."""
+    try:
+        with BundleV2(path) as bundle:
+            if bundle.header().is_of_a_bundle:
+                return StorageFormat.COMPACT_V2
+    except (FileNotFoundError, DamagedCache, CacheInUse):
+        return None
+    has_index = path.with_suffix(INDEX_SUFFIX).exists()
+    return StorageFormat.COMPACT_V1 if has_index else None
 
 
 def _with_chosen_levels(profile: CacheProfile, path: Path) -> CacheProfile:
@@ -220,11 +257,13 @@ def _levels_folder(folder: Path, name: str) -> Path:
 # Packages
 
 
-def _open_package(place: Place, for_writing: bool) -> TileStore:
+def _open_package(
+    place: Place, for_writing: bool, cancelled: Cancelled = lambda: False
+) -> TileStore:
     if place.package is StorageFormat.MBTILES:
         return MBTilesStore(place.path, for_writing)
     if place.package is StorageFormat.TPKX:
-        store = TpkxStore(place.path, for_writing)
+        store = TpkxStore(place.path, for_writing, cancelled)
         store.profile = _with_chosen_levels(store.profile, place.path)
         return store
     return TpkStore(place.path)

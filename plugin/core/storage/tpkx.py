@@ -34,14 +34,15 @@ from .packaged import PackagedBundles, PackagedStore
 from .profile import CacheProfile, StorageFormat
 from .root_json import LARGEST, ROOT_JSON, read_root, root_json, updated_root
 from .sidecar import work_folder
-from .store import NO_LEVEL, Bools, Finding, Floats, Holes
+from .sqlite_file import PATIENCE
+from .store import NO_LEVEL, Bools, Cancelled, Finding, Floats, Holes
 from .thumbnail import thumbnail_png
 from .tpkx_packing import Packed, check_room, packed_bytes, packed_file, write_package
 from .tpkx_working import TILES, WorkingCopies, read_note, times_in
 from .zip_members import Member, ZipMembers
 
-LOCK_PATIENCE = 2.0
-"""Seconds: whoever writes a package holds it until done, so waiting longer is of no use."""
+LOCK_PATIENCE = PATIENCE
+"""Seconds to wait for another process of ours that writes the package, as with MBTiles."""
 
 _LOCK = "package.lock"
 _MOST_OPEN = 2
@@ -71,8 +72,13 @@ class TpkxStore(PackagedStore):
     there. All others see the package as it was committed last.
     """
 
-    def __init__(self, path: Path, for_writing: bool = False) -> None:
-        """Raises NotACache, DamagedCache, HostileFile, CacheInUse; for writing ReadOnlyCache."""
+    def __init__(
+        self, path: Path, for_writing: bool = False, cancelled: Cancelled = lambda: False
+    ) -> None:
+        """Raises NotACache, DamagedCache, HostileFile, CacheInUse; for writing ReadOnlyCache.
+
+        `cancelled`: once true, others who write the package are waited for no more.
+        """
         self.path = path
         self.is_writable = for_writing
         self._is_v1 = False
@@ -84,7 +90,7 @@ class TpkxStore(PackagedStore):
         try:
             if for_writing:
                 _check_rights(path)
-                self._lock.enter_context(_alone(path, self._work))
+                self._lock.enter_context(_alone(path, self._work, cancelled))
             self.profile = self._use(ZipMembers(path))
             if for_writing:
                 self._copies = WorkingCopies(path, self.profile, self._work, self._bundles)
@@ -331,12 +337,13 @@ def _check_rights(path: Path) -> None:
 
 
 @contextmanager
-def _alone(path: Path, work: Path) -> Iterator[None]:
+def _alone(path: Path, work: Path, cancelled: Cancelled) -> Iterator[None]:
     """Be the only one that writes the package. Raises CacheInUse."""
     with ExitStack() as held:
         if path.exists():  # else no folder is made for nothing
             try:
-                held.enter_context(locked(work / "locks" / _LOCK, LOCK_PATIENCE))
+                lock = work / "locks" / _LOCK
+                held.enter_context(locked(lock, LOCK_PATIENCE, cancelled))
             except CacheInUse as error:
                 raise CacheInUse(str(path)) from error
         yield

@@ -323,6 +323,8 @@ DAMAGED = {
         "StorageFormat",
     ),
     "another packet": (changed(">128<", ">64<"), "PacketSize 64"),
+    "a packet of nothing": (changed(">128<", ">0<"), "PacketSize 0"),
+    "half a packet": (changed(">128<", ">128.5<"), "PacketSize 128.5"),
     "no tile format": (changed("<CacheTileFormat>PNG8</CacheTileFormat>", ""), "CacheTileFormat"),
     "an endless tile format": (changed(">PNG8<", f">{'P' * 5000}<"), "CacheTileFormat"),
 }

@@ -12,7 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_caches import make_compact
 from readers import cache_sample
+from tile_bytes import tile
 
 from tile_cache_manager.plugin.core.errors import (
     DamagedCache,
@@ -36,6 +38,7 @@ from tile_cache_manager.plugin.core.storage.opening import (
 from tile_cache_manager.plugin.core.storage.profile import CacheProfile, StorageFormat
 from tile_cache_manager.plugin.core.storage.root_json import root_json
 from tile_cache_manager.plugin.core.storage.sidecar import CacheSettings, write_settings
+from tile_cache_manager.plugin.core.storage.store import Fault
 from tile_cache_manager.plugin.core.tiling import TileRange
 
 PROFILE = CacheProfile(
@@ -489,3 +492,40 @@ def test_a_link_to_a_package_stays_one(tmp_path, storage):
     with open_store(package) as store:
         assert store.path == package
         assert store.read(3, 1, 2) == TILE
+
+
+# Other bundles than the conf.xml tells
+
+
+def test_bundles_of_version_2_are_that_whatever_the_conf_xml_says(tmp_path):
+    folder = make_compact(tmp_path / "Roads", [(8, 3, 5), (8, 130, 5)])
+    conf = folder / "conf.xml"
+    conf.write_text(conf.read_text().replace("ModeCompactV2", "ModeCompact"))
+
+    with open_store(folder, for_writing=True) as store:
+        assert store.profile.storage is StorageFormat.COMPACT_V2
+        assert store.counts() == {8: 2}
+        assert store.read(8, 3, 5) == tile(8, 3, 5)
+
+
+def test_bundles_of_version_1_are_that_whatever_the_conf_xml_says(tmp_path):
+    package = cache_sample("consbio-tpkutils/tests/data/states_filled.tpk")
+    zipfile.ZipFile(package).extractall(tmp_path)
+    (conf,) = tmp_path.rglob("conf.xml")
+    conf.write_text(conf.read_text().replace("ModeCompact<", "ModeCompactV2<"))
+
+    with open_store(conf) as store:
+        assert store.profile.storage is StorageFormat.COMPACT_V1
+        assert store.counts() == {0: 1, 1: 1, 2: 2, 3: 4, 4: 16}
+
+
+def test_bundles_of_version_1_without_their_indexes_are_found(tmp_path):
+    package = cache_sample("consbio-tpkutils/tests/data/states_filled.tpk")
+    zipfile.ZipFile(package).extractall(tmp_path)
+    (conf,) = tmp_path.rglob("conf.xml")
+    for index in tmp_path.rglob("*.bundlx"):
+        index.unlink()
+
+    with open_store(conf) as store:
+        faults = [found.fault for level in store.level_ids() for found in store.findings(level)]
+        assert faults == [Fault.NOT_A_BUNDLE] * 5

@@ -34,6 +34,7 @@ from tile_cache_manager.plugin.core.schemes import web_mercator, wgs84
 from tile_cache_manager.plugin.core.storage import tpkx, tpkx_packing
 from tile_cache_manager.plugin.core.storage.profile import CacheProfile, StorageFormat
 from tile_cache_manager.plugin.core.storage.sidecar import work_folder
+from tile_cache_manager.plugin.core.storage.sqlite_file import PATIENCE
 from tile_cache_manager.plugin.core.storage.store import Fault
 from tile_cache_manager.plugin.core.storage.thumbnail import thumbnail_png
 from tile_cache_manager.plugin.core.storage.tpkx import TpkxStore, create_tpkx
@@ -436,6 +437,25 @@ def test_one_writer_at_a_time(package, monkeypatch):
         store.write(2, {(1, 1): b"x"})
     with TpkxStore(package, for_writing=True) as store:
         assert store.is_recovered
+
+
+def test_who_comes_second_waits_for_the_first_unless_cancelled(package):
+    assert tpkx.LOCK_PATIENCE == PATIENCE == 30.0
+    asked: list[bool] = []
+
+    def cancelled() -> bool:
+        asked.append(True)
+        return len(asked) > 2
+
+    with TpkxStore(package, for_writing=True):
+        with pytest.raises(CacheInUse):
+            TpkxStore(package, True, cancelled)
+        second = threading.Thread(target=write_all, args=(package, {(5, 1, 1): b"late"}))
+        second.start()
+        assert second.is_alive()
+    second.join(20)
+    assert tiles_of(package) == {**TILES, (5, 1, 1): b"late"}
+    assert len(asked) == 3
 
 
 def test_without_commit_the_work_is_found_again(package):
