@@ -22,6 +22,9 @@ MOST_PIXELS = 2**31 - 1
 LARGEST_TILE = 8192
 """Pixels across a tile that readers take (GDAL's driver of Esri caches)."""
 
+LARGEST_SCALE, SMALLEST_SCALE = 1.0, 1e10
+"""Denominators that schemes are made for: from 1:1 to the earth in a millimetre or so."""
+
 METRES_PER_INCH = 0.0254
 
 _WEB_SCALE = 591657527.591555
@@ -82,7 +85,9 @@ def scheme_of_scales(
     wanted = sorted({float(scale) for scale in scales}, reverse=True)
     if not wanted or not all(0 < scale < math.inf for scale in wanted):
         raise BadScheme("", BadSchemeReason.NO_LEVELS)
-    if len(wanted) > MOST_LEVELS:
+    if wanted[0] > SMALLEST_SCALE:
+        raise BadScheme("", BadSchemeReason.TOO_COARSE)
+    if len(wanted) > MOST_LEVELS or wanted[-1] < LARGEST_SCALE:
         raise BadScheme("", BadSchemeReason.TOO_FINE)
     if not 0 < metres_per_unit < math.inf:
         raise BadScheme("", BadSchemeReason.NO_CRS)

@@ -30,6 +30,10 @@ def _bad_scheme(error: errors.BadScheme) -> str:
             "The tiling scheme of “{name}” has more tiles than a cache can number: leave out its"
             " finest scales."
         ),
+        errors.BadSchemeReason.TOO_COARSE: tr(
+            "The tiling scheme of “{name}” has tiles far larger than the world: leave out its"
+            " coarsest scales."
+        ),
     }
     return texts[error.reason].format(name=path_text(error.name))
 

@@ -105,6 +105,7 @@ class BadSchemeReason(Enum):
     NO_CRS = "no CRS"
     NOT_MBTILES = "MBTiles hold Web Mercator tiles of the standard scales only"
     TOO_FINE = "more tiles than a cache can number"
+    TOO_COARSE = "a tile far larger than the world"
 
 
 class BadScheme(RequestError):
