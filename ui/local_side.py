@@ -48,6 +48,8 @@ class LocalSide(QObject):
     ) -> None:
         super().__init__(window)
         self._panel = address_panel
+        self._progress = progress_panel
+        self._ended = ""
         self._lines = lines
         self._project = project
         self._window = window
@@ -79,8 +81,11 @@ class LocalSide(QObject):
         self._panel.add_button.setToolTip(
             reason or self.tr("Add a layer to the project that shows the tiles of the cache")
         )
-        if not busy_reason:
+        if busy_reason:
+            self._ended = ""
+        else:
             self._offer.show(description)
+            self._show_record()
 
     def withdraw_offer(self) -> None:
         """The unfinished update is being taken up, or replaced by another one."""
@@ -109,6 +114,11 @@ class LocalSide(QObject):
         """Have the project's layers that draw the cache at `path` show what it holds now."""
         shown_layers.reload_layers_of(self._project, Path(path))
 
+    def run_ended(self, path: str) -> None:
+        """The update of the cache at `path` has ended, one way or another."""
+        self._ended = path
+        self.reload_layers(path)
+
     def unload(self) -> None:
         """End what goes on; it is not told."""
         self._care.unload()
@@ -117,6 +127,14 @@ class LocalSide(QObject):
             self._create_dialog.unload()
             self._create_dialog.deleteLater()
             self._create_dialog = None
+
+    def _show_record(self) -> None:
+        """Let the bar tell what the offer tells of the update that has just been interrupted."""
+        shown = self._description
+        if shown is not None and shown.address == self._ended and shown.unfinished is not None:
+            run = shown.unfinished
+            if run.is_interrupted and run.planned:
+                self._progress.show_progress(100 * run.done // run.planned)
 
     def _why_not_local(self) -> str:
         if self._description is None:

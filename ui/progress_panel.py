@@ -32,6 +32,7 @@ class ProgressPanel(QWidget, FORM):
     def start(self, title: str) -> None:
         """Show work that has just been started."""
         self.messages_view.clear()
+        self.messages_view.setPlaceholderText(self.tr("Messages appear here."))
         self._title = title
         self.show_state(title)
         self.show_progress(0)
@@ -65,6 +66,7 @@ class ProgressPanel(QWidget, FORM):
     def end(self, sentence: str) -> None:
         """Show how the work ended."""
         self.cancel_button.setEnabled(False)
+        self.messages_view.setPlaceholderText(self.tr("There were no messages."))
         self.show_state(sentence)
 
     def _show_pace(self, text: str) -> None:

@@ -10,7 +10,7 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtWidgets import QWidget
 
 from ..plugin.core.errors import TileCacheError
-from ..plugin.core.request import Message, Outcome, Severity, UpdateReport
+from ..plugin.core.request import Message, Outcome, Resume, Severity, UpdateReport
 from ..plugin.host import areas, messages, sources
 from .latest_task import LatestTask
 from .notices import Notice
@@ -139,7 +139,14 @@ class RunControl(QObject):
         if self._is_heard_of:
             text = self.tr("Running… {title}")
         self._panel.start(text.format(title=self._plan.title))
+        if self._plan.takes_up:
+            self._panel.add_message(Message(self._taking_up_text()))
         self.busy_changed.emit()
+
+    def _taking_up_text(self) -> str:
+        if self._plan.resume is Resume.FAILED:
+            return self.tr("Trying the tiles again that failed in the last update.")
+        return self.tr("Going on where the last update was interrupted.")
 
     def _cancelling_text(self) -> str:
         if self._plan.description.is_local:

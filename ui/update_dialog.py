@@ -239,7 +239,7 @@ class UpdateDialog(FormDialog, FORM):
 
     def _run_ended(self, plan: RunPlan) -> None:
         if plan.description.is_local:
-            self._local.reload_layers(plan.description.address)
+            self._local.run_ended(plan.description.address)
         self._reload_status(plan.description.address, plan.auth_config_id)
 
     def _files_changed(self, path: str) -> None:

@@ -259,6 +259,8 @@ def test_what_was_left_undone_is_taken_up(
     person.wait_for_end()
 
     assert cache.requests == [recorded]
+    begun = "Going on" if how is Resume.CONTINUE else "Trying the tiles again"
+    assert person.messages().startswith(begun)
     person.wait_until(lambda: person.error() == "", what="no offer")
 
 
@@ -286,6 +288,32 @@ def test_failures_of_a_run_are_offered_for_a_retry(
 
     person.wait_until(lambda: offer(local_loaded), what="the offer")
     assert "7 tiles failed" in person.error()
+
+
+def test_the_bar_tells_what_the_offer_tells(
+    local_loaded: Any, person: Any, cache: Any, local: Any
+) -> None:
+    person.start_and_hold(cache)
+    cache.answer = replace(local, unfinished=INTERRUPTED)
+    person.click("cancel_button")
+    person.wait_for_end()
+
+    person.wait_until(lambda: offer(local_loaded), what="the offer")
+    assert "after 25 %" in person.error()
+    assert person.find("progress_bar").value() == 25
+    cache.answer = local
+    cache.go_on.set()
+    run(person, cache)
+    assert person.find("progress_bar").value() == 100
+
+
+def test_a_run_without_messages_says_so(local_loaded: Any, person: Any, cache: Any) -> None:
+    view = person.find("messages_view")
+    assert view.placeholderText() == "Messages appear here."
+    local_loaded.progress_panel.start("Running…")
+    assert view.placeholderText() == "Messages appear here."
+    local_loaded.progress_panel.end("Done.")
+    assert view.placeholderText() == "There were no messages."
 
 
 def test_an_offer_is_discarded(
