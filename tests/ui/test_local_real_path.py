@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qgis.core import QgsApplication, QgsFillSymbol, QgsSingleSymbolRenderer
+from qgis.core import (
+    QgsApplication,
+    QgsFillSymbol,
+    QgsSingleSymbolRenderer,
+    QgsVectorLayer,
+)
 from qgis.PyQt.QtGui import QImage
 from qgis.PyQt.QtWidgets import QPushButton
 
@@ -172,6 +177,54 @@ def test_tiles_that_failed_are_listed_and_retried(
     visitor.wait_until(lambda: counts(visitor) == ["1", "4", "16", "64"], 30, "all tiles")
     visitor.wait_for_end()
     visitor.wait_until(lambda: not button(), what="no offer any more")
+
+
+def test_a_run_that_cannot_begin_leaves_nothing_to_retry(
+    visitor: Any, field: Any, path: Path, project: Any
+) -> None:
+    project.addMapLayer(QgsVectorLayer("/nowhere/gone.gpkg", "gone", "ogr"))
+    visitor.load(str(path))
+    visitor.click("run_button")
+    visitor.wait_until(lambda: "gone" in visitor.shows("progress_label"), 30, "the failure")
+    visitor.wait_for_end()
+    visitor.wait_until(visitor.find("run_button").isEnabled, what="the end")
+
+    for name in ("retry_button", "resume_button"):
+        assert visitor.dialog.findChild(QPushButton, name) is None
+    visitor.load(str(path))
+    assert visitor.error() == ""
+
+
+def test_a_run_begins_anew_once_the_style_is_another(
+    visitor: Any, field: Any, path: Path, monkeypatch: pytest.MonkeyPatch, gate: Any
+) -> None:
+    from tile_cache_manager.plugin.host import project_source
+
+    draw = project_source.ProjectSource.draw
+
+    def late(source: Any, supertile: Any, cancelled: Any) -> Any:
+        if supertile.level.id == 3:
+            gate.reached.set()
+            gate.may_pass.wait(30)
+        return draw(source, supertile, cancelled)
+
+    visitor.load(str(path))
+    visitor.choose("mode_combo", "Recreate All Tiles")
+    monkeypatch.setattr(project_source.ProjectSource, "draw", late)
+    visitor.click("run_button")
+    visitor.wait_until(gate.reached.is_set, 30, "the last level")
+    visitor.click("cancel_button")
+    gate.open()
+    visitor.wait_for_end()
+    monkeypatch.setattr(project_source.ProjectSource, "draw", draw)
+    assert colour_of(path, 1, 0, 1) == "#ff0000"
+
+    paint(field, "#0000ff")
+    said = run(visitor)
+    assert " done: 85 tiles in the area" in said
+    for level, row, col in ((1, 0, 1), (2, 0, 3), (3, 0, 7)):
+        assert colour_of(path, level, row, col) == "#0000ff", level
+    visitor.wait_until(lambda: visitor.error() == "", what="no offer any more")
 
 
 def test_unloading_stops_at_once_and_the_run_can_be_resumed(
