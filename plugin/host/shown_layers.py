@@ -16,6 +16,7 @@ from pathlib import Path
 
 from osgeo import gdal
 from qgis.core import QgsProject, QgsProviderRegistry, QgsRasterLayer
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..core.errors import TileCacheError
@@ -85,21 +86,26 @@ def reload_layers_of(project: QgsProject, path: Path) -> int:
 
 
 class Reloading(QObject):
-    """Has the layers of `project` that draw a cache drawn anew, asked for in any thread.
+    """Has the layers of `project` that draw a cache drawn anew, once.
 
-    Made on the main thread; lives as long as the project, or until it has done so.
+    Made on the main thread; must be kept until that had the time to do it.
     """
 
-    wanted = pyqtSignal(str)
+    _wanted = pyqtSignal(str)
 
     def __init__(self, project: QgsProject) -> None:
-        super().__init__(project)
-        self._project = project
-        self.wanted.connect(self._reload)
+        super().__init__()
+        self._project: QgsProject | None = project
+        self._wanted.connect(self._reload)
+
+    def ask(self, path: Path) -> None:
+        """Have it done for the cache at `path` once the main thread gets to it. Any thread."""
+        self._wanted.emit(str(path))
 
     def _reload(self, path: str) -> None:
-        reload_layers_of(self._project, Path(path))
-        self.deleteLater()
+        project, self._project = self._project, None
+        if project is not None and not sip.isdeleted(project):
+            reload_layers_of(project, Path(path))
 
 
 def _name(path: Path) -> str:

@@ -150,7 +150,7 @@ class ManageTiles(QgsProcessingAlgorithm):
         except TileCacheError as error:
             if self._updated is not None and self._reloading is not None:
                 # What was stored until then is to be seen; QGIS asks for nothing more after errors.
-                self._reloading.wanted.emit(str(self._updated))
+                self._reloading.ask(self._updated)
             raise QgsProcessingException(messages.sentence(error)) from error
         finally:
             self._source = None  # closed by now, while this algorithm may live on
@@ -169,7 +169,7 @@ class ManageTiles(QgsProcessingAlgorithm):
     ) -> dict[str, Any]:
         """On the main thread: what draws the cache in the project draws its new tiles."""
         if self._reloading is not None and self._updated is not None:
-            self._reloading.wanted.emit(str(self._updated))
+            self._reloading.ask(self._updated)
         return {}
 
     # own

@@ -104,4 +104,4 @@ def test_what_cannot_be_drawn_is_refused(
         path.write_text(content, encoding="utf-8")
     with pytest.raises(NothingToDraw) as caught:
         tiles_of(path, 0)
-    assert (caught.value.name, caught.value.reason) == (name, reason)
+    assert (caught.value.name, caught.value.reason) == (str(path), reason)

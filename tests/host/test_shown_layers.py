@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -90,8 +90,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def project() -> QgsProject:
-    return QgsProject()
+def project(qgis_app: Any) -> Iterator[QgsProject]:
+    project = QgsProject()
+    yield project
+    project.clear()  # no layer outlives QGIS
 
 
 def test_new_tiles_of_a_folder_are_drawn_after_reloading(folder: Path, project: Any) -> None:
@@ -216,7 +218,7 @@ def test_layers_are_drawn_anew_when_another_thread_asks(
     main = threading.get_ident()
     layer.repaintRequested.connect(lambda *_: repaints.append(threading.get_ident()))
     reloading = shown_layers.Reloading(project)
-    thread = threading.Thread(target=lambda: reloading.wanted.emit(str(folder)))
+    thread = threading.Thread(target=reloading.ask, args=(folder,))
     thread.start()
     thread.join()
     wait_until(lambda: repaints, what="the repaint")

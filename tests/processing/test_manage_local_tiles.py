@@ -225,7 +225,8 @@ def test_it_shows_what_was_stored_before_an_error(
     repaints = []
     drawn.repaintRequested.connect(lambda *_: repaints.append(True))
 
-    def full(*_: Any) -> None:
+    def full(updated: LocalCache, *_: Any) -> None:
+        updated._close_source()
         raise DiskFull(str(cache))
 
     monkeypatch.setattr(LocalCache, "update", full)
