@@ -153,7 +153,10 @@ class AreaPanel(QWidget, FORM):
                 "The project has no layer of this kind: add one, or choose another area."
             )
         if kind is AreaKind.TYPED and not self.typed_extent_edit.text().strip():
-            return self.tr("Type the extent as four numbers: xmin ymin xmax ymax.")
+            return self.tr(
+                "Type the extent as four numbers: xmin ymin xmax ymax. Or as QGIS writes it:"
+                " xmin,xmax,ymin,ymax [EPSG:code]."
+            )
         return ""
 
     def _source(self) -> areas.AreaSource:

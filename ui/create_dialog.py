@@ -362,7 +362,7 @@ class CreateDialog(FormDialog, FORM):
     def _storage_texts(self) -> dict[StorageFormat, str]:
         return {
             StorageFormat.COMPACT_V2: self.tr("Compact Cache (Folder)"),
-            StorageFormat.EXPLODED: self.tr("Exploded Cache (Folder, a File per Tile)"),
+            StorageFormat.EXPLODED: self.tr("Exploded Cache (a File per Tile)"),
             StorageFormat.TPKX: self.tr("Tile Package (.tpkx)"),
             StorageFormat.MBTILES: self.tr("MBTiles (.mbtiles)"),
         }
@@ -374,7 +374,7 @@ class CreateDialog(FormDialog, FORM):
             TileFormat.PNG24: self.tr("PNG24 (Opaque)"),
             TileFormat.PNG32: self.tr("PNG32 (with Transparency)"),
             TileFormat.JPEG: self.tr("JPEG (Opaque)"),
-            TileFormat.MIXED: self.tr("Mixed (JPEG, PNG32 where Transparent)"),
+            TileFormat.MIXED: self.tr("Mixed (JPEG and PNG32)"),
         }
 
 

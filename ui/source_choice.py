@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from qgis.core import QgsProject
 from qgis.PyQt.QtCore import QEvent, QObject, pyqtSignal
 from qgis.PyQt.QtWidgets import QComboBox, QMenu, QToolButton
@@ -52,6 +54,7 @@ class SourceChoice(QObject):
             self._combo.addItem(title, each)
         self._combo.setCurrentIndex(self._combo.findData(text))
         self._combo.blockSignals(False)
+        self._fit_width()
         self._show_tips()
 
     def allow(self, problem: str) -> None:
@@ -66,6 +69,8 @@ class SourceChoice(QObject):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() in REFRESHING:
             self.show(self.text())
+        elif event.type() == QEvent.Type.FontChange:
+            self._fit_width()
         return super().eventFilter(watched, event)
 
     def _menu(self, button: QToolButton) -> QMenu:
@@ -96,6 +101,14 @@ class SourceChoice(QObject):
         if text != self.text():
             self.show(text)
             self.changed.emit()
+
+    def _fit_width(self) -> None:
+        """Keep room for the usual source, whatever the letters; names of layers may be cut."""
+        metrics = self._combo.fontMetrics()
+        usual = metrics.horizontalAdvance(sources.source_title("", self._project))
+        # Qt adds the room of an icon, which there is none.
+        letters = (usual - self._combo.iconSize().width()) / metrics.horizontalAdvance("X")
+        self._combo.setMinimumContentsLength(math.ceil(letters))
 
     def _show_tips(self) -> None:
         self._combo.setToolTip(self._problem or self._combo.currentText())

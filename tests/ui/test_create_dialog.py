@@ -81,7 +81,7 @@ def test_it_says_what_is_missing(maker: Maker, tmp_path: Path) -> None:
 # what is chosen, ending of the path
 STORAGES = [
     ("Compact Cache (Folder)", StorageFormat.COMPACT_V2, ""),
-    ("Exploded Cache (Folder, a File per Tile)", StorageFormat.EXPLODED, ""),
+    ("Exploded Cache (a File per Tile)", StorageFormat.EXPLODED, ""),
     ("Tile Package (.tpkx)", StorageFormat.TPKX, ".tpkx"),
     ("MBTiles (.mbtiles)", StorageFormat.MBTILES, ".mbtiles"),
 ]
@@ -233,7 +233,7 @@ def tip_of(combo: Any, text: str) -> str:
 
 def test_what_mbtiles_cannot_hold_is_said_at_once(maker: Maker, tmp_path: Path) -> None:
     maker.name(tmp_path, "World")
-    mixed, wgs84 = "Mixed (JPEG, PNG32 where Transparent)", "WGS 84"
+    mixed, wgs84 = "Mixed (JPEG and PNG32)", "WGS 84"
     formats, named = maker.find("format_combo"), maker.find("scheme_combo")
     assert tip_of(formats, mixed) == tip_of(named, wgs84) == ""
     maker.choose("storage_combo", "MBTiles (.mbtiles)")
@@ -346,7 +346,7 @@ def test_the_scales_that_another_cache_keeps(maker: Maker, tmp_path: Path) -> No
         ("PNG (Smallest for Each Tile)", False, "Transparent"),
         ("PNG24 (Opaque)", False, "Project's Colour"),
         ("JPEG (Opaque)", True, "Project's Colour"),
-        ("Mixed (JPEG, PNG32 where Transparent)", True, "Transparent"),
+        ("Mixed (JPEG and PNG32)", True, "Transparent"),
     ],
 )
 def test_a_format_says_what_it_takes(

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from qgis.PyQt.QtWidgets import QDialog, QLabel, QStyle, QStyleOptionComboBox
+from qgis.PyQt.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QDialog,
+    QLabel,
+    QStyle,
+    QStyleOptionComboBox,
+)
 
 from tile_cache_manager.plugin.core import errors
 from tile_cache_manager.plugin.core.description import UnfinishedRun
@@ -55,12 +63,15 @@ def room_in(combo: Any) -> int:
     return combo.style().subControlRect(control, option, field, combo).width()
 
 
+def is_seen_whole(combo: Any) -> bool:
+    """Whether nothing of the chosen text is cut."""
+    return room_in(combo) >= combo.fontMetrics().horizontalAdvance(combo.currentText())
+
+
 def test_the_ends_of_the_range_are_seen_whole(large: Any, person: Any) -> None:
     large.resize(large.minimumSizeHint())
     for name in ("range_from_combo", "range_to_combo"):
-        combo = person.find(name)
-        wanted = combo.fontMetrics().horizontalAdvance(combo.currentText())
-        assert room_in(combo) >= wanted, name
+        assert is_seen_whole(person.find(name)), name
 
 
 def test_all_columns_of_the_scales_are_seen(large: Any, person: Any) -> None:
@@ -94,7 +105,9 @@ def large_local(large: Any, person: Any, cache: Any, local: Any, layers: Any) ->
 def test_nothing_of_the_options_is_cut(large_local: Any, person: Any) -> None:
     for name in ("older_than_check", "only_existing_check", "estimate_button", "care_button"):
         widget = person.find(name)
-        assert widget.width() >= widget.sizeHint().width(), name
+        person.wait_until(
+            lambda each=widget: each.width() >= each.sizeHint().width(), what=f"room for {name}"
+        )
     edit = person.find("older_than_edit")
     assert edit.width() >= edit.fontMetrics().horizontalAdvance(edit.text())
     label = person.find("tile_count_label")
@@ -103,9 +116,10 @@ def test_nothing_of_the_options_is_cut(large_local: Any, person: Any) -> None:
     )
 
 
-def test_the_source_is_told_whole_where_it_is_not_seen_whole(large_local: Any, person: Any) -> None:
+def test_the_usual_source_is_seen_whole(large_local: Any, person: Any) -> None:
     combo = person.find("source_combo")
     assert combo.toolTip() == combo.currentText() == "Visible layers of the project"
+    assert is_seen_whole(combo)
 
 
 def test_it_is_no_larger_than_a_small_screen(dialog: Any, person: Any, large_local: Any) -> None:
@@ -116,21 +130,38 @@ def test_it_is_no_larger_than_a_small_screen(dialog: Any, person: Any, large_loc
     assert dialog.minimumHeight() - bar <= 580 / 17 * line
 
 
-def test_the_dialog_for_new_caches_has_room(dialog: Any, person: Any, wait_until: Any) -> None:
+@pytest.fixture(params=[1.0, 1.5])
+def letters(request: pytest.FixtureRequest, qgis_app: Any) -> Iterator[None]:
+    """QGIS with letters of so many times their usual size, set before anything is opened."""
+    before = QApplication.font()
+    font = QApplication.font()
+    font.setPointSizeF(font.pointSizeF() * request.param)
+    QApplication.setFont(font)
+    yield
+    QApplication.setFont(before)
+
+
+def test_the_dialog_for_new_caches_has_room(
+    letters: None, dialog: Any, person: Any, wait_until: Any
+) -> None:
     person.click("new_button")
     created = dialog.findChild(QDialog, "CreateDialog")
-    for scale in (1.0, 1.5):
-        font = created.font()
-        font.setPointSizeF(font.pointSizeF() * scale)
-        created.setFont(font)
-        wait_until(lambda: created.scheme.scheme is not None, what="the scheme")
-        created.resize(created.minimumSizeHint())
-        for label in created.findChildren(QLabel):
-            if label.isVisible() and label.wordWrap():
-                wait_until(
-                    lambda each=label: each.height() >= each.heightForWidth(each.width()),
-                    what=f"room for {label.text()}",
-                )
-        line = created.fontMetrics().height()
-        assert created.minimumSizeHint().width() <= 1000 / 17 * line
-        assert created.minimumHeight() <= 580 / 17 * line
+    wait_until(lambda: created.scheme.scheme is not None, what="the scheme")
+    created.resize(created.minimumSizeHint())
+    for label in created.findChildren(QLabel):
+        if label.isVisible() and label.wordWrap():
+            wait_until(
+                lambda each=label: each.height() >= each.heightForWidth(each.width()),
+                what=f"room for {label.text()}",
+            )
+    for combo in created.findChildren(QComboBox):
+        chosen = combo.currentIndex()
+        combo.blockSignals(True)
+        for row in range(combo.count()) if combo.isVisible() else ():
+            combo.setCurrentIndex(row)
+            assert is_seen_whole(combo), combo.currentText()
+        combo.setCurrentIndex(chosen)
+        combo.blockSignals(False)
+    line = created.fontMetrics().height()
+    assert created.minimumSizeHint().width() <= 1000 / 17 * line
+    assert created.minimumHeight() <= 580 / 17 * line
