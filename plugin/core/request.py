@@ -214,7 +214,10 @@ class LevelReport:
     """What was done on one level, in tiles. None: the site does not tell.
 
     `planned`: tiles that the area touches; None where neither area nor full extent is known.
-    `made` did not exist before, `replaced` did, `skipped` existed and was left as it was.
+    `made` did not exist before, `replaced` did, `skipped` existed and was left as it was. `gaps`
+    did not exist and do not now: the source has nothing there, only existing tiles were asked for,
+    or they were to be deleted. Of a finished update on this computer these and `deleted` and
+    `failed` add up to `planned`.
     """
 
     level: Level
@@ -224,6 +227,7 @@ class LevelReport:
     deleted: int | None = None
     skipped: int | None = None
     failed: int | None = None
+    gaps: int | None = None
 
 
 class Outcome(Enum):
@@ -275,7 +279,7 @@ class UpdateReport:
         return self.job_url if self.outcome is Outcome.SUBMITTED else self.output_url
 
     def total(self, what: str) -> int | None:
-        """Sum over the levels of `planned`, `made`, `replaced`, `deleted`, `skipped` or `failed`.
+        """Sum over the levels of one of `LevelReport`'s numbers, by its name.
 
         None where any of them is unknown.
         """

@@ -95,7 +95,7 @@ def local_report_sentence(report: UpdateReport) -> str:
 
 
 def _counts(report: UpdateReport) -> dict[str, int | None]:
-    names = ("made", "replaced", "deleted", "skipped", "failed")
+    names = ("made", "replaced", "deleted", "skipped", "failed", "gaps")
     return {name: report.total(name) for name in names}
 
 
@@ -106,6 +106,7 @@ def _facts(report: UpdateReport, counts: dict[str, int | None]) -> list[str]:
         "deleted": tr("{count} deleted"),
         "skipped": tr("{count} left as they were"),
         "failed": tr("{count} failed"),
+        "gaps": tr("{count} left out, nothing is there"),
     }
     matters = "deleted" if report.mode is UpdateMode.DELETE else "made"
     return [

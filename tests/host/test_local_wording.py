@@ -103,6 +103,8 @@ REPORTS = [
     (report(ALL, Outcome.PARTIAL, made=1490, failed=10),
      f"Update of {PATH} done, but some tiles failed (1,500 tiles in the area, 1,490 made, 10"
      " failed): mend what the messages name, then retry the failed tiles."),
+    (report(ALL, made=900, failed=0, gaps=600),
+     f"Update of {PATH} done: 1,500 tiles in the area, 900 made, 600 left out, nothing is there."),
     (report(ALL, Outcome.CANCELLED, made=3, replaced=4),
      f"Update of {PATH} cancelled, what was done until then is kept and the rest can be resumed:"
      " 1,500 tiles in the area, 3 made, 4 replaced."),

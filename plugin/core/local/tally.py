@@ -78,22 +78,26 @@ class Tally:
 
     def report(self, mode: UpdateMode, outcome: Outcome, path: str) -> UpdateReport:
         """The report; DONE becomes PARTIAL where tiles failed."""
-        levels = tuple(
-            LevelReport(
-                level=level,
-                planned=self._plan.count(level),
-                made=counts.made,
-                replaced=counts.replaced,
-                deleted=counts.deleted,
-                skipped=counts.skipped,
-                failed=counts.failed,
-            )
-            for level, counts in ((level, self._counts[level.id]) for level in self._plan.levels)
-        )
+        is_complete = outcome is Outcome.DONE
+        levels = tuple(self._level(level, is_complete) for level in self._plan.levels)
         if outcome is Outcome.DONE and any(level.failed for level in levels):
             outcome = Outcome.PARTIAL
         return UpdateReport(
             outcome, mode, levels, path, is_local=True, failed_tiles=tuple(self._failed)
+        )
+
+    def _level(self, level: Level, is_complete: bool) -> LevelReport:
+        counts, planned = self._counts[level.id], self._plan.count(level)
+        here = counts.made + counts.replaced + counts.deleted + counts.skipped + counts.failed
+        return LevelReport(
+            level=level,
+            planned=planned,
+            made=counts.made,
+            replaced=counts.replaced,
+            deleted=counts.deleted,
+            skipped=counts.skipped,
+            failed=counts.failed,
+            gaps=max(0, planned - here) if is_complete else None,
         )
 
 
