@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,18 +21,22 @@ from ..request import Feedback, LevelEstimate, UpdateMode, UpdateRequest
 from ..storage.profile import CacheProfile
 from ..storage.store import TileStore
 from ..tiling import Level, TileRange
-from .plan import AreaPlan, Corner, existing_bundles, plan_of, supertiles, tiles_to_do, world_of
+from .plan import AreaPlan, Corner, Plan, existing_bundles, supertiles, tiles_to_do, world_of
 from .source import Supertile, TileSource
 from .space import USUAL_TILE, average_size
+from .whole_cache import ExistingPlan, plan_for
 
 SAMPLES = 3
 """Supertiles of a level that are drawn."""
 
 DRAWING = 10.0
-"""Seconds that drawing samples may take, of all levels together."""
+"""Seconds that all of it may take; what is left of them goes to drawing samples."""
 
-LOOKING = 5.0
-"""Seconds that looking at existing tiles may take, per level."""
+LOOKING = 4.0
+"""Seconds of these that counting, and looking at existing tiles, may take, of all levels."""
+
+_GROWTH = 4  # counting a level takes up to so many times as long as the one before
+_COUNTED = 50.0  # percent of the progress that is made once all is counted
 
 Clock = Callable[[], float]
 
@@ -60,27 +65,29 @@ def run_estimate(
     """What `request` would take on each of its levels; nothing is stored; closes `source`.
 
     `tiles`: those that would be worked on; all that the area touches where it would take long to
-    see which exist. `bytes`: what the new tiles would take, None for a deletion. `seconds`: with
-    all the source's threads, None where nothing could be drawn to learn from.
+    see which exist; about so many where it would take long to count even those. `bytes`: what the
+    new tiles would take, None for a deletion. `seconds`: with all the source's threads, None where
+    nothing could be drawn to learn from. Takes about DRAWING seconds at most.
     Raises ServiceChanged, EmptyArea, AreaOutside, NothingToDraw, FormatNotDrawn, StorageError.
     """
     try:
         name = store.profile.name or store.path.name
         if store.profile.scheme != request.scheme:
             raise ServiceChanged(name)
-        plan = plan_of(request, store.profile, name, store)
+        begun = clock()
+        plan = plan_for(request, store)
         side = 1 if source is None else source.supertile_side
-        todo = {
-            level.id: _to_do(store, request, plan, level, side, feedback, clock)
-            for level in plan.levels
-        }
-        if request.mode is UpdateMode.DELETE:
+        counting = _Counting(store, request, plan, side, clock, begun + LOOKING, feedback)
+        todo = counting.levels()
+        if request.mode is UpdateMode.DELETE or not isinstance(plan, AreaPlan):
             return tuple(_deletion(level, todo[level.id].tiles) for level in plan.levels)
         samples: dict[int, list[_Sample]] = {}
         if source is not None:
             source.start(store.profile)
-            worth = [level for level in plan.levels if todo[level.id].tiles]
-            samples = _sampled(source, store.profile, plan, worth, feedback, clock)
+            worth = [e for e in plan.levels if todo[e.id].tiles and e.id not in counting.guessed]
+            end = begun + DRAWING
+            samples = _sampled(source, store.profile, plan, worth, feedback, clock, end)
+        feedback.progress(100.0)
         return tuple(
             _estimate(store, level, todo[level.id], _nearest(samples, plan, level), source)
             for level in plan.levels
@@ -123,32 +130,75 @@ def _estimate(
     )
 
 
-def _to_do(
-    store: TileStore,
-    request: UpdateRequest,
-    plan: AreaPlan,
-    level: Level,
-    side: int,
-    feedback: Feedback,
-    clock: Clock,
-) -> _ToDo:
-    """How much there is to do on a level, as far as that can be seen in time."""
-    everything = _ToDo(plan.count(level), plan.supertiles(level, side))
-    chosen = request.tile_filter
-    is_filtered = chosen.only_existing or chosen.older_than is not None
-    if request.mode is UpdateMode.RECREATE_ALL and not is_filtered:
-        return everything
-    end = clock() + LOOKING
-    tiles = parts = 0
-    among = existing_bundles(store, request, level.id)
-    for block, mask in plan.bundles(level, among):
-        if clock() > end or _is_unwanted(feedback):
+class _Counting:
+    """Counts what there is to do, from the coarsest level on, as far as that can be done in time.
+
+    `guessed`: ids of the levels whose number of tiles follows from those of a coarser one.
+    """
+
+    def __init__(
+        self,
+        store: TileStore,
+        request: UpdateRequest,
+        plan: Plan,
+        side: int,
+        clock: Clock,
+        end: float,
+        feedback: Feedback,
+    ) -> None:
+        self._store, self._request, self._plan, self._side = store, request, plan, side
+        self._clock, self._end, self._feedback = clock, end, feedback
+        self._known: tuple[Level, int] | None = None  # the finest level that was counted
+        self._took = 0.0
+        self.guessed: set[int] = set()
+
+    def levels(self) -> dict[int, _ToDo]:
+        """What is to do, by level id."""
+        todo: dict[int, _ToDo] = {}
+        for number, level in enumerate(self._plan.levels):
+            self._feedback.progress(_COUNTED * number / len(self._plan.levels))
+            todo[level.id] = self._to_do(level)
+        return todo
+
+    def _to_do(self, level: Level) -> _ToDo:
+        if isinstance(self._plan, ExistingPlan):
+            return self._looked_at(level, None)
+        everything = self._everything(level)
+        chosen = self._request.tile_filter
+        is_filtered = chosen.only_existing or chosen.older_than is not None
+        if self._request.mode is UpdateMode.RECREATE_ALL and not is_filtered:
             return everything
-        with suppress(DamagedCache):
-            todo, _exists = tiles_to_do(store, request, level.id, block, mask)
-            tiles += int(todo.sum())
-            parts += sum(1 for _part in supertiles(level, block, todo, side))
-    return _ToDo(tiles, parts)
+        return everything if level.id in self.guessed else self._looked_at(level, everything)
+
+    def _everything(self, level: Level) -> _ToDo:
+        """All that the area touches; where counting would take too long, by the level before."""
+        begun = self._clock()
+        is_late = begun + _GROWTH * self._took > self._end or _is_unwanted(self._feedback)
+        if self._known is not None and is_late and self._took > 0:
+            self.guessed.add(level.id)
+            finest, count = self._known
+            tiles = round(count * (finest.resolution / level.resolution) ** 2)
+            return _ToDo(tiles, math.ceil(tiles / self._side**2))
+        everything = _ToDo(self._plan.count(level), self._plan.supertiles(level, self._side))
+        self._known, self._took = (level, everything.tiles), self._clock() - begun
+        return everything
+
+    def _looked_at(self, level: Level, everything: _ToDo | None) -> _ToDo:
+        """What is to do on a level; `everything` where time does not allow to look.
+
+        None: then about as much in the bundles that were not looked at as in the others.
+        """
+        tiles = parts = 0
+        among = existing_bundles(self._store, self._request, level.id)
+        for looked, (block, mask) in enumerate(self._plan.bundles(level, among)):
+            if self._clock() > self._end or _is_unwanted(self._feedback):
+                share = len(among or ()) / max(1, looked)
+                return everything or _ToDo(round(tiles * share), round(parts * share))
+            with suppress(DamagedCache):
+                todo, _exists = tiles_to_do(self._store, self._request, level.id, block, mask)
+                tiles += int(todo.sum())
+                parts += sum(1 for _part in supertiles(level, block, todo, self._side))
+        return _ToDo(tiles, parts)
 
 
 def _sampled(
@@ -158,14 +208,16 @@ def _sampled(
     levels: list[Level],
     feedback: Feedback,
     clock: Clock,
+    end: float,
 ) -> dict[int, list[_Sample]]:
     """Samples by level id: one of each level, then one more, the finest level first."""
     samples: dict[int, list[_Sample]] = {}
-    end = clock() + DRAWING
+    each = (100 - _COUNTED) / max(1, SAMPLES * len(levels))
     for turn in range(SAMPLES):
-        for level in reversed(levels):
+        for number, level in enumerate(reversed(levels)):
             if clock() > end or _is_unwanted(feedback):
                 return samples
+            feedback.progress(_COUNTED + each * (turn * len(levels) + number))
             place = _place(plan, level, source.supertile_side, turn)
             if place is None:
                 continue

@@ -79,6 +79,10 @@ class Run:
         corners = np.unique(rows - rows % BUNDLE_TILES, axis=0)
         return {(row, col) for row, col in corners.tolist()}
 
+    def deleted(self, level_id: int) -> int:
+        """Number of tiles of a level that were deleted."""
+        return int(self._table[self._table[:, 0] == level_id, 5].sum())
+
     def entries(self, level_id: int, corner: Corner) -> Iterator[Entry]:
         """What is done in a bundle."""
         row, col = corner

@@ -17,9 +17,8 @@ from shapely.geometry import MultiPolygon, box
 
 from ..area import WORLD_EDGE
 from ..coverage import Area, Coverage, RowRuns, cover
-from ..errors import AreaOutside, BadScheme, BadSchemeReason, DamagedCache, EmptyArea
+from ..errors import AreaOutside, BadScheme, BadSchemeReason, EmptyArea
 from ..request import UpdateMode, UpdateRequest
-from ..schemes import area_of
 from ..storage.profile import CacheProfile
 from ..storage.store import Bools, TileStore
 from ..tiling import BUNDLE_TILES, Extent, Level, TileRange, TilingScheme, bundle_of
@@ -67,7 +66,7 @@ class AreaPlan(Plan):
         wanted = set(levels)
         self.levels = tuple(level for level in scheme.levels if level in wanted)
         self._scheme, self._area = scheme, area
-        self._counts = {level.id: self.coverage(level).count for level in self.levels}
+        self._counts: dict[int, int] = {}
 
     def coverage(self, level: Level, side: int = 1) -> Coverage:
         """The blocks of `side` x `side` tiles that the area touches, numbered from the origin."""
@@ -75,6 +74,8 @@ class AreaPlan(Plan):
         return cover(self._scheme, coarser, self._area)
 
     def count(self, level: Level) -> int:
+        if level.id not in self._counts:
+            self._counts[level.id] = self.coverage(level).count
         return self._counts[level.id]
 
     def supertiles(self, level: Level, side: int) -> int:
@@ -116,21 +117,16 @@ class TilesPlan(Plan):
             yield bundle_block(corner), masks[corner]
 
 
-def plan_of(
-    request: UpdateRequest, profile: CacheProfile, name: str, store: TileStore | None = None
-) -> AreaPlan:
+def plan_of(request: UpdateRequest, profile: CacheProfile, name: str) -> AreaPlan:
     """The tiles that `request` touches in the cache of `profile`, called `name`.
 
     Where the world's size is known, nothing beyond its edge is planned: no such tiles exist.
-    `store`: where the tiles are; to delete all of a cache of which nobody knows how large it is
-    means those that exist. Raises EmptyArea (all of such a cache is to be made), AreaOutside,
-    BadScheme (more rows or columns than files can name).
+    Raises EmptyArea (all of a cache of which nobody knows how large it is), AreaOutside, BadScheme
+    (more rows or columns than files can name).
     """
     area = request.extent if request.area is None else request.area
     if area is None:
         area = profile.extent or world_of(profile)
-    if area is None and store is not None and request.mode is UpdateMode.DELETE:
-        area = _extent_of_tiles(store, request.levels)
     if area is None:
         raise EmptyArea()
     area = _within(area, world_of(profile), name)
@@ -191,30 +187,6 @@ def _check_numbers(scheme: TilingScheme, levels: Iterable[Level], area: Area, na
         across, down = (xmax - scheme.origin_x) / width, (scheme.origin_y - ymin) / height
         if max(across, down) > LARGEST_NUMBER:
             raise BadScheme(name, BadSchemeReason.TOO_FINE)
-
-
-def _extent_of_tiles(store: TileStore, levels: Iterable[Level]) -> Extent:
-    """Where the tiles of `levels` lie; of a bundle that cannot be read, all it has room for."""
-    scheme = store.profile.scheme
-    corners: list[Extent] = []
-    for level in levels:
-        for block in store.blocks(level.id):
-            try:
-                tiles = np.argwhere(store.exists(level.id, block))
-            except DamagedCache:
-                tiles = np.array([[0, 0], [BUNDLE_TILES - 1, BUNDLE_TILES - 1]])
-            if len(tiles):
-                for row, col in (tiles.min(axis=0).tolist(), tiles.max(axis=0).tolist()):
-                    tile = scheme.tile_bounds(level, block.min_row + row, block.min_col + col)
-                    corners.append(tile)
-    if not corners:
-        return area_of(scheme)
-    return Extent(
-        min(tile.xmin for tile in corners),
-        min(tile.ymin for tile in corners),
-        max(tile.xmax for tile in corners),
-        max(tile.ymax for tile in corners),
-    )
 
 
 def tiles_to_do(

@@ -20,13 +20,14 @@ from ..storage.store import TileStore
 from ..tiling import BUNDLE_TILES
 from .deletion import Deletion
 from .journal import Journal, open_journal
-from .plan import Plan, TilesPlan, existing_bundles, plan_of
+from .plan import Plan, TilesPlan, existing_bundles
 from .produce import PAUSES
 from .recreation import Recreation
 from .run_record import Head
 from .source import TileSource
 from .space import check_room
 from .tally import Progress, Tally
+from .whole_cache import ExistingPlan, plan_for
 from .work import Work
 
 
@@ -72,7 +73,7 @@ def _updated(
             raise NothingToDraw("", NothingToDrawReason.NO_SOURCE)
         source.start(store.profile)
     # A run that takes up failed tiles has them from the journal, wherever the area is.
-    plan = None if request.resume is Resume.FAILED else plan_of(request, store.profile, name, store)
+    plan = None if request.resume is Resume.FAILED else plan_for(request, store)
     head = _head(store, request, source, plan)
     with closing(open_journal(store.path, head)) as journal:
         return _run(store, source, journal, _planned(store, journal, plan), feedback, pauses)
@@ -106,7 +107,8 @@ def _planned(store: TileStore, journal: Journal, plan: Plan | None) -> Plan:
     listed = journal.head.tiles
     if listed is not None:
         return TilesPlan(store.profile.scheme.levels, listed)
-    return plan or plan_of(journal.head.request, store.profile, store.path.name, store)
+    plan = plan or plan_for(journal.head.request, store)
+    return plan.going_on(journal.run) if isinstance(plan, ExistingPlan) else plan
 
 
 def _run(

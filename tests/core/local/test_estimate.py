@@ -25,6 +25,7 @@ from tile_cache_manager.plugin.core.errors import (
     SourceError,
 )
 from tile_cache_manager.plugin.core.local.estimate import DRAWING, run_estimate
+from tile_cache_manager.plugin.core.local.plan import AreaPlan
 from tile_cache_manager.plugin.core.local.source import Supertile
 from tile_cache_manager.plugin.core.request import (
     Feedback,
@@ -34,7 +35,7 @@ from tile_cache_manager.plugin.core.request import (
     UpdateRequest,
 )
 from tile_cache_manager.plugin.core.storage.profile import StorageFormat
-from tile_cache_manager.plugin.core.tiling import Extent, TileRange
+from tile_cache_manager.plugin.core.tiling import Extent, Level, TileRange
 
 SCHEME = web_mercator(20)
 EMPTY, ALL, DELETE = UpdateMode.RECREATE_EMPTY, UpdateMode.RECREATE_ALL, UpdateMode.DELETE
@@ -203,6 +204,68 @@ def test_looking_at_what_exists_ends_in_time(store: MemoryStore) -> None:
     # 16 million bundles would be looked at; so all tiles are taken to be missing.
     assert estimate(store, source, asked(EMPTY, 20, 20))[20][0] == 4**19
     assert store.calls["exists"] < 10
+
+
+def test_all_of_it_ends_in_time_and_tells_how_it_gets_on(store: MemoryStore) -> None:
+    clock, told = Clock(), []
+    source = TimedSource(clock=clock)
+    looked = store.exists
+
+    def slow(level_id: int, block: TileRange) -> object:
+        clock.now += 0.5
+        return looked(level_id, block)
+
+    store.exists = slow  # type: ignore[method-assign]
+
+    found = run_estimate(
+        store, source, asked(EMPTY, 3, 20), Feedback(progress=told.append), clock=clock
+    )
+
+    assert clock.now <= DRAWING + 2
+    assert [each.tiles for each in found] == [4 ** (each.level.id - 1) for each in found]
+    assert told == sorted(told)
+    assert len(set(told)) > 18
+    assert told[-1] == 100
+
+
+def test_levels_that_take_long_to_count_are_guessed(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    counted = AreaPlan.count
+
+    def slow(plan: AreaPlan, level: Level) -> int:
+        clock.now += 0.001 * 2**level.id
+        return counted(plan, level)
+
+    monkeypatch.setattr(AreaPlan, "count", slow)
+    circle = replace(asked(ALL, 3, 20), area=Point(5e6, 6e6).buffer(4e6), extent=None)
+    source = TimedSource(clock=clock)
+
+    found = run_estimate(store, source, circle, Feedback(), clock=clock)
+
+    assert clock.now <= DRAWING + 4
+    for each in found:
+        exact = AreaPlan(SCHEME, [each.level], circle.area)
+        assert each.tiles == pytest.approx(counted(exact, each.level), rel=0.03)
+
+
+def test_deleting_all_of_a_cache_is_about_what_there_is(store: MemoryStore) -> None:
+    store.fill(10, [(row, 700) for row in range(0, 1024, 128)])
+    request = replace(asked(DELETE, 10, 10), extent=None)
+    assert estimate(store, None, request) == {10: (8, None, None)}
+    clock = Clock()
+    looked = store.exists
+
+    def slow(level_id: int, block: TileRange) -> object:
+        clock.now += 0.5
+        return looked(level_id, block)
+
+    store.exists = slow  # type: ignore[method-assign]
+    (found,) = run_estimate(store, None, request, Feedback(), clock=clock)
+
+    assert found.tiles == 8
+    assert clock.now < 6
 
 
 def test_without_a_source_bytes_go_by_the_tiles_that_exist(store: MemoryStore) -> None:

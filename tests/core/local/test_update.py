@@ -241,7 +241,8 @@ def test_bundles_without_tiles_are_not_even_looked_at_where_only_existing_matter
     scheme = web_mercator(22)
     store = MemoryStore(tmp_path / "cache", profile_of(scheme, StorageFormat.COMPACT_V2))
     store.fill(20, [(5000, 700000), (5001, 700000), (900000, 3)])
-    everywhere = UpdateRequest(scheme, scheme.levels[20:21], DELETE)
+    world = Extent(-HALF, -HALF, HALF, HALF)
+    everywhere = UpdateRequest(scheme, scheme.levels[20:21], DELETE, extent=world)
 
     # 67 million bundles: to look at them all would take hours.
     report = run_update(store, None, everywhere, Feedback())
@@ -465,3 +466,96 @@ def test_an_update_of_a_disc_touches_the_disc(store: MemoryStore) -> None:
     changed = {key for key, content in store.tiles.items() if before[key] != content}
     assert changed == set().union(*(touched(country, level) for level in levels))
     assert report.total("replaced") == len(changed)
+
+
+# --- numbers that add up -----------------------------------------------------------------------
+
+
+def adds_up(report: UpdateReport) -> bool:
+    return all(
+        level.planned
+        == level.made + level.replaced + level.deleted + level.skipped + level.failed + level.gaps
+        for level in report.levels
+    )
+
+
+@pytest.mark.parametrize("mode", [EMPTY, ALL, DELETE])
+@pytest.mark.parametrize("only_existing", [False, True])
+@pytest.mark.parametrize("kind", [PlainSource, GappySource])
+def test_numbers_of_tiles_add_up(
+    kind: type[PlainSource], only_existing: bool, mode: UpdateMode, store: MemoryStore
+) -> None:
+    store.fill(6, [(row, col) for row in range(5) for col in range(30, 50)])
+    asked = UpdateRequest(
+        SCHEME,
+        SCHEME.levels[4:8],
+        mode,
+        extent=QUARTER,
+        tile_filter=TileFilter(only_existing=only_existing),
+    )
+
+    report = run_update(store, kind(), asked, Feedback())
+
+    assert adds_up(report)
+    there = {key for key in store.tiles if key[0] == 6 and key[1] < 32 <= key[2]}
+    assert report.levels[2].gaps == 1024 - len(there) - (report.levels[2].deleted or 0)
+
+
+def test_gaps_of_a_cancelled_update_are_not_known(store: MemoryStore) -> None:
+    asked = UpdateRequest(SCHEME, SCHEME.levels[6:7], ALL, extent=QUARTER)
+    stop = Feedback(cancelled=lambda: store.calls.get("write", 0) >= 3)
+
+    assert run_update(store, PlainSource(workers=1), asked, stop).total("gaps") is None
+    again = run_update(store, GappySource(workers=1), asked, Feedback())
+
+    assert adds_up(again)
+    assert again.total("gaps") > 0
+
+
+# --- all of a cache ------------------------------------------------------------------------------
+
+
+def test_all_of_a_cache_is_deleted_wherever_it_lies(tmp_path: Path) -> None:
+    """Outside the extent that the cache tells, and of the world; other levels stay."""
+    store = MemoryStore(
+        tmp_path / "c", profile_of(SCHEME, StorageFormat.COMPACT_V2, extent=QUARTER)
+    )
+    store.fill(6, [(0, 40), (60, 2), (63, 63), (200, 500)])
+    store.fill(7, [(100, 3)])
+
+    report = run_update(store, None, UpdateRequest(SCHEME, SCHEME.levels[6:7], DELETE), Feedback())
+
+    assert store.tiles.keys() == {(7, 100, 3)}
+    assert (report.total("planned"), report.total("deleted"), report.total("gaps")) == (4, 4, 0)
+    assert report.outcome is Outcome.DONE
+
+
+def test_recreating_all_of_a_cache_is_about_its_extent(tmp_path: Path) -> None:
+    store = MemoryStore(
+        tmp_path / "c", profile_of(SCHEME, StorageFormat.COMPACT_V2, extent=QUARTER)
+    )
+    store.fill(6, [(60, 2)])
+
+    report = run_update(
+        store, PlainSource(), UpdateRequest(SCHEME, SCHEME.levels[6:7], ALL), Feedback()
+    )
+
+    assert report.total("planned") == 1024
+    assert store.tiles[6, 60, 2] == b"old"
+
+
+def test_deleting_all_of_a_cache_goes_on_where_it_was(store: MemoryStore) -> None:
+    tiles = [(row, col) for row in range(0, 512, 64) for col in range(0, 512, 64)]
+    store.fill(9, tiles)
+    asked = UpdateRequest(SCHEME, SCHEME.levels[9:], DELETE)
+    stop = Feedback(cancelled=lambda: store.calls.get("delete", 0) >= 5)
+
+    first = run_update(store, None, asked, stop)
+    store.fill(9, [(0, 0)])
+    report = run_update(store, None, asked, Feedback())
+
+    assert (first.outcome, first.total("deleted")) == (Outcome.CANCELLED, 20)
+    assert store.tiles == {}
+    assert report.outcome is Outcome.DONE
+    assert report.total("deleted") == len(tiles) + 1
+    assert adds_up(report)
