@@ -189,8 +189,14 @@ def test_gdal_reads_mbtiles_with_few_tiles_and_no_declared_extent(
 @pytest.mark.qgis
 @pytest.mark.parametrize("provider", ["wms", "gdal"])
 def test_qgis_draws_mbtiles(
-    qgis_app: Any, tile_set: Path, pixels: dict[Tile, Any], provider: str
+    qgis_app: Any,
+    tile_set: Path,
+    pixels: dict[Tile, Any],
+    provider: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where GDAL leaves statistics of what QGIS opens
     from qgis.core import QgsMapRendererParallelJob, QgsMapSettings, QgsRasterLayer, QgsRectangle
     from qgis.PyQt.QtCore import QSize
     from qgis.PyQt.QtGui import QColor
