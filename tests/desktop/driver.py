@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar, Union
 
 from arcgis_server.handle import RunningSite
-from qgis.core import QgsPointXY, QgsProject, QgsVectorLayer
+from qgis.core import QgsApplication, QgsPointXY, QgsProject, QgsVectorLayer
 from qgis.PyQt.QtCore import QModelIndex, QObject, QPoint, Qt, QTimer
 from qgis.PyQt.QtGui import QCursor
 from qgis.PyQt.QtTest import QTest
@@ -43,6 +43,7 @@ STEP_MS = 20
 BEAT_MS = 5
 PAINTING_SECONDS = 0.4
 CLICKS_ON_A_LIST = 3
+SECONDS_FOR_TASKS = 10
 AnyWidget = TypeVar("AnyWidget", bound=QObject)
 
 
@@ -126,7 +127,16 @@ class Desktop(QObject):
         """Close QGIS without questions; launch.py ends with `exit_code`."""
         self._report.write(json.dumps({"exit": exit_code}) + "\n")
         self._report.close()
+        # QGIS asks before it closes with changes, layers in a temporary folder or tasks under way.
+        QgsProject.instance().clear()
         QgsProject.instance().setDirty(False)
+        QgsApplication.taskManager().cancelAll()
+        self._close(time.monotonic() + SECONDS_FOR_TASKS)
+
+    def _close(self, latest: float) -> None:
+        if QgsApplication.taskManager().countActiveTasks() and time.monotonic() < latest:
+            QTimer.singleShot(STEP_MS, lambda: self._close(latest))
+            return
         QApplication.closeAllWindows()
         QApplication.quit()
 
@@ -284,8 +294,6 @@ class Desktop(QObject):
 
     def open_countries(self) -> QgsVectorLayer:
         """Add QGIS's own world map to the project, as its layer of countries."""
-        from qgis.core import QgsApplication
-
         path = Path(QgsApplication.pkgDataPath()) / "resources" / "data" / "world_map.gpkg"
         layer = iface.addVectorLayer(f"{path}|layername=countries", "Countries", "ogr")
         if layer is None or not layer.isValid():
