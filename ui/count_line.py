@@ -59,15 +59,21 @@ class CountLine(QObject):
             tile_filter=plan.tile_filter,
         )
         answers = {"estimated": self._estimated, "failed": self._failed, "cancelled": self._end}
+        task.progressChanged.connect(self._progressed)
         self._task.start(task, answers)
-        self._estimate = self.tr("Estimating from a few tiles…")
         self._panel.show_estimating(True)
-        self._show()
+        self._progressed(0)
 
     def forget_estimate(self) -> None:
         """The form has changed: what was estimated is of no use any more."""
         self._task.drop()
         self._end()
+
+    def _progressed(self, percent: float) -> None:
+        if self.is_estimating:
+            text = self.tr("Estimating from a few tiles… {percent} %")
+            self._estimate = text.format(percent=round(percent))
+            self._show()
 
     def _estimated(self, estimates: tuple[LevelEstimate, ...]) -> None:
         self._end()

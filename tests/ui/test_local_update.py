@@ -212,7 +212,7 @@ def test_an_estimate_can_be_stopped(
     person.click("estimate_button")
     person.wait_until(gate.reached.is_set, what="the estimate")
     assert person.shows("estimate_button") == "Stop"
-    assert "Estimating" in person.shows("tile_count_label")
+    assert "Estimating from a few tiles… 0 %" in person.shows("tile_count_label")
 
     person.click("estimate_button")
     assert person.shows("estimate_button") == "Estimate"
