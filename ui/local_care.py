@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from qgis.core import Qgis
@@ -134,7 +135,9 @@ class LocalCare(QObject):
             self._end(path if report.mended else "")
 
         task = local_tasks.VerifyTask(title, Path(path), mend=mend)
-        self._begin(task, title, {"verified": verified})
+        # Nobody is sent to Verify for the reason why it could not be done.
+        failed = partial(self._failed, in_words=messages.check_problem_sentence)
+        self._begin(task, title, {"verified": verified, "failed": failed})
 
     def _defragment(self) -> None:
         title = self.tr("{name}: Defragment").format(name=self._description.name)
@@ -151,7 +154,7 @@ class LocalCare(QObject):
         self._title = title
         task.progressChanged.connect(self._panel.show_progress)
         both = {"failed": self._failed, "cancelled": self._cancelled}
-        self._task.start(task, {**answers, **both})
+        self._task.start(task, {**both, **answers})
         self._panel.start(self.tr("Running… {title}").format(title=title))
         self.busy_changed.emit()
 
@@ -174,8 +177,10 @@ class LocalCare(QObject):
             self._panel.show_progress(100)
         self._panel.end(text)
 
-    def _failed(self, error: Exception) -> None:
-        sentence = messages.sentence(error)
+    def _failed(
+        self, error: Exception, in_words: Callable[[Exception], str] = messages.sentence
+    ) -> None:
+        sentence = in_words(error)
         self._qgis_bar.pushItem(Notice(sentence, Qgis.MessageLevel.Critical))
         self._panel.end(sentence)
         self._end("")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
@@ -28,11 +27,12 @@ from ..core.storage.profile import CacheProfile
 from ..core.storage.sidecar import CacheSettings
 from ..host import gdal_reading, messages, schemes, sign_in
 from . import create_parameters as given
+from .algorithm import CacheAlgorithm, on_one_line
 from .texts import CREATE_CACHE_HELP
 from .values import local_cache
 
 
-class CreateCache(QgsProcessingAlgorithm):
+class CreateCache(CacheAlgorithm):
     """Make an empty cache, which `tilecache:managetiles` fills."""
 
     OUTPUT_CACHE = "OUTPUT_CACHE"
@@ -40,20 +40,11 @@ class CreateCache(QgsProcessingAlgorithm):
 
     # QgsProcessingAlgorithm interface
 
-    def createInstance(self) -> CreateCache:
-        return CreateCache()
-
     def name(self) -> str:
         return "createcache"
 
     def displayName(self) -> str:
         return _tr("Create cache")
-
-    def group(self) -> str:
-        return _tr("Tile caches")
-
-    def groupId(self) -> str:
-        return "tilecaches"
 
     def tags(self) -> list[str]:
         return _tr("tiles,cache,create,new,bundle,tpkx,mbtiles,tiling scheme").split(",")
@@ -64,7 +55,7 @@ class CreateCache(QgsProcessingAlgorithm):
         )
 
     def shortHelpString(self) -> str:
-        return " ".join(_tr(CREATE_CACHE_HELP).split())
+        return on_one_line(_tr(CREATE_CACHE_HELP))
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
         for parameters in (given.what, given.tiles, given.drawing, given.signing_in):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from qgis.core import (
-    QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
@@ -17,11 +16,12 @@ from qgis.PyQt.QtCore import QCoreApplication
 from ..core.errors import BadCacheOption, TileCacheError
 from ..core.local.defragment import defragment
 from ..host import messages
+from .algorithm import CacheAlgorithm, on_one_line
 from .texts import DEFRAGMENT_CACHE_HELP
 from .values import cache_parameter, core_feedback, local_cache, number_of
 
 
-class DefragmentCache(QgsProcessingAlgorithm):
+class DefragmentCache(CacheAlgorithm):
     """Write the files of a cache on this computer anew, without holes."""
 
     INPUT_CACHE = "INPUT_CACHE"
@@ -31,20 +31,11 @@ class DefragmentCache(QgsProcessingAlgorithm):
 
     # QgsProcessingAlgorithm interface
 
-    def createInstance(self) -> DefragmentCache:
-        return DefragmentCache()
-
     def name(self) -> str:
         return "defragmentcache"
 
     def displayName(self) -> str:
         return _tr("Defragment cache")
-
-    def group(self) -> str:
-        return _tr("Tile caches")
-
-    def groupId(self) -> str:
-        return "tilecaches"
 
     def tags(self) -> list[str]:
         return _tr("tiles,cache,defragment,compact,shrink,bundle,tpkx,mbtiles").split(",")
@@ -53,7 +44,7 @@ class DefragmentCache(QgsProcessingAlgorithm):
         return _tr("Makes a cache on this computer smaller: wins back what old tiles still take up")
 
     def shortHelpString(self) -> str:
-        return " ".join(_tr(DEFRAGMENT_CACHE_HELP).split())
+        return on_one_line(_tr(DEFRAGMENT_CACHE_HELP))
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
         self.addParameter(cache_parameter(self.INPUT_CACHE, _tr("Cache")))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
@@ -37,11 +36,12 @@ from ..core.storage.opening import find_cache, local_path
 from ..core.storage.sidecar import read_settings
 from ..host import areas, messages, network, shown_layers, sign_in, sources, tasks
 from . import manage_parameters as given
+from .algorithm import CacheAlgorithm, on_one_line
 from .texts import MANAGE_TILES_HELP
 from .values import core_feedback
 
 
-class ManageTiles(QgsProcessingAlgorithm):
+class ManageTiles(CacheAlgorithm):
     """Update the tiles of a cache, at chosen scales, inside an area."""
 
     OUTPUT_URL = "OUTPUT_URL"
@@ -53,20 +53,11 @@ class ManageTiles(QgsProcessingAlgorithm):
 
     # QgsProcessingAlgorithm interface
 
-    def createInstance(self) -> ManageTiles:
-        return ManageTiles()
-
     def name(self) -> str:
         return "managetiles"
 
     def displayName(self) -> str:
         return _tr("Manage cache tiles")
-
-    def group(self) -> str:
-        return _tr("Tile caches")
-
-    def groupId(self) -> str:
-        return "tilecaches"
 
     def tags(self) -> list[str]:
         return _tr("tiles,cache,update,recreate,delete,seed,arcgis,map service").split(",")
@@ -77,8 +68,7 @@ class ManageTiles(QgsProcessingAlgorithm):
         )
 
     def shortHelpString(self) -> str:
-        # QGIS shows a line break for each that stands in the source.
-        return " ".join(_tr(MANAGE_TILES_HELP).split())
+        return on_one_line(_tr(MANAGE_TILES_HELP))
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
         for parameters in (given.what, given.where, given.on_this_computer, given.on_a_site):

@@ -150,8 +150,9 @@ because of them.</p>
 <h4>Cache (INPUT_CACHE)</h4>
 <p>The path of a cache: its folder, its conf.xml, or a .tpkx, .tpk or .mbtiles file.</p>
 <h4>Repair what can be repaired (MEND)</h4>
-<p>Writes headers anew and drops tiles that are no whole pictures, so that they count as missing.
-Make them again with “Manage cache tiles” and RECREATE_EMPTY_TILES.</p>
+<p>Writes damaged headers anew and drops tiles that are no whole pictures, so that they count as
+missing; sets files aside that cannot be read at all, under names that end in .damaged. Make the
+missing tiles again with “Manage cache tiles” and RECREATE_EMPTY_TILES.</p>
 
 <h3>Outputs</h3>
 <h4>Tiles checked (TILES)</h4>

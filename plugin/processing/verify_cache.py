@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from qgis.core import (
-    QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
@@ -18,6 +17,7 @@ from ..core.errors import BadCacheOption, TileCacheError
 from ..core.local.verify import VerifyReport, verify
 from ..host import messages
 from ..host.pictures import check_picture
+from .algorithm import CacheAlgorithm, on_one_line
 from .texts import VERIFY_CACHE_HELP
 from .values import cache_parameter, core_feedback, local_cache, truth_of
 
@@ -25,7 +25,7 @@ FINDINGS_TOLD = 100
 """So many findings are told one by one; the rest is in the numbers."""
 
 
-class VerifyCache(QgsProcessingAlgorithm):
+class VerifyCache(CacheAlgorithm):
     """Check every tile of a cache on this computer."""
 
     INPUT_CACHE = "INPUT_CACHE"
@@ -36,20 +36,11 @@ class VerifyCache(QgsProcessingAlgorithm):
 
     # QgsProcessingAlgorithm interface
 
-    def createInstance(self) -> VerifyCache:
-        return VerifyCache()
-
     def name(self) -> str:
         return "verifycache"
 
     def displayName(self) -> str:
         return _tr("Verify cache")
-
-    def group(self) -> str:
-        return _tr("Tile caches")
-
-    def groupId(self) -> str:
-        return "tilecaches"
 
     def tags(self) -> list[str]:
         return _tr("tiles,cache,check,verify,repair,mend,bundle,tpkx,mbtiles").split(",")
@@ -58,7 +49,7 @@ class VerifyCache(QgsProcessingAlgorithm):
         return _tr("Checks every tile of a cache on this computer, and mends what can be mended")
 
     def shortHelpString(self) -> str:
-        return " ".join(_tr(VERIFY_CACHE_HELP).split())
+        return on_one_line(_tr(VERIFY_CACHE_HELP))
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
         self.addParameter(cache_parameter(self.INPUT_CACHE, _tr("Cache")))
