@@ -101,7 +101,7 @@ class SchemeChoice(QObject):
         """Work the scheme out again, soon."""
         self.scheme = self.extent = None
         self._asked = self._reference.text().strip()
-        self._task.drop()
+        self.stop()
         if not self.is_missing_reference:
             self._timer.start()
         self.changed.emit()

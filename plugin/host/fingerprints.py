@@ -7,8 +7,15 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from qgis.core import QgsMapLayer, QgsVectorLayer
+from qgis.core import QgsLabelingEngineSettings, QgsMapLayer, QgsMapSettings, QgsVectorLayer
 from qgis.PyQt.QtXml import QDomDocument
+
+LABEL_FLAGS = ("UseAllLabels", "DrawUnplacedLabels", "DrawLabelRectOnly", "RenderOutlineLabels")
+
+UNTOLD = frozenset({"project_last_saved", "layers", "layer_ids"})
+"""Variables that change by themselves, or that Python cannot read; layers are asked apart."""
+
+_PLAIN = (str, int, float)
 
 _ATTRIBUTE = re.compile(r'[\w:.-]+="[^"]*"')
 
@@ -36,6 +43,26 @@ def state_of(layer: QgsMapLayer, file: Path | None) -> str:
         extent = layer.extent().toString(6)
         parts = [layer.name(), str(layer.featureCount()), extent, *parts[1:]]
     return "\n".join(parts)
+
+
+def state_of_settings(settings: QgsMapSettings) -> list[str]:
+    """What a project says of drawing beside its layers: variables, labels, CRS transformations."""
+    context = settings.expressionContext()
+    names = sorted(set(context.variableNames()) - UNTOLD)
+    values = [(name, context.variable(name)) for name in names]
+    variables = [f"{name}={value}" for name, value in values if isinstance(value, _PLAIN)]
+    labels = settings.labelingEngineSettings()
+    flags = [
+        name
+        for name in LABEL_FLAGS
+        if labels.testFlag(getattr(QgsLabelingEngineSettings.Flag, name))
+    ]
+    candidates = (
+        labels.maximumPolygonCandidatesPerCmSquared(),
+        labels.maximumLineCandidatesPerCm(),
+    )
+    operations = sorted(map(str, settings.transformContext().coordinateOperations().items()))
+    return [*variables, *flags, str(candidates), settings.ellipsoid(), *operations]
 
 
 def _in_order(line: str) -> str:

@@ -21,7 +21,7 @@ from ..core.local.source import Cancelled, Supertile, TileSource
 from ..core.storage.profile import CacheProfile, TileFormat
 from .blocks import block_extent, inside_world, is_whole_world, supertile_side, wanted_tiles
 from .crs import qgis_crs
-from .fingerprints import fingerprint_of
+from .fingerprints import fingerprint_of, state_of_settings
 from .network_watch import listen
 from .rendering import LayerCopies, MapDrawer, copies_of, project_settings
 from .tile_encoder import TileEncoder
@@ -85,7 +85,13 @@ class MapSource(TileSource):
         self._settings.setDestinationCrs(crs)
         self._settings.setOutputDpi(scheme.dpi)
         self._drawer = MapDrawer(self._copies, self._settings)
-        self.fingerprint = fingerprint_of([colour.name(HEX_ARGB), *self._copies[0].states()])
+        self.fingerprint = fingerprint_of(
+            [
+                colour.name(HEX_ARGB),
+                *state_of_settings(self._settings),
+                *self._copies[0].states(),
+            ]
+        )
         # Pictures are drawn in threads of Qt's pool, where QGIS's tasks wait for them: with few
         # processors they would take all places and wait for ever.
         for _ in range(self.workers):

@@ -232,11 +232,9 @@ class ManageValues:
         """Raises BadCacheOption for an area or extent that was given as nothing."""
         polygons = _tr("a layer of polygons, or leave it out for the whole cache")
         extent = _tr("xmin,xmax,ymin,ymax [EPSG:code], or leave it out for the whole cache")
-        name, allowed = UPDATE_EXTENT, extent
-        if is_there(self._parameters, AREA_OF_INTEREST):
-            name, allowed = AREA_OF_INTEREST, polygons
-        if self._is_nothing(name):
-            raise BadCacheOption(name, "", allowed)
+        for name, allowed in ((AREA_OF_INTEREST, polygons), (UPDATE_EXTENT, extent)):
+            if self._is_nothing(name):
+                raise BadCacheOption(name, "", allowed)
 
     def _selected_only(self) -> bool:
         value = self._parameters[AREA_OF_INTEREST]

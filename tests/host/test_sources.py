@@ -22,6 +22,7 @@ from drawn_tiles import (
 from local_caches import countries, new_cache
 from qgis import core as qgis_core
 from qgis.core import (
+    QgsLabelingEngineSettings,
     QgsMapThemeCollection,
     QgsProject,
     QgsRasterLayer,
@@ -349,6 +350,12 @@ def test_the_fingerprint_changes_with_what_is_drawn_and_with_nothing_else() -> N
         green.setOpacity(0.5)
         seen.append(fingerprint(project))
         project.layerTreeRoot().findLayer(red.id()).setItemVisibilityChecked(False)
+        seen.append(fingerprint(project))
+        project.setCustomVariables({"mapcolour": "#0000ff"})  # which data-defined styles may use
+        seen.append(fingerprint(project))
+        labels = project.labelingEngineSettings()
+        labels.setFlag(QgsLabelingEngineSettings.Flag.UseAllLabels, True)
+        project.setLabelingEngineSettings(labels)
         seen.append(fingerprint(project))
 
     assert len(set(seen)) == len(seen)

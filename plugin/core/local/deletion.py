@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from ..arrays import places
 from ..errors import CacheInUse, DamagedCache
 from ..storage.store import Bools
 from ..tiling import Level, TileRange
@@ -74,4 +73,4 @@ class Deletion:
 def tiles_in(corner: Corner, mask: Bools) -> Tiles:
     """Rows and columns of the tiles of `mask`, whose first is at `corner`."""
     row, col = corner
-    return tuple((row + r, col + c) for r, c in np.argwhere(mask).tolist())
+    return tuple((row + r, col + c) for r, c in places(mask))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from shapely.geometry import MultiPolygon, box
 
 from ..area import WORLD_EDGE
+from ..arrays import whole_numbers
 from ..coverage import Area, Coverage, RowRuns, cover
 from ..errors import AreaOutside, BadScheme, BadSchemeReason, EmptyArea
 from ..request import UpdateMode, UpdateRequest
@@ -252,7 +253,7 @@ def supertiles(
     out of `limit`, the tiles of the world.
     """
     across = BUNDLE_TILES // side
-    touched = mask.reshape(across, side, across, side).any(axis=(1, 3))
+    touched: Bools = np.any(mask.reshape(across, side, across, side), axis=(1, 3))
     for row, col in _z_order(across):
         if not touched[row, col]:
             continue
@@ -289,8 +290,8 @@ def _bands(coverage: Coverage) -> Iterator[tuple[int, RowRuns]]:
     parts: list[RowRuns] = []
     for runs in coverage.runs():
         bands = runs.rows // BUNDLE_TILES
-        cuts = np.flatnonzero(np.diff(bands)) + 1
-        for first, end in zip([0, *cuts.tolist()], [*cuts.tolist(), bands.size]):
+        cuts = whole_numbers(np.flatnonzero(np.diff(bands)) + 1)
+        for first, end in zip([0, *cuts], [*cuts, bands.size]):
             if parts and int(bands[first]) != band:
                 yield band, _joined(parts)
                 parts = []

@@ -10,8 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Callable
 
-import numpy as np
-
+from ..arrays import places
 from ..errors import DamagedCache, DiskFull, TargetProblem
 from ..request import TileFilter, UpdateMode, UpdateRequest
 from ..storage.files import free_bytes
@@ -122,9 +121,9 @@ def average_size(store: TileStore, level_id: int) -> float | None:
     sizes: list[int] = []
     for block in islice(store.blocks(level_id), _SAMPLES):
         try:
-            places = np.argwhere(store.exists(level_id, block))
+            there = places(store.exists(level_id, block))
             # Some from each of the first bundles, spread over it.
-            for row, col in places[:: max(1, len(places) // (_SAMPLES // 4))].tolist():
+            for row, col in there[:: max(1, len(there) // (_SAMPLES // 4))]:
                 content = store.read(level_id, block.min_row + row, block.min_col + col)
                 sizes.append(len(content or b""))
                 if len(sizes) >= _SAMPLES:

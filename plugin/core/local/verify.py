@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
+from ..arrays import places
 from ..errors import CacheInUse, DamagedCache
 from ..request import Feedback
 from ..storage.bundled import bundle_name
@@ -216,7 +215,7 @@ class _Check:
                 exists = self._store.exists(level_id, block)
             except (DamagedCache, CacheInUse):
                 continue  # the store's own findings tell of the file
-            for row, col in np.argwhere(exists).tolist():
+            for row, col in places(exists):
                 yield block.min_row + row, block.min_col + col
 
     def _drop(self, level_id: int, tile: Tile, content: bytes) -> bool:

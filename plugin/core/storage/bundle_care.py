@@ -19,6 +19,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import whole_numbers
 from ..errors import DamagedCache
 from ..tiling import BUNDLE_TILES
 from .bundle_v1 import INDEX_SUFFIX, BundleV1
@@ -111,7 +112,7 @@ def findings_of_v1(bundle: BundleV1, level_id: int, name: str) -> Iterator[Findi
     elif header[5] != size or header[8:12] != (*rows, *cols) or header[6] != _V1_USER_HEADER_AT:
         yield Finding(Fault.HEADER, level_id, name)
     outside, overlapping = index.used & ~_inside(index), _overlapping(index)
-    for slot in np.flatnonzero(outside | overlapping).tolist():
+    for slot in whole_numbers(np.flatnonzero(outside | overlapping)):
         tile = (first_row + slot // BUNDLE_TILES, first_col + slot % BUNDLE_TILES)
         fault = Fault.OUTSIDE if outside[slot] else Fault.OVERLAP
         yield Finding(fault, level_id, name, tile)
@@ -267,7 +268,7 @@ class _Faults:
 
     def all(self) -> list[tuple[int, Fault]]:
         """Slots, ascending, that have a fault, and which."""
-        slots = np.flatnonzero(self._index.used).tolist()
+        slots = whole_numbers(np.flatnonzero(self._index.used))
         found = ((slot, self.at(slot)) for slot in slots)
         return [(slot, fault) for slot, fault in found if fault is not None]
 

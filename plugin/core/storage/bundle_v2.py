@@ -21,6 +21,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import whole_numbers
 from ..errors import DamagedCache, TargetProblem, TileTooLarge
 from ..tiling import BUNDLE_TILES
 from .byte_range import ByteRange, OpenFile, reading_errors
@@ -230,7 +231,7 @@ class BundleV2:
         """Empty entries that point beyond `end`: else they came to point into other tiles."""
         dangling = np.flatnonzero(index.used & (index.offsets + index.sizes > end))
         if dangling.size:
-            self._write_entries(dict.fromkeys(dangling.tolist(), EMPTY_ENTRY))
+            self._write_entries(dict.fromkeys(whole_numbers(dangling), EMPTY_ENTRY))
             if is_durable:
                 self._writable().sync_content()
 

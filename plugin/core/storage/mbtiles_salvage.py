@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import whole_numbers
 from ..errors import DamagedCache
 from .bundle_care import name_aside
 from .mbtiles_metadata import make_file, put_rows
@@ -99,7 +100,7 @@ def _rowids(file: SqliteFile) -> NDArray[np.int64]:
 
 
 def _tiles(file: SqliteFile, rowids: NDArray[np.int64]) -> Iterator[tuple[Any, ...]]:
-    for rowid in rowids.tolist():
+    for rowid in whole_numbers(rowids):
         for *place, content in file.readable_rows(_TILE, rowid):
             if all(isinstance(number, int) for number in place) and content:
                 yield (*place, content)
