@@ -3,7 +3,8 @@
 import json
 import time
 
-from desktop import demo
+from desktop import demo_service
+from desktop.demo_steps import count_label
 from desktop.stage import set_up
 from qgis.core import Qgis
 from qgis.PyQt.QtWidgets import QAbstractButton, QComboBox, QPushButton
@@ -15,12 +16,12 @@ LAST_SCALE = "1:9,244,649"
 def steps(desktop):
     site = desktop.site
     stage = yield from set_up(desktop, site)
-    dialog = yield from demo.open_dialog(desktop)
-    yield from demo.load(desktop, dialog, stage)
+    dialog = yield from demo_service.open_dialog(desktop)
+    yield from demo_service.load(desktop, dialog, stage)
     yield from desktop.choose(desktop.find(QComboBox, "range_to_combo", dialog), LAST_SCALE)
     yield desktop.click(desktop.find(QAbstractButton, "range_button", dialog))
     yield desktop.until(
-        lambda: "5,461 tiles" in demo.count_label(desktop, dialog).text(), 20, "the count"
+        lambda: "5,461 tiles" in count_label(desktop, dialog).text(), 20, "the count"
     )
     run = desktop.find(QPushButton, "run_button", dialog)
     yield desktop.passed(1)
@@ -36,7 +37,7 @@ def steps(desktop):
     desktop.heartbeat.restart()
     yield desktop.passed(min(seconds, 5))
     idle = desktop.heartbeat.longest_gap_seconds
-    tiles = sum(demo.stored(site).values())
+    tiles = sum(demo_service.stored(site).values())
     figures = {
         "busy_ms": busy * 1000,
         "idle_ms": idle * 1000,
