@@ -70,8 +70,8 @@ def check(before, after, changed, planned):
         raise RuntimeError(f"{planned} {len(before)} before, {len(after)} after, {len(changed)}")
 
 
-def create(desktop, folder):
-    """Fill in the form for a new cache; gives the dialog in which the new cache is loaded."""
+def create(desktop, folder, scales=SCALES):
+    """Fill in the form for a new cache of so many `scales`; gives the dialog that has loaded it."""
     yield from desktop.choose_from_menu("Web", "Tile Cache Manager", "Create a Cache")
     yield desktop.until(lambda: create_dialog() is not None, 10, "the form")
     form = create_dialog()
@@ -82,7 +82,7 @@ def create(desktop, folder):
     yield desktop.type_text(desktop.find(QLineEdit, "name_edit", form), NAME)
     yield desktop.click(desktop.find(QToolButton, "check_none_button", form))
     finest = desktop.find(QComboBox, "range_to_combo", form)
-    yield from desktop.choose(finest, finest.itemText(SCALES - 1))
+    yield from desktop.choose(finest, finest.itemText(scales - 1))
     yield desktop.click(desktop.find(QToolButton, "range_button", form))
     button = desktop.find(QPushButton, "create_button", form)
     yield desktop.until(button.isEnabled, 10, "the form to be complete")
