@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from shapely.geometry.base import BaseGeometry
 
-from .errors import BadInstances, BadScales, NoLevels, TileCacheError, UnknownScale
+from .errors import (
+    BadInstances,
+    BadScales,
+    LevelsWithoutArea,
+    NoLevels,
+    TileCacheError,
+    UnknownScale,
+)
+from .level_areas import Areas, LevelArea, Place, area_at, by_area, levels_without
 from .tiling import Extent, Level, TilingScheme
 
 if TYPE_CHECKING:
@@ -70,10 +78,12 @@ class UpdateRequest:
     cache that has another one by now is refused. `levels`: which of its levels.
     `area`: polygon or multipolygon in the scheme's CRS; wins where `extent` is given too.
     `extent`: rectangle in the scheme's CRS. Neither: the whole cache.
+    `level_areas`: areas that differ from level to level, in place of both; then each of `levels`
+    is in one of them.
     `instances`: caching instances on the site, SITE_DECIDES or at least 1.
     `wait`: whether `update` follows the job to its end or returns once it is submitted.
     `tile_filter`, `resume`: of an update on this computer; a site knows neither.
-    Raises NoLevels, BadInstances, UnknownScale.
+    Raises NoLevels, BadInstances, UnknownScale, LevelsWithoutArea.
     """
 
     scheme: TilingScheme
@@ -85,6 +95,7 @@ class UpdateRequest:
     wait: bool = True
     tile_filter: TileFilter = field(default_factory=TileFilter)
     resume: Resume = Resume.AUTO
+    level_areas: tuple[LevelArea, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.levels:
@@ -95,6 +106,41 @@ class UpdateRequest:
         for level in self.levels:
             if level not in known:
                 raise UnknownScale(level.scale, tuple(item.scale for item in known))
+        if self.level_areas:
+            left_out = levels_without(self.level_areas, self.levels)
+            if left_out:
+                raise LevelsWithoutArea(tuple(level.scale for level in left_out))
+
+    @property
+    def areas(self) -> Areas:
+        """The area of all levels, or the areas of some each."""
+        if self.level_areas:
+            return self.level_areas
+        return self.extent if self.area is None else self.area
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is about the whole cache, at all of its levels."""
+        return self.areas is None
+
+    def area_at(self, level: Level) -> Place:
+        """The area of one of `levels`; None: the whole cache."""
+        return area_at(self.areas, level)
+
+    def by_area(self) -> tuple[UpdateRequest, ...]:
+        """The same as requests with one area each; itself where it has only one."""
+        if not self.level_areas:
+            return (self,)
+        return tuple(
+            replace(
+                self,
+                levels=levels,
+                area=None if isinstance(area, Extent) else area,
+                extent=area if isinstance(area, Extent) else None,
+                level_areas=(),
+            )
+            for levels, area in by_area(self.level_areas, self.levels)
+        )
 
     @classmethod
     def of(
@@ -102,24 +148,26 @@ class UpdateRequest:
         description: CacheDescription,
         levels: tuple[Level, ...],
         mode: UpdateMode,
-        area: BaseGeometry | Extent | None,
+        area: Areas,
         instances: int = SITE_DECIDES,
         wait: bool = True,
         tile_filter: TileFilter | None = None,
         resume: Resume = Resume.AUTO,
     ) -> UpdateRequest:
-        """A request to the cache of `description`; `area` as a polygon or a rectangle."""
-        is_extent = isinstance(area, Extent)
+        """A request to the cache of `description`; `area`: one for all levels, or for some each."""
+        groups: tuple[LevelArea, ...] = area if isinstance(area, tuple) else ()
+        extent = area if isinstance(area, Extent) else None
         return cls(
             scheme=description.scheme,
             levels=levels,
             mode=mode,
-            area=None if is_extent else area,
-            extent=area if is_extent else None,
+            area=None if groups or extent is not None else area,
+            extent=extent,
             instances=instances,
             wait=wait,
             tile_filter=tile_filter or TileFilter(),
             resume=resume,
+            level_areas=groups,
         )
 
 
@@ -259,7 +307,8 @@ class UpdateReport:
     `output_url`: address of the updated service as the site gives it, else the service's own; the
     path of a cache on this computer.
     `job_id`, `job_url`: the job on the site, by which it can be found again; "" where it was
-    cancelled before there was one, and for a cache on this computer.
+    cancelled before there was one, and for a cache on this computer. `earlier_job_urls`: the jobs
+    before it, where levels have areas of their own and so take more than one.
     `failed_tiles`: the first of those that failed on this computer, for people to see; all of them
     are in the cache's record, which `Resume.FAILED` takes up.
     """
@@ -272,6 +321,7 @@ class UpdateReport:
     job_url: str = ""
     is_local: bool = False
     failed_tiles: tuple[FailedTile, ...] = ()
+    earlier_job_urls: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:

@@ -9,6 +9,7 @@ from ..core import errors
 from ..core.arcgis.address import public_address
 from ..core.request import UpdateMode
 from .area_sources import BadRectangle, Cancelled, UnknownCrs
+from .export_sentences import EXPORT_SENTENCES
 from .sign_in import ESRI_KIND, MasterPasswordNeeded, PortalAddressError, SignInUnusable
 from .site_sentences import SITE_SENTENCES
 from .storage_sentences import STORAGE_SENTENCES
@@ -68,6 +69,17 @@ def _request(error: errors.RequestError) -> str:
 
 def _no_levels(error: errors.NoLevels) -> str:
     return tr("No scale is chosen: tick at least one.")
+
+
+def _levels_without_area(error: errors.LevelsWithoutArea) -> str:
+    text = tr(
+        "The rules of areas by scale leave out {scales}: add a rule for them, or do not tick them."
+    )
+    named = [scale_text(scale) for scale in error.scales[:SCALES_NAMED]]
+    if len(error.scales) > SCALES_NAMED:
+        more = tr("and {count} more")
+        named.append(more.format(count=number_text(len(error.scales) - SCALES_NAMED)))
+    return text.format(scales=listed(named))
 
 
 def _unknown_scale(error: errors.UnknownScale) -> str:
@@ -219,11 +231,13 @@ def _service(name: str) -> str:
 _SENTENCES: dict[type, Callable[[Any], str]] = {
     **SITE_SENTENCES,
     **STORAGE_SENTENCES,
+    **EXPORT_SENTENCES,
     errors.AddressError: _address,
     errors.DescriptionError: _description,
     errors.NotCached: _not_cached,
     errors.RequestError: _request,
     errors.NoLevels: _no_levels,
+    errors.LevelsWithoutArea: _levels_without_area,
     errors.UnknownScale: _unknown_scale,
     errors.BadScales: _bad_scales,
     errors.ServiceChanged: _service_changed,

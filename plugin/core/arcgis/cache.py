@@ -7,6 +7,7 @@ from dataclasses import replace
 from ..coverage import count_tiles
 from ..description import CacheDescription, LevelStatus
 from ..errors import ServiceChanged, SiteError, TileCacheError
+from ..level_areas import by_area
 from ..request import (
     Feedback,
     LevelEstimate,
@@ -64,14 +65,36 @@ class ArcGISCache:
         if description.scheme != request.scheme:
             raise ServiceChanged(self._service.name)
         task = find_caching_task(self._client, self._service.site_url)
-        form = update_form(task, self._service.caching_name, request)
-        report = _planned_report(request, description)
+        parts = request.by_area()
+        # all of them before the first is sent, for any can turn out to be impossible
+        forms = [update_form(task, self._service.caching_name, part) for part in parts]
         reporter = self._reporter()
+        reports: list[UpdateReport] = []
+        for part, form in zip(parts, forms):
+            begun = _told_from(feedback, _share_done(parts, len(reports)), len(parts))
+            reports.append(self._update_part(part, description, task.url, form, reporter, begun))
+            is_submitted = reports[-1].outcome is Outcome.SUBMITTED
+            if reports[-1].outcome is Outcome.CANCELLED or (is_submitted and request.wait):
+                break
+        left_out = parts[len(reports) :]
+        return _joined(reports, [_planned_report(part, description) for part in left_out], request)
+
+    def _update_part(
+        self,
+        request: UpdateRequest,
+        description: CacheDescription,
+        task_url: str,
+        form: dict[str, str],
+        reporter: StatusReporter | None,
+        feedback: Feedback,
+    ) -> UpdateReport:
+        """Have the site carry out `request`, which has one area, by one job."""
+        report = _planned_report(request, description)
         before = _read(reporter)
         if feedback.cancelled() or feedback.abandoned():
             unchanged = {level.id: 0 for level in request.levels}
             return _with_change(replace(report, outcome=Outcome.CANCELLED), unchanged)
-        job = submit_job(self._client, task.url, form)
+        job = submit_job(self._client, task_url, form)
         report = replace(report, job_id=job.job_id, job_url=job.url)
         if not request.wait:
             return report
@@ -115,11 +138,46 @@ class ArcGISCache:
 
 def _planned_report(request: UpdateRequest, description: CacheDescription) -> UpdateReport:
     """The report of an update that is only just submitted: how many tiles the area touches."""
-    chosen = (request.area, request.extent, description.extent)
-    area = next((item for item in chosen if item is not None), None)
-    planned = {} if area is None else count_tiles(request.scheme, request.levels, area)
-    levels = tuple(LevelReport(level, planned.get(level.id)) for level in request.levels)
-    return UpdateReport(Outcome.SUBMITTED, request.mode, levels, description.address)
+    planned: dict[int, int] = {}
+    for levels, place in by_area(request.areas, request.levels):
+        area = description.extent if place is None else place
+        planned.update({} if area is None else count_tiles(request.scheme, levels, area))
+    reports = tuple(LevelReport(level, planned.get(level.id)) for level in request.levels)
+    return UpdateReport(Outcome.SUBMITTED, request.mode, reports, description.address)
+
+
+def _told_from(feedback: Feedback, first: float, parts: int) -> Feedback:
+    """`feedback` for one of several jobs, which is `first` percent of the way."""
+    return replace(feedback, progress=lambda percent: feedback.progress(first + percent / parts))
+
+
+def _share_done(parts: tuple[UpdateRequest, ...], done: int) -> float:
+    return 100.0 * done / len(parts)
+
+
+def _joined(
+    reports: list[UpdateReport], left_out: list[UpdateReport], request: UpdateRequest
+) -> UpdateReport:
+    """One report of all jobs of `request`; `left_out`: of those that were never submitted."""
+    last = reports[-1]
+    outcomes = {report.outcome for report in reports}
+    outcome = Outcome.PARTIAL if Outcome.PARTIAL in outcomes else last.outcome
+    if last.outcome in (Outcome.CANCELLED, Outcome.SUBMITTED):
+        outcome = last.outcome
+    unchanged = [
+        _with_change(
+            replace(report, outcome=Outcome.CANCELLED),
+            {level.level.id: 0 for level in report.levels},
+        )
+        for report in left_out
+    ]
+    found = {each.level: each for report in [*reports, *unchanged] for each in report.levels}
+    return replace(
+        last,
+        outcome=outcome,
+        levels=tuple(found[level] for level in request.levels),
+        earlier_job_urls=tuple(report.job_url for report in reports[:-1]),
+    )
 
 
 def _planned(report: UpdateReport) -> TileCounts:

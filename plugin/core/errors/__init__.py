@@ -15,17 +15,22 @@
     ├─ CachingUnavailable           the site offers no way to manage this cache
     ├─ RequestError                 what was asked cannot be done
     │  ├─ NoLevels · UnknownScale · BadScales · ModeNotOffered · BadInstances · ServiceChanged
-    │  ├─ EmptyArea · AreaOutside · BadExtent · BadArea
+    │  ├─ LevelsWithoutArea · EmptyArea · AreaOutside · BadExtent · BadArea
     │  └─ BadScheme · BadCacheOption · NothingToResume
     ├─ StorageError                 a cache on this computer
     │  ├─ NotACache                 no cache lies there
     │  ├─ DamagedCache              its files, or one of them, cannot be used
     │  ├─ HostileFile               a file made to do harm, or to look so
     │  ├─ ReadOnlyCache · CacheInUse · DiskFull · TargetExists · TargetProblem · TileTooLarge
+    │  ├─ CannotPack                a format that cannot hold this tiling scheme
+    │  └─ CachesDiffer              tiles of one cache that are no tiles of another
     ├─ SourceError                  what a cache is drawn from
     │  ├─ NothingToDraw             no layer, no such theme, no such file
     │  ├─ LayerFailed               a layer could not be drawn
     │  └─ FormatNotDrawn            the cache's tiles are in a format that cannot be drawn
+    ├─ ExportError                  exporting from a service, or importing into one
+    │  ├─ ExportNotAllowed · TooManyTiles
+    │  └─ BadPackage · NoTileThere · NothingToImport
     └─ JobError                     a job on the site
        ├─ JobFailed
        ├─ JobSilent                 the site gives no answer just now
@@ -36,6 +41,15 @@ An error's attributes are for programs; sentences for people are made in `host/m
 No attribute ever holds a password, a token or a URL with a query.
 """
 
+from .export import (
+    BadPackage,
+    BadPackageReason,
+    ExportError,
+    ExportNotAllowed,
+    NothingToImport,
+    NoTileThere,
+    TooManyTiles,
+)
 from .job import (
     CancelUnconfirmed,
     JobError,
@@ -54,6 +68,7 @@ from .request import (
     BadScheme,
     BadSchemeReason,
     EmptyArea,
+    LevelsWithoutArea,
     ModeNotOffered,
     NoLevels,
     NothingToResume,
@@ -81,7 +96,11 @@ from .site import (
 )
 from .storage import (
     CacheInUse,
+    CachesDiffer,
+    CannotPack,
+    CannotPackReason,
     DamagedCache,
+    Differs,
     DiskFull,
     FormatNotDrawn,
     HostileFile,
@@ -107,16 +126,24 @@ __all__ = [
     "BadCacheOption",
     "BadExtent",
     "BadInstances",
+    "BadPackage",
+    "BadPackageReason",
     "BadScales",
     "BadScheme",
     "BadSchemeReason",
     "CacheInUse",
+    "CachesDiffer",
     "CachingUnavailable",
     "CancelUnconfirmed",
+    "CannotPack",
+    "CannotPackReason",
     "DamagedCache",
     "DescriptionError",
+    "Differs",
     "DiskFull",
     "EmptyArea",
+    "ExportError",
+    "ExportNotAllowed",
     "FormatNotDrawn",
     "HostileFile",
     "JobError",
@@ -124,8 +151,10 @@ __all__ = [
     "JobLost",
     "JobSilent",
     "LayerFailed",
+    "LevelsWithoutArea",
     "ModeNotOffered",
     "NoLevels",
+    "NoTileThere",
     "NotACache",
     "NotACacheReason",
     "NotAllowed",
@@ -134,6 +163,7 @@ __all__ = [
     "NotFound",
     "NothingToDraw",
     "NothingToDrawReason",
+    "NothingToImport",
     "NothingToResume",
     "ReadOnlyCache",
     "ReadOnlyReason",
@@ -151,6 +181,7 @@ __all__ = [
     "TargetProblem",
     "TileCacheError",
     "TileTooLarge",
+    "TooManyTiles",
     "Unavailable",
     "UnknownScale",
     "Unreachable",

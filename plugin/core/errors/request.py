@@ -15,6 +15,14 @@ class NoLevels(RequestError):
     """No scale was chosen."""
 
 
+class LevelsWithoutArea(RequestError):
+    """The rules of areas by scale give the scales 1:`scales` no area."""
+
+    def __init__(self, scales: tuple[float, ...]) -> None:
+        super().__init__(f"no area for scales {scales}")
+        self.scales = scales
+
+
 class UnknownScale(RequestError):
     """1:`scale` is none of the scales that can be asked for, which are `known` (denominators)."""
 

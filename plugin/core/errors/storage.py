@@ -106,6 +106,50 @@ class TargetProblem(StorageError):
         self.detail = detail
 
 
+class CannotPackReason(Enum):
+    """Why a package cannot hold a scheme."""
+
+    SCHEME = "it holds Web Mercator tiles of the standard scales only"
+    LEVELS = "its scales do not divide each other's tiles"
+    TILE_SIZE = "it does not hold tiles of that size"
+    TILE_FORMAT = "it does not hold pictures of that format"
+    NO_CODE = "the CRS has no code"
+
+
+class CannotPack(StorageError):
+    """No package of the format called `storage` at `path` can hold the scheme, for `reason`.
+
+    `storage`, and those that could (`possible`), are values of StorageFormat.
+    """
+
+    def __init__(
+        self, path: str, storage: str, reason: CannotPackReason, possible: tuple[str, ...]
+    ) -> None:
+        super().__init__(path, f"not as {storage}, {reason.value}")
+        self.storage = storage
+        self.reason = reason
+        self.possible = possible
+
+
+class Differs(Enum):
+    """In what two caches can differ so that tiles of one are no tiles of the other."""
+
+    CRS = "coordinate reference system"
+    ORIGIN = "tile origin"
+    TILE_SIZE = "tile size"
+    SCALES = "scales"
+    TILE_FORMAT = "tile format"
+
+
+class CachesDiffer(StorageError):
+    """Tiles of the cache `source` do not fit into the one at `path`: see `differences`."""
+
+    def __init__(self, path: str, source: str, differences: tuple[Differs, ...]) -> None:
+        super().__init__(path, f"unlike {source}: {', '.join(each.value for each in differences)}")
+        self.source = source
+        self.differences = differences
+
+
 class TileTooLarge(StorageError):
     """A tile of `size` bytes is more than the format at `path` can hold."""
 

@@ -174,7 +174,7 @@ class _Counting:
         """All that the area touches; where counting would take too long, by the level before."""
         begun = self._clock()
         is_late = begun + _GROWTH * self._took > self._end or _is_unwanted(self._feedback)
-        if self._known is not None and is_late and self._took > 0:
+        if self._known is not None and is_late and self._took > 0 and self._is_alike(level):
             self.guessed.add(level.id)
             finest, count = self._known
             tiles = round(count * (finest.resolution / level.resolution) ** 2)
@@ -182,6 +182,11 @@ class _Counting:
         everything = _ToDo(self._plan.count(level), self._plan.supertiles(level, self._side))
         self._known, self._took = (level, everything.tiles), self._clock() - begun
         return everything
+
+    def _is_alike(self, level: Level) -> bool:
+        """Whether the area of `level` is that of the finest level that was counted."""
+        finest = None if self._known is None else self._known[0]
+        return finest is not None and self._request.area_at(finest) is self._request.area_at(level)
 
     def _looked_at(self, level: Level, everything: _ToDo | None) -> _ToDo:
         """What is to do on a level; `everything` where time does not allow to look.

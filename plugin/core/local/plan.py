@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 
@@ -61,18 +62,26 @@ class Plan(ABC):
 
 
 class AreaPlan(Plan):
-    """All the tiles that `area`, in the CRS of `scheme`, touches on `levels`."""
+    """All the tiles that `area`, in the CRS of `scheme`, touches on `levels`.
 
-    def __init__(self, scheme: TilingScheme, levels: Iterable[Level], area: Area) -> None:
+    One area for all levels, or, by level id, one for each; a level without one has no tiles.
+    """
+
+    def __init__(
+        self, scheme: TilingScheme, levels: Iterable[Level], area: Area | Mapping[int, Area]
+    ) -> None:
         wanted = set(levels)
         self.levels = tuple(level for level in scheme.levels if level in wanted)
-        self._scheme, self._area = scheme, area
+        self._scheme = scheme
+        self._areas = (
+            area if isinstance(area, Mapping) else {level.id: area for level in self.levels}
+        )
         self._counts: dict[int, int] = {}
 
     def coverage(self, level: Level, side: int = 1) -> Coverage:
         """The blocks of `side` x `side` tiles that the area touches, numbered from the origin."""
         coarser = replace(level, resolution=level.resolution * side)
-        return cover(self._scheme, coarser, self._area)
+        return cover(self._scheme, coarser, self._areas.get(level.id, MultiPolygon()))
 
     def count(self, level: Level) -> int:
         if level.id not in self._counts:
@@ -86,7 +95,7 @@ class AreaPlan(Plan):
         self, level: Level, among: Collection[Corner] | None = None
     ) -> Iterator[tuple[TileRange, Bools]]:
         coverage = self.coverage(level)
-        if among is None or not isinstance(self._area, Extent):
+        if among is None or not isinstance(self._areas.get(level.id), Extent):
             return bundles_of(coverage, among)
         # However large a rectangle is, only the bundles that are asked for are looked at.
         return _cut_out(coverage.bounds, among)
@@ -125,6 +134,19 @@ def plan_of(request: UpdateRequest, profile: CacheProfile, name: str) -> AreaPla
     Raises EmptyArea (all of a cache of which nobody knows how large it is), AreaOutside, BadScheme
     (more rows or columns than files can name).
     """
+    areas: dict[int, Area] = {}
+    for each in request.by_area():
+        with suppress(AreaOutside):
+            area = _area_of(each, profile, name)
+            areas.update((level.id, area) for level in each.levels)
+    plan = AreaPlan(profile.scheme, request.levels, areas)
+    if not any(plan.count(level) for level in plan.levels):
+        raise AreaOutside(name)
+    return plan
+
+
+def _area_of(request: UpdateRequest, profile: CacheProfile, name: str) -> Area:
+    """What of the area of `request`, which has only one, lies in the world. Raises as `plan_of`."""
     area = request.extent if request.area is None else request.area
     if area is None:
         area = profile.extent or world_of(profile)
@@ -132,10 +154,7 @@ def plan_of(request: UpdateRequest, profile: CacheProfile, name: str) -> AreaPla
         raise EmptyArea()
     area = _within(area, world_of(profile), name)
     _check_numbers(profile.scheme, request.levels, area, name)
-    plan = AreaPlan(profile.scheme, request.levels, area)
-    if not any(plan.count(level) for level in plan.levels):
-        raise AreaOutside(name)
-    return plan
+    return area
 
 
 def world_of(profile: CacheProfile) -> Extent | None:

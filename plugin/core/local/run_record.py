@@ -23,6 +23,7 @@ from shapely import wkb
 
 from .. import errors
 from ..errors import LayerFailed, SourceError, StorageError, TileCacheError
+from ..level_areas import LevelArea, Place
 from ..request import Resume, TileFilter, UpdateMode, UpdateRequest
 from ..tiling import BUNDLE_TILES, Extent, Level, SpatialReference, TilingScheme
 from .plan import Corner
@@ -186,18 +187,37 @@ def _told(kind: str, name: str, text: str) -> TileCacheError:
 
 def _asked(request: UpdateRequest) -> dict[str, Any]:
     """What is asked for, apart from how a run is taken up."""
-    area, chosen = request.area, request.tile_filter
-    extent = request.extent if area is None else None
+    chosen = request.tile_filter
     older = chosen.older_than
+    groups = [[list(each.level_ids), *_place(each.area)] for each in request.level_areas]
+    area, extent = _place(request.extent if request.area is None else request.area)
     return {
         "mode": request.mode.value,
         "levels": sorted(level.id for level in request.levels),
-        "area": None if area is None else wkb.dumps(area, hex=True),
-        "extent": None if extent is None else [float(number) for number in extent.bounds],
+        "area": area,
+        "extent": extent,
+        # only where there are some, so that older records are found again
+        **({"level_areas": groups} if groups else {}),
         "only_existing": chosen.only_existing,
         "older_than": None if older is None else float(older),
         "scheme": asdict(request.scheme),
     }
+
+
+def _place(place: Place) -> tuple[str | None, list[float] | None]:
+    """A polygon, and a rectangle, one of which a place is; neither for the whole cache."""
+    if isinstance(place, Extent):
+        return None, [float(number) for number in place.bounds]
+    return None if place is None else wkb.dumps(place, hex=True), None
+
+
+def _read_place(area: Any, extent: Any) -> Place:
+    if area is None:
+        return None if extent is None else Extent(*(float(number) for number in extent))
+    try:
+        return wkb.loads(area, hex=True)
+    except Exception as error:  # shapely 1.8 and 2 raise errors of their own, without a common root
+        raise ValueError(area) from error
 
 
 def _digest(request: UpdateRequest) -> str:
@@ -206,18 +226,20 @@ def _digest(request: UpdateRequest) -> str:
 
 def _read_request(found: dict[str, Any]) -> UpdateRequest:
     scheme = _read_scheme(found["scheme"])
-    area, extent, older = found["area"], found["extent"], found["older_than"]
+    older = found["older_than"]
     ids = {int(number) for number in found["levels"]}
-    try:
-        geometry = None if area is None else wkb.loads(area, hex=True)
-    except Exception as error:  # shapely 1.8 and 2 raise errors of their own, without a common root
-        raise ValueError(area) from error
+    place = _read_place(found["area"], found["extent"])
+    groups = tuple(
+        LevelArea(tuple(int(number) for number in listed), _read_place(area, extent))
+        for listed, area, extent in found.get("level_areas", ())
+    )
     return UpdateRequest(
         scheme=scheme,
         levels=tuple(level for level in scheme.levels if level.id in ids),
         mode=UpdateMode(found["mode"]),
-        area=geometry,
-        extent=None if extent is None else Extent(*(float(number) for number in extent)),
+        area=None if isinstance(place, Extent) else place,
+        extent=place if isinstance(place, Extent) else None,
+        level_areas=groups,
         tile_filter=TileFilter(
             bool(found["only_existing"]), None if older is None else float(older)
         ),

@@ -17,11 +17,10 @@ from .plan import Corner, Plan, bundle_block, plan_of
 def plan_for(request: UpdateRequest, store: TileStore) -> Plan:
     """The tiles that `request` is about in `store`: as `plan_of`, whose errors it raises.
 
-    But to delete a cache as a whole is about the tiles that exist, also those outside the extent
-    that it tells, and of the world.
+    But to delete a cache as a whole, at whichever levels, is about the tiles that exist, also those
+    outside the extent that it tells, and of the world.
     """
-    is_whole = request.area is None and request.extent is None
-    if is_whole and request.mode is UpdateMode.DELETE:
+    if request.is_whole and request.mode is UpdateMode.DELETE:
         return ExistingPlan(store, request.levels)
     return plan_of(request, store.profile, store.profile.name or store.path.name)
 

@@ -1,0 +1,1 @@
+"""Exporting tiles of services and caches into caches and packages, and importing them."""
