@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from qgis.core import QgsDataSourceUri, QgsMapLayer, QgsProviderRegistry
 from qgis.PyQt import sip
 
-from ..core.arcgis.address import public_address
+from ..core.arcgis.address import public_address, service_of
+from ..core.errors import AddressError
 from .settings import arcgis_connections
 
 CACHE_FILES = ("conf.xml", "root.json")
@@ -32,6 +34,15 @@ class LayerService:
     auth_config_id: str
 
 
+@dataclass(frozen=True)
+class NamedService:
+    """A map or image service at `url`, and what the project calls the layer drawn from it."""
+
+    name: str
+    url: str
+    auth_config_id: str
+
+
 def saved_connections() -> list[SavedConnection]:
     """QGIS's ArcGIS REST connections, by name."""
     connections = [
@@ -43,7 +54,9 @@ def saved_connections() -> list[SavedConnection]:
 
 
 def of_layer(layer: QgsMapLayer | None) -> LayerService | None:
-    """The service of a layer of QGIS's ArcGIS map service provider, or the cache it is a file of.
+    """The service of a layer of QGIS's ArcGIS map service provider or of an XYZ layer of its tiles.
+
+    Or the cache on this computer that it is a file of.
 
     None for any other layer. Looks at no file.
     """
@@ -53,8 +66,44 @@ def of_layer(layer: QgsMapLayer | None) -> LayerService | None:
         source = QgsDataSourceUri(layer.source())
         url = source.param("url")
         return LayerService(public_address(url), source.authConfigId()) if url else None
+    tiles = _tiles_of(layer)
+    if tiles is not None:
+        return tiles
     path = _cache_of(layer)
     return LayerService(path, "") if path else None
+
+
+def services_of(layers: Iterable[QgsMapLayer]) -> tuple[NamedService, ...]:
+    """The map and image services that `layers` are drawn from, each once, by the first layer.
+
+    Whether they have a cache is not known yet: nothing is asked here. Main thread.
+    """
+    found: dict[str, NamedService] = {}
+    for layer in layers:
+        service = of_layer(layer)
+        if service is None:
+            continue
+        try:
+            url = service_of(service.url).url
+        except AddressError:  # a cache on this computer, or a site's root
+            continue
+        found.setdefault(url, NamedService(layer.name(), url, service.auth_config_id))
+    return tuple(found.values())
+
+
+def _tiles_of(layer: QgsMapLayer) -> LayerService | None:
+    """The service whose tiles an XYZ layer reads one by one, `.../MapServer/tile/{z}/{y}/{x}`."""
+    if layer.providerType() != "wms":
+        return None
+    parts = QgsProviderRegistry.instance().decodeUri("wms", layer.source())
+    url = str(parts.get("url") or "")
+    if parts.get("type") != "xyz" or "/rest/services/" not in url:
+        return None
+    try:
+        service = service_of(url)
+    except AddressError:
+        return None
+    return LayerService(service.url, str(parts.get("authcfg") or ""))
 
 
 def _cache_of(layer: QgsMapLayer) -> str:

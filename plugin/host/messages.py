@@ -16,6 +16,18 @@ from ..core.request import Message, Severity, UpdateMode, UpdateReport
 from ..core.tiling import Level
 from . import local_wording, wording
 from .error_sentences import sentence
+from .export_wording import (
+    export_estimate_lines,
+    export_report_sentence,
+    import_report_sentence,
+    overwrite_help,
+    overwrite_text,
+    queue_line,
+    queue_lines,
+    queue_sentence,
+    way_help,
+    way_text,
+)
 from .local_wording import (
     defragment_sentence,
     estimate_text,
@@ -34,15 +46,23 @@ __all__ = [
     "check_problem_sentence",
     "defragment_sentence",
     "estimate_text",
+    "export_estimate_lines",
+    "export_report_sentence",
     "failure_sentences",
     "finding_text",
+    "import_report_sentence",
     "log",
     "log_unexpected",
     "message_text",
     "mode_help",
     "mode_text",
     "number_text",
+    "overwrite_help",
+    "overwrite_text",
     "path_text",
+    "queue_line",
+    "queue_lines",
+    "queue_sentence",
     "report_sentence",
     "scale_text",
     "sentence",
@@ -53,6 +73,8 @@ __all__ = [
     "uncached_reason",
     "unfinished_text",
     "verify_sentence",
+    "way_help",
+    "way_text",
     "work_sentence",
 ]
 
