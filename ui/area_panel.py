@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qgis.core import (
@@ -18,6 +19,7 @@ from qgis.PyQt.QtWidgets import QWidget
 
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.errors import TileCacheError
+from ..plugin.core.tiling import Level
 from ..plugin.host import areas, messages
 from ..plugin.host.crs import qgis_crs
 from .area_kinds import AreaKind
@@ -62,6 +64,8 @@ class AreaPanel(QWidget, FORM):
         self._project = project
         self._description: CacheDescription | None = None
         self._chosen: ChosenArea | None = None
+        self._ticked: tuple[Level, ...] = ()
+        self._counts: dict[int, int] = {}
         self._drawn: dict[AreaKind, areas.DrawnArea] = {}
         self._tool: AreaMapTool | None = None
         self._previous_tool: QgsMapTool | None = None
@@ -109,6 +113,14 @@ class AreaPanel(QWidget, FORM):
         self._description = description
         if self._chosen is not None:
             self._show_note(self._chosen)
+
+    def show_ticked(self, levels: tuple[Level, ...]) -> None:
+        """Speak of these ticked levels from now on: rules of areas may leave some of them out."""
+        self._ticked = levels
+
+    def show_counts(self, counts: Mapping[int, int]) -> None:
+        """Show how many tiles the area has, by level id, where the area differs by scale."""
+        self._counts = dict(counts)
 
     def chosen(self) -> ChosenArea:
         """The area as it is now: made once for every change of it, and said below the choice."""
