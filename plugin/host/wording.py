@@ -90,9 +90,17 @@ def report_sentence(report: UpdateReport) -> str:
             "The site has taken the job and goes on by itself, {facts}; it is at {address}."
         ),
     }[report.outcome]
-    if report.outcome is Outcome.CANCELLED and not report.job_url:
+    if report.outcome is Outcome.CANCELLED and not report.job_url and not report.earlier_job_urls:
         text = tr("Update of {address} cancelled before anything was changed.")
-    return text.format(address=public_address(report.address), facts=listed(_facts(report)))
+    address = public_address(report.address)
+    if report.outcome is Outcome.SUBMITTED and report.earlier_job_urls:
+        text = tr(
+            "The site has taken {jobs} jobs, one for each area, and goes on by itself, {facts};"
+            " they are at {address}."
+        )
+        address = listed([*map(public_address, report.earlier_job_urls), address])
+    jobs = number_text(len(report.earlier_job_urls) + 1)
+    return text.format(address=address, facts=listed(_facts(report)), jobs=jobs)
 
 
 def version_text(version: str) -> str:

@@ -410,6 +410,9 @@ REPORTS = [
     (report(EMPTY, Outcome.PARTIAL, made=1490),
      f"Update of {URL} done, but some tiles failed (1,500 tiles in the area, 1,490 made): look for"
      " the reason in the site's messages, and run it again."),
+    (replace(report(EMPTY, Outcome.SUBMITTED), earlier_job_urls=(f"{JOB_URL}0",)),
+     "The site has taken 2 jobs, one for each area, and goes on by itself, 1,500 tiles in the area;"
+     f" they are at {JOB_URL}0, {JOB_URL}."),
     (report(EMPTY, Outcome.SUBMITTED), "The site has taken the job and goes on by itself, 1,500"
      f" tiles in the area; it is at {JOB_URL}."),
 ]  # fmt: skip
