@@ -63,6 +63,15 @@ def read_bytes(folder: Path | str, level: int, row: int, col: int) -> bytes | No
         return bundle.read(size)
 
 
+def has_tile(folder: Path | str, level: int, row: int, col: int) -> bool:
+    """Return whether the cache has a tile."""
+    path, slot = _place(Path(folder), level, row, col)
+    if not path.exists():
+        return False
+    with path.open("rb") as bundle:
+        return _entry(bundle, slot)[1] > 0
+
+
 def tiles_present(folder: Path | str, level: int) -> dict[tuple[int, int], int]:
     """Return the size in bytes of each tile of a level, by (row, column)."""
     present: dict[tuple[int, int], int] = {}

@@ -77,8 +77,7 @@ def make_plan(state: SiteState, form: dict[str, str]) -> Plan:
 
 def service_named(state: SiteState, task_name: str) -> Service | None:
     """Return the service a task calls ``[Folder/]Name:Type``."""
-    services = state.profile.services
-    return next((service for service in services if service.task_name == task_name), None)
+    return state.service_named(task_name)
 
 
 def _service(state: SiteState, task_name: str) -> Service:

@@ -31,7 +31,11 @@ STATUS_TASK = "ReportCacheStatus"
 
 @dataclass(frozen=True)
 class Service:
-    """A map or image service; ``scheme`` is None where no tile cache is defined."""
+    """A map or image service; ``scheme`` is None where no tile cache is defined.
+
+    ``on_demand``: a tile that is not there is drawn and stored the first time it is asked for.
+    ``max_export_tiles``: how many tiles one ``exportTiles`` may ask for.
+    """
 
     name: str
     kind: str
@@ -44,6 +48,9 @@ class Service:
     capabilities: str = "Map,Query,Data"
     fused: bool = True
     theme: str = "map"
+    on_demand: bool = False
+    export_allowed: bool = False
+    max_export_tiles: int = 100_000
 
     @property
     def cached(self) -> bool:
@@ -103,11 +110,6 @@ class Site:
     modern_root: bool = True
     hosted: bool = False
 
-    def service(self, name: str, kind: str) -> Service | None:
-        """Return the service of that name and kind; names are compared as they stand."""
-        found = (s for s in self.services if (s.name, s.kind) == (name, kind))
-        return next(found, None)
-
 
 _TILED = web_mercator(20)
 
@@ -125,6 +127,31 @@ _CLASSIC = Site(
             _TILED,
             levels=(0, 7),
             capabilities="Map,Query,Data,Tilemap",
+            export_allowed=True,
+        ),
+        Service(
+            "Streets",
+            "MapServer",
+            WEB_MERCATOR,
+            WORLD,
+            _TILED,
+            levels=(0, 19),
+            theme="streets",
+            on_demand=True,
+            export_allowed=True,
+            max_export_tiles=5000,
+        ),
+        Service(
+            "Places",
+            "MapServer",
+            WEB_MERCATOR,
+            WORLD,
+            _TILED,
+            levels=(0, 19),
+            theme="places",
+            on_demand=True,
+            export_allowed=True,
+            max_export_tiles=5000,
         ),
         Service("Basemaps/Countries", "MapServer", WEB_MERCATOR, WORLD, _TILED, levels=(0, 6)),
         Service(
@@ -138,6 +165,7 @@ _CLASSIC = Site(
             quality=75,
             capabilities="Image,Metadata,Mensuration",
             theme="imagery",
+            export_allowed=True,
         ),
         Service("Dynamic", "MapServer", WEB_MERCATOR, WORLD),
         Service(
@@ -184,6 +212,18 @@ _HOSTED = Site(
             levels=(1, 8),
             capabilities="Map,TilesOnly,Tilemap",
         ),
+        Service(
+            "City_Tiles",
+            "MapServer",
+            WEB_MERCATOR,
+            WORLD,
+            _TILED,
+            levels=(0, 19),
+            capabilities="Map,TilesOnly,Tilemap",
+            theme="places",
+            on_demand=True,
+            export_allowed=True,
+        ),
     ),
     hosted=True,
 )
@@ -207,6 +247,7 @@ _GAPS = Site(
             ),
             levels=(2, 8),
             tile_format="PNG32",
+            export_allowed=True,
         ),
     ),
     tasks=Tasks(progress=False, status_as_text=True),
@@ -230,6 +271,7 @@ _WKT = Site(
                 (50e6, 25e6, 10e6, 5e6, 2.5e6, 1e6, 500e3),
             ),
             levels=(0, 5),
+            export_allowed=True,
         ),
     ),
     tasks=Tasks(),
@@ -240,7 +282,17 @@ _OTHER_NAMES = Site(
     context="/server",
     version=11.1,
     full_version="11.1.0",
-    services=(Service("World", "MapServer", WEB_MERCATOR, WORLD, web_mercator(12), levels=(0, 8)),),
+    services=(
+        Service(
+            "World",
+            "MapServer",
+            WEB_MERCATOR,
+            WORLD,
+            web_mercator(12),
+            levels=(0, 8),
+            export_allowed=True,
+        ),
+    ),
     tasks=Tasks(
         names={
             "service_url": "input_service",
@@ -261,7 +313,29 @@ _SECURED = Site(
     context="/secured",
     version=10.91,
     full_version="10.9.1",
-    services=(Service("World", "MapServer", WEB_MERCATOR, WORLD, _TILED, levels=(0, 7)),),
+    services=(
+        Service(
+            "World",
+            "MapServer",
+            WEB_MERCATOR,
+            WORLD,
+            _TILED,
+            levels=(0, 7),
+            export_allowed=True,
+        ),
+        Service(
+            "Streets",
+            "MapServer",
+            WEB_MERCATOR,
+            WORLD,
+            _TILED,
+            levels=(0, 19),
+            theme="streets",
+            on_demand=True,
+            export_allowed=True,
+            max_export_tiles=5000,
+        ),
+    ),
     tasks=Tasks(),
     security="all",
     referer_tokens_only=True,

@@ -7,7 +7,9 @@ when its standard input closes, so it never outlives the server.
 from __future__ import annotations
 
 import json
+import math
 import os
+import random
 import sys
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,8 +33,8 @@ from qgis.core import (
     QgsVectorLayer,
     QgsWkbTypes,
 )
-from qgis.PyQt.QtCore import QBuffer, QByteArray, QIODevice, QRectF, QSize, Qt, QVariant
-from qgis.PyQt.QtGui import QColor, QImage, QPainter
+from qgis.PyQt.QtCore import QBuffer, QByteArray, QIODevice, QLineF, QRectF, QSize, Qt, QVariant
+from qgis.PyQt.QtGui import QColor, QImage, QPainter, QPen
 
 _TONES = 5
 _MERCATOR_LATITUDES = QgsRectangle(-180.0, -85.06, 180.0, 85.06)
@@ -41,10 +43,30 @@ _MERCATOR_LATITUDES = QgsRectangle(-180.0, -85.06, 180.0, 85.06)
 _LAND_TURN = 67
 _OCEAN_TURN = 5
 
-_OCEAN = {"map": (202, 90, 221), "imagery": (209, 96, 46)}
-_BORDER = {"map": "#9a9384", "imagery": "#7d8a78"}
-_LAND = {"map": (42, 95, 228), "imagery": (88, 60, 86)}
+_BORDER = {
+    "map": "#9a9384",
+    "imagery": "#7d8a78",
+    "streets": "#a08f7a",
+    "places": "#7f7a9c",
+}
+_OCEAN = {
+    "map": (202, 90, 221),
+    "imagery": (209, 96, 46),
+    "streets": (198, 70, 214),
+    "places": (236, 50, 226),
+}
+_LAND = {
+    "map": (42, 95, 228),
+    "imagery": (88, 60, 86),
+    "streets": (60, 36, 226),
+    "places": (110, 48, 224),
+}
 """Hue, saturation and lightness (0 to 360 and 0 to 255) in revision 1."""
+
+_NETWORK = {"streets": ("#ffffff", "#f0c050"), "places": ("#c8c0e0", "#b0507a")}
+"""Colours of the lines that cross the land and of every fourth of them."""
+_NETWORK_PIXEL = 2500.0  # coarser pixels, in map units, show no network
+_NETWORK_SPACING = 64  # pixels, about
 
 
 class Cartographer:
@@ -69,11 +91,9 @@ class Cartographer:
         settings.setLayers(self._layers_for(request["crs"], theme, request["revision"]))
         settings.setOutputSize(size)
         settings.setOutputDpi(96)
-        settings.setBackgroundColor(
-            QColor(Qt.GlobalColor.transparent)
-            if request["transparent"]
-            else _turned(_OCEAN[theme], _OCEAN_TURN * (request["revision"] - 1))
-        )
+        ocean = _turned(_OCEAN[theme], _OCEAN_TURN * (request["revision"] - 1))
+        above_ocean = request["transparent"] or theme in _NETWORK
+        settings.setBackgroundColor(QColor(Qt.GlobalColor.transparent) if above_ocean else ocean)
         settings.setExtent(extent)
         settings.setFlag(QgsMapSettings.Flag.Antialiasing, True)
         image = QImage(size, QImage.Format.Format_ARGB32_Premultiplied)
@@ -84,6 +104,11 @@ class Cartographer:
             painter.setClipRect(_pixels(QgsRectangle(*request["limit"]), extent, size))
         job = QgsMapRendererCustomPainterJob(settings, painter)
         job.renderSynchronously()
+        if theme in _NETWORK:
+            _draw_network(painter, theme, extent, size)
+            if not request["transparent"]:
+                painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_DestinationOver)
+                painter.fillRect(image.rect(), ocean)
         painter.end()
         return image
 
@@ -163,6 +188,29 @@ def _land_renderer(theme: str, revision: int) -> QgsCategorizedSymbolRenderer:
 def _turned(colour: tuple[int, int, int], degrees: int) -> QColor:
     hue, saturation, lightness = colour
     return QColor.fromHsl((hue + degrees) % 360, saturation, lightness)
+
+
+def _draw_network(painter: QPainter, theme: str, extent: QgsRectangle, size: QSize) -> None:
+    """Draw lines where there is land; each lies where its number wants it, in all tiles alike."""
+    pixel = extent.width() / size.width()
+    if pixel > _NETWORK_PIXEL:
+        return
+    spacing = 2.0 ** round(math.log2(pixel * _NETWORK_SPACING))
+    painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceAtop)
+    for axis, low, high in (
+        ("x", extent.xMinimum(), extent.xMaximum()),
+        ("y", extent.yMinimum(), extent.yMaximum()),
+    ):
+        for number in range(math.floor(low / spacing) - 1, math.ceil(high / spacing) + 1):
+            chance = random.Random(f"{theme} {axis} {number} {spacing}")
+            place = (number + 0.8 * chance.random()) * spacing
+            painter.setPen(QPen(QColor(_NETWORK[theme][number % 4 == 0]), 1 + 4 * chance.random()))
+            if axis == "x":
+                left = (place - low) / pixel
+                painter.drawLine(QLineF(left, 0.0, left, size.height()))
+            else:
+                top = (high - place) / pixel
+                painter.drawLine(QLineF(0.0, top, size.width(), top))
 
 
 def _pixels(box: QgsRectangle, extent: QgsRectangle, size: QSize) -> QRectF:

@@ -62,7 +62,7 @@ def _services(state: SiteState, user: str | None, parts: list[str]) -> Response:
             raise not_found(f"Service {name}/{kind}")
         _check_manager(state.profile, user)
         return geoprocessing.respond(state, service_name, rest)
-    service = state.profile.service(name, kind)
+    service = state.service(name, kind)
     if service is None:
         raise not_found(f"Service {name}/{kind}")
     return _service(state, service, rest)
@@ -87,8 +87,8 @@ def _catalogue(state: SiteState, user: str | None, parts: list[str]) -> Response
     may_manage = profile.tasks is not None and (
         profile.security == "open" or user == PUBLISHER.name
     )
-    folders = {s.name.rpartition("/")[0] for s in profile.services} - {""}
-    services = [{"name": service.name, "type": service.kind} for service in profile.services]
+    folders = {s.name.rpartition("/")[0] for s in state.services} - {""}
+    services = [{"name": service.name, "type": service.kind} for service in state.services]
     if profile.tasks is not None:
         services += [
             {"name": f"{_SYSTEM}/{name}", "type": "GPServer"} for name in profile.tasks.folders

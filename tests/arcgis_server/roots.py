@@ -60,7 +60,8 @@ def _map(site: Site, service: Service) -> dict[str, Any]:
         data.update(
             {
                 "supportedQueryFormats": "JSON, geoJSON",
-                "exportTilesAllowed": False,
+                "exportTilesAllowed": service.export_allowed,
+                **_export_limit(service),
                 "maxRecordCount": 1000,
                 "maxImageHeight": 4096,
                 "maxImageWidth": 4096,
@@ -101,7 +102,8 @@ def _image(site: Site, service: Service) -> dict[str, Any]:
         "spatialReference": _reference(site, service.reference),
         "hasHistograms": False,
         "hasColormap": False,
-        "exportTilesAllowed": False,
+        "exportTilesAllowed": service.export_allowed,
+        **_export_limit(service),
     }
     if service.scheme is None:
         return {**data, "minScale": 0, "maxScale": 0}  # no word of a cache: so real ones answer
@@ -140,8 +142,8 @@ def _hosted(site: Site, service: Service) -> dict[str, Any]:
         "documentInfo": {"title": service.name, "author": "", "keywords": ""},
         "copyrightText": _COPYRIGHT,
         "tileServers": None,
-        "maxExportTilesCount": 100000,
-        "exportTilesAllowed": False,
+        "maxExportTilesCount": service.max_export_tiles,
+        "exportTilesAllowed": service.export_allowed,
         "mapName": "Layers",
         "units": service.reference.units,
         "supportedImageFormatTypes": "PNG",
@@ -173,6 +175,10 @@ def _cache(site: Site, service: Service) -> dict[str, Any]:
     }
 
 
+def _export_limit(service: Service) -> dict[str, int]:
+    return {"maxExportTilesCount": service.max_export_tiles} if service.cached else {}
+
+
 def _scale_range(service: Service) -> dict[str, float]:
     if service.scheme is None:
         return {"minScale": 0, "maxScale": 0}
@@ -181,7 +187,9 @@ def _scale_range(service: Service) -> dict[str, float]:
 
 
 def _layers(service: Service) -> list[dict[str, Any]]:
-    names = ("Disputed borders", "Countries") if service.theme == "map" else ("Picture",)
+    names = {"imagery": ("Picture",), "map": ("Disputed borders", "Countries")}.get(
+        service.theme, ("Network", "Disputed borders", "Countries")
+    )
     return [
         {
             "id": number,

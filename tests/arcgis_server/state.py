@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import threading
 from collections import Counter, OrderedDict
@@ -29,6 +30,8 @@ class SiteState:
         self.painter = painter
         self._started_with = tiles_per_second
         self.lock = threading.Lock()
+        self.drawing = threading.Lock()  # who draws tiles on demand
+        self.services = profile.services
         self.tokens = TokenOffice(profile.referer_tokens_only)
         self.faults = FaultBox()
         self.jobs = JobBoard(self)
@@ -39,8 +42,47 @@ class SiteState:
         self.tiles_per_second = tiles_per_second
         self._make_caches()
 
+    @property
+    def output_folder(self) -> Path:
+        """What stands at ``rest/directories/arcgisoutput``: what jobs have made."""
+        return self.folder / "arcgisoutput"
+
+    @property
+    def shares_folder(self) -> Path:
+        """The folder of the server's own disk that caching tasks may read and write."""
+        return self.folder / "server_shares"
+
     def cache_folder(self, service: Service) -> Path:
         return self.folder / service.name
+
+    def service(self, name: str, kind: str) -> Service | None:
+        """Return the service of that name and kind; names are compared as they stand."""
+        found = (s for s in self.services if (s.name, s.kind) == (name, kind))
+        return next(found, None)
+
+    def service_named(self, task_name: str) -> Service | None:
+        """Return the service a task calls ``[Folder/]Name:Type``."""
+        return next((s for s in self.services if s.task_name == task_name), None)
+
+    def change_service(self, task_name: str, **changes: Any) -> Service:
+        """Publish a service anew with these fields of ``Service`` changed.
+
+        Its cache stays as it is, unless it gets another tiling scheme: then it begins empty.
+
+        Raises:
+            ValueError: there is no such service.
+        """
+        with self.lock:
+            old = self.service_named(task_name)
+            if old is None:
+                raise ValueError(f"no service {task_name}")
+            new = dataclasses.replace(old, **changes)
+            self.services = tuple(new if s is old else s for s in self.services)
+        if new.scheme != old.scheme:
+            with self.drawing:
+                shutil.rmtree(self.cache_folder(old), ignore_errors=True)
+                self._make_cache(new)
+        return new
 
     def reset(self) -> None:
         """Bring the site back to how it started: empty caches, no jobs, no faults."""
@@ -52,6 +94,7 @@ class SiteState:
             self.requests.clear()
             self.submissions.clear()
             self.pictures.clear()
+            self.services = self.profile.services
             self.revision = 1
             self.tiles_per_second = self._started_with
         self._make_caches()
@@ -70,6 +113,9 @@ class SiteState:
 
     def _make_caches(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
-        for service in self.profile.services:
-            if service.cached and service.scheme is not None:
-                make_cache_folder(self.cache_folder(service), service, service.scheme)
+        for service in self.services:
+            self._make_cache(service)
+
+    def _make_cache(self, service: Service) -> None:
+        if service.cached and service.scheme is not None:
+            make_cache_folder(self.cache_folder(service), service, service.scheme)

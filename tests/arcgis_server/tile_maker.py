@@ -51,12 +51,16 @@ class TileMaker:
         self._deletes = mode == "DELETE_TILES"
         self._folder = state.cache_folder(service)
 
+    @property
+    def side(self) -> int:
+        """How many rows, and columns, of tiles are drawn as one supertile."""
+        return max(1, SUPERTILE_PIXELS // self._scheme.tile_size)
+
     def batches(self, tiles: tuple[Tile, ...]) -> list[tuple[Tile, ...]]:
         """Return the tiles grouped by supertile, in the order of their first tiles."""
-        side = max(1, SUPERTILE_PIXELS // self._scheme.tile_size)
         groups: dict[Tile, list[Tile]] = {}
         for row, col in tiles:
-            groups.setdefault((row // side, col // side), []).append((row, col))
+            groups.setdefault((row // self.side, col // self.side), []).append((row, col))
         return [tuple(group) for group in groups.values()]
 
     def changes(self, lod: Lod, tiles: tuple[Tile, ...]) -> Iterator[TileChange]:

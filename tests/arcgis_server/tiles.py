@@ -8,8 +8,9 @@ from typing import Any
 from flask import Response, request
 
 from .answers import EsriError, answer, bad_request, page, value_of
-from .bundles import BUNDLE_SIDE, read_bytes, tiles_present
+from .bundles import BUNDLE_SIDE, tiles_present
 from .drawing import png
+from .on_demand import stored_tile
 from .profiles import Service
 from .state import SiteState
 
@@ -23,7 +24,7 @@ def tile(state: SiteState, service: Service, parts: list[str]) -> Response:
     level, row, col = _numbers(parts, 3)
     data = None
     if service.scheme.lod(level) is not None and row >= 0 and col >= 0:
-        data = read_bytes(state.cache_folder(service), level, row, col)
+        data = stored_tile(state, service, level, (row, col))
     if data is None:
         return _missing(state, service)
     kind = "image/png" if data.startswith(_PNG_START) else "image/jpeg"

@@ -235,7 +235,9 @@ def test_the_services_of_a_site(site: Any) -> None:
         ("Dynamic", "MapServer"),
         ("Elevation", "ImageServer"),
         ("Imagery", "ImageServer"),
+        ("Places", "MapServer"),
         ("Scheme", "MapServer"),
+        ("Streets", "MapServer"),
         ("World", "MapServer"),
     ]
     assert found[0].url == site.service_url("classic", "Basemaps/Countries")
