@@ -13,7 +13,7 @@ from .export_sentences import EXPORT_SENTENCES
 from .sign_in import ESRI_KIND, MasterPasswordNeeded, PortalAddressError, SignInUnusable
 from .site_sentences import SITE_SENTENCES
 from .storage_sentences import STORAGE_SENTENCES
-from .text import listed, number_text, plain, quoted_message, scale_text, tr
+from .text import listed, number_text, path_text, plain, quoted_message, scale_text, tr
 from .wording import mode_text
 
 SCALES_NAMED = 6
@@ -75,22 +75,14 @@ def _levels_without_area(error: errors.LevelsWithoutArea) -> str:
     text = tr(
         "The rules of areas by scale leave out {scales}: add a rule for them, or do not tick them."
     )
-    named = [scale_text(scale) for scale in error.scales[:SCALES_NAMED]]
-    if len(error.scales) > SCALES_NAMED:
-        more = tr("and {count} more")
-        named.append(more.format(count=number_text(len(error.scales) - SCALES_NAMED)))
-    return text.format(scales=listed(named))
+    return text.format(scales=_scales(error.scales))
 
 
 def _unknown_scale(error: errors.UnknownScale) -> str:
     text = tr("{scale} is none of the scales that are cached: there are none.")
     if error.known:
         text = tr("{scale} is none of the scales that are cached: choose from {known}.")
-    known = [scale_text(scale) for scale in error.known[:SCALES_NAMED]]
-    if len(error.known) > SCALES_NAMED:
-        more = tr("and {count} more")
-        known.append(more.format(count=number_text(len(error.known) - SCALES_NAMED)))
-    return text.format(scale=scale_text(error.scale), known=listed(known))
+    return text.format(scale=scale_text(error.scale), known=_scales(error.known))
 
 
 def _bad_scales(error: errors.BadScales) -> str:
@@ -132,7 +124,12 @@ def _empty_area(error: errors.EmptyArea) -> str:
 
 def _area_outside(error: errors.AreaOutside) -> str:
     text = tr("The area of interest lies outside {service}: choose one that meets its extent.")
-    return text.format(service=_service(error.service))
+    if error.scales:
+        text = tr(
+            "The area for {scales} lies outside {service}: choose one that meets its extent, or no"
+            " area for these scales."
+        )
+    return text.format(service=_service(error.service), scales=_scales(error.scales))
 
 
 def _bad_extent(error: errors.BadExtent) -> str:
@@ -181,8 +178,38 @@ def _bad_area(error: errors.BadArea) -> str:
         errors.BadAreaReason.NO_OVERLAP: tr(
             "The layers have no common area, so “{name}” is empty: choose another area."
         ),
+        errors.BadAreaReason.BAD_FILTER: tr(
+            "The filter on “{name}” cannot be used, it is no expression or names a field that the"
+            " layer does not have: correct it."
+        ),
+        errors.BadAreaReason.NOTHING_MATCHED: tr(
+            "No polygon of “{name}” matches the filter: change the filter, or choose another area."
+        ),
+        errors.BadAreaReason.LAYER_GONE: tr(
+            "The layer “{name}” is not in the project, and could not be opened from where it was:"
+            " add it to the project, or choose another area."
+        ),
+        errors.BadAreaReason.NO_CANVAS: tr(
+            "The area “{name}” is what the map canvas shows, and there is none here: choose another"
+            " area."
+        ),
+        errors.BadAreaReason.NO_WORLD_MAP: tr(
+            "The world map that comes with QGIS is not there, so the countries of “{name}” are not"
+            " known: choose another area."
+        ),
+        errors.BadAreaReason.NO_COUNTRY: tr(
+            "“{name}” touches no country of the world map: choose another area."
+        ),
     }
     return texts[error.reason].format(name=plain(error.name) or tr("the area of interest"))
+
+
+def _bad_rules(error: errors.BadRules) -> str:
+    text = tr(
+        "“{name}” is no file of areas by scale that can be read ({detail}): choose another one, or"
+        " save the rules anew."
+    )
+    return text.format(name=path_text(error.name), detail=quoted_message(error.detail))
 
 
 def _sign_in_unusable(error: SignInUnusable) -> str:
@@ -224,6 +251,15 @@ def _cancelled(error: Cancelled) -> str:
     return tr("The work was cancelled: run it again when you like.")
 
 
+def _scales(scales: tuple[float, ...]) -> str:
+    """The first of `scales`, and how many more there are."""
+    named = [scale_text(scale) for scale in scales[:SCALES_NAMED]]
+    if len(scales) > SCALES_NAMED:
+        more = tr("and {count} more")
+        named.append(more.format(count=number_text(len(scales) - SCALES_NAMED)))
+    return listed(named)
+
+
 def _service(name: str) -> str:
     return plain(name) or tr("The service")
 
@@ -247,6 +283,7 @@ _SENTENCES: dict[type, Callable[[Any], str]] = {
     errors.AreaOutside: _area_outside,
     errors.BadExtent: _bad_extent,
     errors.BadArea: _bad_area,
+    errors.BadRules: _bad_rules,
     PortalAddressError: _portal_address,
     SignInUnusable: _sign_in_unusable,
     MasterPasswordNeeded: _master_password,

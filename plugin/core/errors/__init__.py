@@ -15,7 +15,7 @@
     ├─ CachingUnavailable           the site offers no way to manage this cache
     ├─ RequestError                 what was asked cannot be done
     │  ├─ NoLevels · UnknownScale · BadScales · ModeNotOffered · BadInstances · ServiceChanged
-    │  ├─ LevelsWithoutArea · EmptyArea · AreaOutside · BadExtent · BadArea
+    │  ├─ LevelsWithoutArea · EmptyArea · AreaOutside · BadExtent · BadArea · BadRules
     │  └─ BadScheme · BadCacheOption · NothingToResume
     ├─ StorageError                 a cache on this computer
     │  ├─ NotACache                 no cache lies there
@@ -64,6 +64,7 @@ from .request import (
     BadCacheOption,
     BadExtent,
     BadInstances,
+    BadRules,
     BadScales,
     BadScheme,
     BadSchemeReason,
@@ -128,6 +129,7 @@ __all__ = [
     "BadInstances",
     "BadPackage",
     "BadPackageReason",
+    "BadRules",
     "BadScales",
     "BadScheme",
     "BadSchemeReason",

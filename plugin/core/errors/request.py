@@ -70,11 +70,15 @@ class EmptyArea(RequestError):
 
 
 class AreaOutside(RequestError):
-    """The area of interest does not meet the cache of `service`."""
+    """The area of interest does not meet the cache of `service`.
 
-    def __init__(self, service: str) -> None:
+    `scales`: of which it is the area, where others have another one; () where it is that of all.
+    """
+
+    def __init__(self, service: str, scales: tuple[float, ...] = ()) -> None:
         super().__init__(f"area outside {service}")
         self.service = service
+        self.scales = scales
 
 
 class BadExtent(RequestError):
@@ -94,6 +98,12 @@ class BadAreaReason(Enum):
     NOT_TRANSFORMABLE = "cannot be transformed into the cache's CRS"
     NO_LAYERS = "no layer with an extent"
     NO_OVERLAP = "the layers' extents do not overlap"
+    BAD_FILTER = "its filter is no expression, or names a field that it has not"
+    NOTHING_MATCHED = "no polygon matches the filter"
+    LAYER_GONE = "not in the project, and not where it was"
+    NO_CANVAS = "there is no map canvas"
+    NO_WORLD_MAP = "QGIS's world map, of which countries are taken, is not there"
+    NO_COUNTRY = "touches no country"
 
 
 class BadArea(RequestError):
@@ -103,6 +113,18 @@ class BadArea(RequestError):
         super().__init__(f"{name}: {reason.value}")
         self.name = name
         self.reason = reason
+
+
+class BadRules(RequestError):
+    """The file `name` holds no rules of areas by scale that can be read.
+
+    `detail`: what is wrong, a key or what the system says.
+    """
+
+    def __init__(self, name: str, detail: str) -> None:
+        super().__init__(f"{name}: {detail}")
+        self.name = name
+        self.detail = detail
 
 
 class BadSchemeReason(Enum):
