@@ -223,6 +223,11 @@ def snapped(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return np.where(np.abs(values - nearest) <= _rounding(values), nearest, values)
 
 
+def edge_rounding(number: int) -> float:
+    """How far from the edge in front of row or column `number`, in tiles, is still on that edge."""
+    return float(_rounding(np.float64(number)))
+
+
 def _rounding(values: Any) -> Any:
     """How far from a tile's edge, in tiles, something is that lies on it, `values` tiles out."""
     return np.minimum(SNAP + PUBLISHED_ROUNDING * np.abs(values), LARGEST_SNAP)
