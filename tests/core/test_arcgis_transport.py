@@ -131,7 +131,7 @@ def server() -> Iterator[_Server]:
 def transport() -> Iterator[RequestsTransport]:
     made = RequestsTransport()
     yield made
-    made._session.close()
+    made.close()
 
 
 def get(transport: RequestsTransport, url: str, **fields: Any) -> HttpResponse:
@@ -267,8 +267,8 @@ def test_given_proxies_win_over_the_environment(
     get(directly, f"{server.url}/b")
 
     assert [path for _, path, _, _ in server.seen] == ["http://maps.example/a", "/b"]
-    through._session.close()
-    directly._session.close()
+    through.close()
+    directly.close()
 
 
 def test_a_proxy_that_is_not_there() -> None:
@@ -277,7 +277,7 @@ def test_a_proxy_that_is_not_there() -> None:
         proxy = f"http://127.0.0.1:{kept.getsockname()[1]}"
         transport = RequestsTransport({"http": proxy})
         assert reason(transport, "http://maps.example/a") is Unreachable.PROXY
-        transport._session.close()
+        transport.close()
 
 
 def test_a_token_is_never_in_the_request_line(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, BinaryIO, Callable, Optional, Protocol, runtime_checkable
 
 import requests
+
+# what reading below `requests` raises: urllib3's own error, by the name it has there
+from requests.exceptions import BaseHTTPError  # type: ignore[attr-defined]
 
 from ..errors import SiteUnreachable, Unreachable
 
@@ -16,6 +20,8 @@ CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """No ArcGIS answer that we ask for is anywhere near this; a larger one is not an answer."""
+CHUNK_BYTES = 16 * 1024
+"""Downloads are handed on in pieces of this size; of a broken connection, less than one is lost."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,8 @@ class HttpRequest:
     """A request. `params` go into the query of a GET and into the form of a POST.
 
     `params` and `headers` can hold secrets, so they are not part of the repr. `read_seconds`: how
-    long each part of the answer may take; None: READ_SECONDS.
+    long each part of the answer may take; None: READ_SECONDS. `body`: of a POST whose `params` are
+    in it already; a file that has a length, sent as it is read.
     """
 
     method: str
@@ -31,6 +38,7 @@ class HttpRequest:
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     read_seconds: float | None = None
+    body: BinaryIO | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -50,8 +58,44 @@ class Transport(Protocol):
         """The answer, whatever its status. Raises SiteUnreachable."""
 
 
+Taker = Callable[[bytes], None]
+"""Takes the next piece of a body."""
+
+Receive = Callable[[HttpResponse], Optional[Taker]]
+"""Sees an answer's status and headers, and gives what takes its body; None: keep it whole."""
+
+
+@runtime_checkable
+class Downloads(Protocol):
+    """A transport that can hand out a body while it comes, and so keeps none of it in memory."""
+
+    def download(self, request: HttpRequest, receive: Receive) -> HttpResponse:
+        """The answer, whatever its status, its body empty where `receive` took it.
+
+        What takes the body gets it as it travels: whoever wants it plain asks for that. It may
+        raise to end the download. Raises SiteUnreachable, also where the connection breaks.
+        """
+
+
+def download(transport: Transport, request: HttpRequest, receive: Receive) -> HttpResponse:
+    """As `Downloads.download`, by any transport; by way of the memory where it knows no other."""
+    if isinstance(transport, Downloads):
+        return transport.download(request, receive)
+    response = transport.send(request)
+    head = HttpResponse(response.url, response.status, response.headers, b"")
+    take = receive(head)
+    if take is None:
+        return response
+    if response.body:
+        take(response.body)
+    return head
+
+
 class RequestsTransport:
-    """Transport over one `requests` session: connections are kept and time-outs always set.
+    """Transport over `requests`: connections are kept and time-outs always set.
+
+    For use by several threads at once: a session of `requests` is not promised to stand that, so
+    each request takes one that no other uses just then; there are as many as ever were needed.
 
     `proxies`: as `requests` takes them, e.g. {"https": "http://proxy:3128"}; None: those of the
     environment. `authorities`: path of a PEM file with the certificate authorities to trust; None:
@@ -61,10 +105,9 @@ class RequestsTransport:
     def __init__(
         self, proxies: Mapping[str, str] | None = None, authorities: str | None = None
     ) -> None:
-        self._session = requests.Session()
+        # appending and popping are one step each, to other threads
+        self._idle: list[requests.Session] = []
         self._authorities = authorities
-        # keeps requests from sending what a .netrc file holds for the host
-        self._session.auth = lambda prepared: prepared
         # given with each request, because what a session holds gives way to the environment; None
         # keeps the environment's proxy for that scheme out
         self._proxies: dict[str, Any] | None = (
@@ -72,25 +115,51 @@ class RequestsTransport:
         )
 
     def send(self, request: HttpRequest) -> HttpResponse:
+        return self.download(request, lambda head: None)
+
+    def download(self, request: HttpRequest, receive: Receive) -> HttpResponse:
         try:
-            with self._open(request) as answer:
-                body = _read(answer, request.url)
+            with self._session() as session, self._open(session, request) as answer:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
-                return HttpResponse(request.url, answer.status_code, headers, body)
+                head = HttpResponse(request.url, answer.status_code, headers, b"")
+                take = receive(head)
+                if take is None:
+                    return replace(head, body=_read(answer, request.url))
+                _hand_on(answer, take)
+                return head
         except requests.RequestException as error:
             # "from None": the original's text can hold the query
             raise SiteUnreachable(request.url, _reason(error)) from None
         except ValueError:
             # what the layers below raise for a host name that cannot be one
             raise SiteUnreachable(request.url, Unreachable.NAME) from None
+        except BaseHTTPError as error:
+            raise SiteUnreachable(request.url, _reason(error)) from None
 
-    def _open(self, request: HttpRequest) -> requests.Response:
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        while self._idle:
+            self._idle.pop().close()
+
+    @contextmanager
+    def _session(self) -> Iterator[requests.Session]:
+        """A session for one request."""
+        session = self._idle.pop() if self._idle else requests.Session()
+        # keeps requests from sending what a .netrc file holds for the host
+        session.auth = lambda prepared: prepared
+        try:
+            yield session
+        finally:
+            self._idle.append(session)
+
+    def _open(self, session: requests.Session, request: HttpRequest) -> requests.Response:
         is_get = request.method == "GET"
-        return self._session.request(
+        form = None if is_get else dict(request.params)
+        return session.request(
             request.method,
             request.url,
             params=dict(request.params) if is_get else None,
-            data=None if is_get else dict(request.params),
+            data=form if request.body is None else request.body,
             headers=dict(request.headers),
             proxies=self._proxies,
             timeout=(CONNECT_SECONDS, request.read_seconds or READ_SECONDS),
@@ -98,6 +167,13 @@ class RequestsTransport:
             allow_redirects=False,
             stream=True,
         )
+
+
+def _hand_on(answer: requests.Response, take: Taker) -> None:
+    # read below `requests`, which keeps what came before a break to itself
+    answer.raw.enforce_content_length = True
+    while chunk := answer.raw.read(CHUNK_BYTES, decode_content=False):
+        take(chunk)
 
 
 def _read(answer: requests.Response, url: str) -> bytes:
@@ -111,7 +187,7 @@ def _read(answer: requests.Response, url: str) -> bytes:
     return bytes(body)
 
 
-def _reason(error: requests.RequestException) -> Unreachable:
+def _reason(error: Exception) -> Unreachable:
     causes = _causes(error)
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return Unreachable.CERTIFICATE
