@@ -1,0 +1,256 @@
+"""`tilecache:exportcaches`: copy tiles of several services, each into its own package or cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    QgsMapLayer,
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProcessingOutputFolder,
+    QgsProcessingOutputNumber,
+    QgsProcessingParameterFolderDestination,
+    QgsProcessingParameterMultipleLayers,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterString,
+)
+from qgis.PyQt.QtCore import QCoreApplication
+
+from ..core.arcgis.address import service_of
+from ..core.errors import AddressError, BadCacheOption, RequestError, TileCacheError
+from ..core.export.queue import run_queue, target_names
+from ..core.export.request import QueueReport
+from ..core.storage.creation import SUFFIXES
+from ..host import connections, export_tasks, messages, network, sign_in
+from ..host.tile_pixels import TilePixels
+from . import area_values
+from . import export_parameters as given
+from .algorithm import CacheAlgorithm, on_one_line
+from .texts_export import EXPORT_CACHES_HELP
+from .values import advanced, core_feedback
+
+
+class ExportCaches(CacheAlgorithm):
+    """Copy tiles of several services, one after the other, below one folder."""
+
+    LAYERS = "LAYERS"
+    SERVICES = "SERVICES"
+    FOLDER = "FOLDER"
+    COARSEST_SCALE = "COARSEST_SCALE"
+    FINEST_SCALE = "FINEST_SCALE"
+    OWNED = "OWNED"
+    DONE = "DONE"
+    DONE_BEFORE = "DONE_BEFORE"
+    FAILED = "FAILED"
+
+    # QgsProcessingAlgorithm interface
+
+    def name(self) -> str:
+        return "exportcaches"
+
+    def displayName(self) -> str:
+        return _tr("Export cache tiles of several services")
+
+    def tags(self) -> list[str]:
+        return _tr("tiles,cache,export,package,tpk,tpkx,offline,arcgis,project,queue").split(",")
+
+    def shortDescription(self) -> str:
+        return _tr(
+            "Copies tiles of every cached service in the project, or of chosen ones, each into its"
+            " own package below one folder"
+        )
+
+    def shortHelpString(self) -> str:
+        return on_one_line(_tr(EXPORT_CACHES_HELP))
+
+    def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
+        for parameter in (
+            QgsProcessingParameterMultipleLayers(
+                self.LAYERS,
+                _tr("Layers of services (none here and below: all of the project)"),
+                QgsProcessing.SourceType.TypeRaster,
+                optional=True,
+            ),
+            QgsProcessingParameterString(
+                self.SERVICES,
+                _tr("Addresses of services (one in a line)"),
+                multiLine=True,
+                optional=True,
+            ),
+            QgsProcessingParameterFolderDestination(self.FOLDER, _tr("Folder of the packages")),
+            *given.as_what(),
+            _scale(self.COARSEST_SCALE, _tr("Coarsest scale (1 : …; empty: as cached)")),
+            _scale(self.FINEST_SCALE, _tr("Finest scale (1 : …; empty: as cached)")),
+            *area_values.parameters(given.EXPORT_EXTENT, _tr("Export extent")),
+            *given.how(),
+            *given.signing_in(),
+            *given.from_where(),
+            *advanced(
+                QgsProcessingParameterString(
+                    self.OWNED,
+                    _tr("Services whose tiles are mine to copy (addresses, one in a line)"),
+                    multiLine=True,
+                    optional=True,
+                )
+            ),
+        ):
+            self.addParameter(parameter)
+        self.addOutput(QgsProcessingOutputFolder(self.FOLDER, _tr("Folder of the packages")))
+        self.addOutput(QgsProcessingOutputNumber(self.DONE, _tr("Services exported")))
+        self.addOutput(QgsProcessingOutputNumber(self.DONE_BEFORE, _tr("Services done before")))
+        self.addOutput(QgsProcessingOutputNumber(self.FAILED, _tr("Services that failed")))
+
+    def checkParameterValues(
+        self, parameters: dict[str, Any], context: QgsProcessingContext
+    ) -> tuple[bool, str]:
+        values = given.ExportValues(self, parameters, context)
+        try:
+            area_values.check(values, given.EXPORT_EXTENT)
+            values.storage()
+            values.overwrite()
+            values.way()
+            values.truth(given.CLIP)
+            _addresses(values, self.OWNED)
+            _addresses(values, self.SERVICES)
+        except (RequestError, AddressError) as error:
+            return False, messages.sentence(error)
+        return super().checkParameterValues(parameters, context)
+
+    def prepareAlgorithm(
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> bool:
+        """On the main thread: which services, their sign-ins, a snapshot of the area.
+
+        What goes wrong is raised when the work begins: of what is raised here, `processing.run`
+        tells a script nothing but that there were errors.
+        """
+        self._problem: TileCacheError | None = None
+        values = given.ExportValues(self, parameters, context)
+        try:
+            self._transport = network.transport()
+            self._choices = self._chosen(values)
+            self._folder = Path(self.parameterAsString(parameters, self.FOLDER, context))
+            self._entries = self._queued(values, self._folder)
+        except TileCacheError as error:
+            self._problem = error
+        return True
+
+    def processAlgorithm(
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> dict[str, Any]:
+        try:
+            if self._problem is not None:
+                raise self._problem
+            items = export_tasks.queue_items(self._entries, self._choices, feedback.isCanceled)
+            report = run_queue(
+                items,
+                self._folder,
+                core_feedback(feedback),
+                pixels=TilePixels(),
+                transport=self._transport,
+            )
+        except TileCacheError as error:
+            raise QgsProcessingException(messages.sentence(error)) from error
+        _tell(report, feedback)
+        done = [item for item in report.items if item.report is not None]
+        return {
+            self.FOLDER: str(self._folder),
+            self.DONE: len(done),
+            self.DONE_BEFORE: sum(1 for item in report.items if item.is_done_before),
+            self.FAILED: sum(1 for item in report.items if item.error is not None),
+        }
+
+    # own
+
+    def _chosen(self, values: given.ExportValues) -> export_tasks.QueueChoices:
+        return export_tasks.QueueChoices(
+            area=area_values.area(values, given.EXPORT_EXTENT),
+            storage=values.storage(),
+            coarsest=self._scale(values, self.COARSEST_SCALE),
+            finest=self._scale(values, self.FINEST_SCALE),
+            overwrite=values.overwrite(),
+            is_clipped=values.truth(given.CLIP),
+            way=values.way(),
+            owned=frozenset(_addresses(values, self.OWNED)),
+        )
+
+    def _scale(self, values: given.ExportValues, name: str) -> float | None:
+        """Raises BadCacheOption."""
+        if values.parameters.get(name) is None:
+            return None
+        number = float(self.parameterAsDouble(values.parameters, name, values.context))
+        if values.is_nothing(name) or number <= 0:
+            raise BadCacheOption(name, values.text(name), _tr("a number above 0"))
+        return number
+
+    def _queued(
+        self, values: given.ExportValues, folder: Path
+    ) -> tuple[export_tasks.QueueEntry, ...]:
+        """The queue. Raises BadCacheOption where no service is in it."""
+        services = connections.services_of(self._layers(values))
+        known = {service.url for service in services}
+        typed = [
+            connections.NamedService(service_of(url).name, url, "")
+            for url in _addresses(values, self.SERVICES)
+            if url not in known
+        ]
+        services = (*services, *typed)
+        if not services:
+            allowed = _tr("layers of map or image services, or addresses of some")
+            raise BadCacheOption(self.LAYERS, _tr("no service"), allowed)
+        ending = SUFFIXES.get(self._choices.storage, "")
+        names = target_names([service_of(each.url).name for each in services], ending)
+        usual, portal = values.text(given.AUTH_CONFIG), values.text(given.PORTAL_URL)
+        return tuple(
+            export_tasks.QueueEntry(
+                service.url,
+                folder / name,
+                sign_in.credentials(service.auth_config_id or usual, portal),
+            )
+            for service, name in zip(services, names)
+        )
+
+    def _layers(self, values: given.ExportValues) -> list[QgsMapLayer]:
+        """The chosen layers; all of the project where neither layers nor addresses are given."""
+        if values.parameters.get(self.LAYERS) is not None:
+            return list(self.parameterAsLayerList(values.parameters, self.LAYERS, values.context))
+        project = values.context.project()
+        if values.is_given(self.SERVICES) or project is None:
+            return []
+        return [node.layer() for node in project.layerTreeRoot().findLayers() if node.layer()]
+
+
+def _scale(name: str, label: str) -> QgsProcessingParameterNumber:
+    return QgsProcessingParameterNumber(
+        name, label, QgsProcessingParameterNumber.Type.Double, optional=True, minValue=0.0
+    )
+
+
+def _addresses(values: given.ExportValues, name: str) -> list[str]:
+    """Addresses of services, as they are written in descriptions, each once. Raises AddressError.
+
+    Nothing between separators is no address.
+    """
+    lines = values.text(name).replace(";", "\n").splitlines()
+    return list(dict.fromkeys(service_of(line.strip()).url for line in lines if line.strip()))
+
+
+def _tell(report: QueueReport, feedback: QgsProcessingFeedback) -> None:
+    for item in report.items:
+        tell = feedback.pushInfo if item.error is None else feedback.reportError
+        tell(messages.queue_line(item))
+    feedback.pushInfo(messages.queue_sentence(report))
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("ExportCaches", text)
