@@ -1,33 +1,33 @@
-"""The line that says how many tiles an update touches, and what it will take."""
+"""The line that says how many tiles the form is about, and what they will take."""
 
 from __future__ import annotations
 
-from qgis.core import QgsProject
 from qgis.PyQt.QtCore import QObject, pyqtSignal
+from qgis.PyQt.QtWidgets import QLabel, QPushButton
 
-from ..plugin.core.errors import TileCacheError
 from ..plugin.core.request import LevelEstimate
-from ..plugin.host import local_tasks, messages
+from ..plugin.host import messages, tasks
 from .latest_task import LatestTask
 from .tile_counter import TileCounter
-from .update_panel import UpdatePanel
-from .update_run import RunPlan, source_of
 
 
 class CountLine(QObject):
-    """Keeps the update panel's line true to the form: numbers, then the estimate asked for.
+    """Keeps the line in `label` true to the form: numbers, then the estimate asked for.
 
     An estimate is of the form as it was: it goes with the next change of the form. While it is made
-    the button stops it.
+    `button`, else there to ask for one, stops it. `estimated` carries its LevelEstimates, none
+    where there is no estimate any more.
     """
 
     failed = pyqtSignal(object)
+    estimated = pyqtSignal(object)
 
-    def __init__(self, panel: UpdatePanel, counter: TileCounter, project: QgsProject) -> None:
-        super().__init__(panel)
-        self._panel = panel
+    def __init__(self, label: QLabel, button: QPushButton, counter: TileCounter) -> None:
+        super().__init__(label)
+        self._label = label
+        self._button = button
+        self._button_text, self._button_tip = button.text(), button.toolTip()
         self._counter = counter
-        self._project = project
         self._task = LatestTask()
         self._count = ""
         self._estimate = ""
@@ -42,32 +42,41 @@ class CountLine(QObject):
         self._count = self._count_text(description is not None, scales)
         self._show()
 
-    def estimate(self, plan: RunPlan) -> None:
-        """Estimate what `plan`, which is counted, would take. Failing is told by `failed`."""
+    def say(self, text: str) -> None:
+        """Show `text` in place of numbers."""
+        self._count = text
+        self._show()
+
+    def estimate(self, task: tasks.Task) -> None:
+        """Have `task`, which has a signal `estimated`, estimate what the form says.
+
+        Failing is told by `failed`.
+        """
         self.forget_estimate()
-        try:
-            source = source_of(plan, self._project)
-        except TileCacheError as error:
-            self.failed.emit(error)
-            return
-        task = local_tasks.EstimateTask(
-            plan.description,
-            levels=plan.levels,
-            mode=plan.mode,
-            area=plan.counted.area,
-            source=source,
-            tile_filter=plan.tile_filter,
-        )
         answers = {"estimated": self._estimated, "failed": self._failed, "cancelled": self._end}
         task.progressChanged.connect(self._progressed)
         self._task.start(task, answers)
-        self._panel.show_estimating(True)
+        self._show_button(is_estimating=True)
         self._progressed(0)
 
     def forget_estimate(self) -> None:
         """The form has changed: what was estimated is of no use any more."""
         self._task.drop()
         self._end()
+
+    def count_text(self, tiles: int | None, scales: int) -> str:
+        """A sentence for the number of tiles on so many ticked scales; None: it is not known."""
+        if tiles is None:
+            return self.tr("The number of tiles is not known, because the full extent is not.")
+        if scales == 1:
+            text = (
+                self.tr("1 tile at 1 scale.")
+                if tiles == 1
+                else self.tr("{tiles} tiles at 1 scale.")
+            )
+            return text.format(tiles=messages.number_text(tiles))
+        text = self.tr("{tiles} tiles at {scales} scales.")
+        return text.format(tiles=messages.number_text(tiles), scales=scales)
 
     def _progressed(self, percent: float) -> None:
         if self.is_estimating:
@@ -80,6 +89,7 @@ class CountLine(QObject):
         text = messages.estimate_text(estimates)
         self._estimate = self.tr("Estimated: {estimate}.").format(estimate=text) if text else ""
         self._show()
+        self.estimated.emit(estimates)
 
     def _failed(self, error: Exception) -> None:
         self._end()
@@ -87,12 +97,19 @@ class CountLine(QObject):
 
     def _end(self) -> None:
         self._estimate = ""
-        self._panel.show_estimating(False)
+        self._show_button(is_estimating=False)
         self._show()
+        self.estimated.emit(())
+
+    def _show_button(self, *, is_estimating: bool) -> None:
+        """Let the button stop the estimate that is on its way, else ask for one."""
+        self._button.setText(self.tr("Stop") if is_estimating else self._button_text)
+        tip = self.tr("Stop the estimate") if is_estimating else self._button_tip
+        self._button.setToolTip(tip)
 
     def _show(self) -> None:
         lines = [line for line in (self._count, self._estimate) if line]
-        self._panel.show_count("\n".join(lines))
+        self._label.setText("\n".join(lines))
 
     def _count_text(self, is_loaded: bool, scales: int) -> str:
         if not is_loaded:
@@ -105,4 +122,4 @@ class CountLine(QObject):
             return self.tr("No scale is ticked.")
         if self._counter.source is None:
             return self.tr("No area yet.")
-        return self._panel.count_text(self._counter.total, scales)
+        return self.count_text(self._counter.total, scales)

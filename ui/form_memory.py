@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from ..plugin.host.settings import Settings
 from .address_panel import AddressPanel
 from .area_kinds import AreaKind
 from .area_panel import AreaPanel
-from .update_panel import UpdatePanel
+
+
+class RememberedPanel(Protocol):
+    """A panel that knows itself what of it is remembered."""
+
+    def restore(self, settings: Settings) -> None:
+        """Fill the panel as it was left."""
+
+    def save(self, settings: Settings) -> None:
+        """Keep the panel as it is."""
 
 
 class FormMemory:
@@ -16,10 +27,10 @@ class FormMemory:
     authentication database.
     """
 
-    def __init__(self, address: AddressPanel, area: AreaPanel, update: UpdatePanel) -> None:
+    def __init__(self, address: AddressPanel, area: AreaPanel, panel: RememberedPanel) -> None:
         self._address = address
         self._area = area
-        self._update = update
+        self._panel = panel
         self._settings = Settings()
 
     def restore(self) -> None:
@@ -30,9 +41,7 @@ class FormMemory:
         self._area.typed_extent_edit.setText(settings.typed_extent)
         kinds = {kind.value: kind for kind in AreaKind}
         self._area.set_kind(kinds.get(settings.area_kind, AreaKind.FULL))
-        self._update.set_mode(settings.update_mode)
-        self._update.instances_spin.setValue(settings.instances)
-        self._update.wait_check.setChecked(settings.wait)
+        self._panel.restore(settings)
 
     def save(self) -> None:
         """Keep the form as it is."""
@@ -41,9 +50,7 @@ class FormMemory:
         settings.auth_config_id = self._address.auth_config_id()
         settings.typed_extent = self._area.typed_extent_edit.text()
         settings.area_kind = self._area.kind().value
-        settings.update_mode = self._update.wanted_mode()
-        settings.instances = self._update.instances()
-        settings.wait = self._update.waits()
+        self._panel.save(settings)
 
     def add_recent(self, address: str) -> None:
         """Offer `address` first among the recent ones from now on."""

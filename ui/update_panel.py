@@ -9,6 +9,7 @@ from qgis.PyQt.QtWidgets import QWidget
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.request import SITE_DECIDES, TileFilter, UpdateMode
 from ..plugin.host import messages
+from ..plugin.host.settings import Settings
 from .forms import load_form
 from .source_choice import SourceChoice
 
@@ -27,12 +28,11 @@ class UpdatePanel(QWidget, FORM):
     By a site: with how many caching instances, and whether it is followed. On this computer: drawn
     from what, and which tiles are left out.
 
-    `changed`: the person chose something else in it. `estimate_requested`: the button was pressed
-    that asks how long it takes, or stops that.
+    `changed`: the person chose something else in it. What `tile_count_label` says and
+    `estimate_button` does is up to the dialog.
     """
 
     changed = pyqtSignal()
-    estimate_requested = pyqtSignal()
 
     def __init__(self, project: QgsProject, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -55,7 +55,6 @@ class UpdatePanel(QWidget, FORM):
         for check in (self.only_existing_check, self.older_than_check):
             check.toggled.connect(self._filter_changed)
         self.older_than_edit.dateTimeChanged.connect(self.changed)
-        self.estimate_button.clicked.connect(self.estimate_requested)
         self._show_options(is_local=False)
         self._show_mode_help()
 
@@ -108,30 +107,17 @@ class UpdatePanel(QWidget, FORM):
         self.mode_combo.blockSignals(False)
         self._show_mode_help()
 
-    def show_estimating(self, is_estimating: bool) -> None:
-        """Let the button stop the estimate that is on its way, else ask for one."""
-        text = self.tr("Stop") if is_estimating else self.tr("Estimate")
-        tip = self.tr("Estimate the size and the time of the update from a few tiles")
-        self.estimate_button.setText(text)
-        self.estimate_button.setToolTip(self.tr("Stop the estimate") if is_estimating else tip)
+    def restore(self, settings: Settings) -> None:
+        """Fill the panel as it was left."""
+        self.set_mode(settings.update_mode)
+        self.instances_spin.setValue(settings.instances)
+        self.wait_check.setChecked(settings.wait)
 
-    def show_count(self, text: str) -> None:
-        """Say how many tiles the update touches."""
-        self.tile_count_label.setText(text)
-
-    def count_text(self, tiles: int | None, scales: int) -> str:
-        """A sentence for the number of tiles on so many ticked scales; None: it is not known."""
-        if tiles is None:
-            return self.tr("The number of tiles is not known, because the full extent is not.")
-        if scales == 1:
-            text = (
-                self.tr("1 tile at 1 scale.")
-                if tiles == 1
-                else self.tr("{tiles} tiles at 1 scale.")
-            )
-            return text.format(tiles=messages.number_text(tiles))
-        text = self.tr("{tiles} tiles at {scales} scales.")
-        return text.format(tiles=messages.number_text(tiles), scales=scales)
+    def save(self, settings: Settings) -> None:
+        """Keep the panel as it is."""
+        settings.update_mode = self.wanted_mode()
+        settings.instances = self.instances()
+        settings.wait = self.waits()
 
     def _possible_mode(self) -> UpdateMode:
         """The wanted mode or what stands in for it; the wanted one too where nothing can."""

@@ -6,10 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from qgis.PyQt.QtWidgets import QLabel, QPushButton
 
 from tile_cache_manager.plugin.core import errors
 from tile_cache_manager.plugin.core.request import UpdateMode
 from tile_cache_manager.plugin.host.settings import Settings
+from tile_cache_manager.ui.count_line import CountLine
+from tile_cache_manager.ui.tile_counter import TileCounter
 
 WORLD_URL = "https://site.test/arcgis/rest/services/World/MapServer"
 
@@ -85,8 +88,10 @@ COUNTS = [
 
 
 @pytest.mark.parametrize(("tiles", "scales", "words"), COUNTS)
-def test_the_number_of_tiles_in_words(dialog: Any, tiles: int, scales: int, words: str) -> None:
-    assert dialog.update_panel.count_text(tiles, scales) == words
+def test_the_number_of_tiles_in_words(qgis_app: Any, tiles: int, scales: int, words: str) -> None:
+    line = CountLine(QLabel(), QPushButton(), TileCounter())
+
+    assert line.count_text(tiles, scales) == words
 
 
 def test_a_site_that_cannot_update_disables_run_and_says_why(
