@@ -62,6 +62,15 @@ class Settings:
         _write("typed_extent", value)
 
     @property
+    def area_rules(self) -> str:
+        """The rules of areas by scale as their text, see `rule_file`; "" for none."""
+        return _read("area_rules", "")
+
+    @area_rules.setter
+    def area_rules(self, value: str) -> None:
+        _write("area_rules", value)
+
+    @property
     def update_mode(self) -> UpdateMode:
         keyword = _read("update_mode", "")
         known = {mode.value: mode for mode in UpdateMode}
