@@ -14,6 +14,8 @@ from qgis.core import (
     QgsAbstractFeatureSource,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransformContext,
+    QgsExpression,
+    QgsExpressionContext,
     QgsFeatureRequest,
     QgsGeometry,
     QgsProcessingFeatureSource,
@@ -27,6 +29,7 @@ from qgis.PyQt import sip
 from shapely.geometry.base import BaseGeometry
 
 from ..core.errors import BadArea, BadAreaReason, BadExtent
+from .area_rules import ScaleRange
 from .geometries import polygons_of
 
 IsCancelled = Callable[[], bool]
@@ -105,7 +108,8 @@ class LayerArea:
     """The polygons of a layer, dissolved; make it with `of` or `of_source`.
 
     How many and how large they are is only known once they are read: asking a layer's provider
-    can take seconds, and these are made on the main thread.
+    can take seconds, and these are made on the main thread. `expression`: only the features for
+    which it is true, in `variables`; "": all.
     """
 
     name: str
@@ -113,6 +117,8 @@ class LayerArea:
     selected: tuple[int, ...] | None
     crs: QgsCoordinateReferenceSystem
     context: QgsCoordinateTransformContext = field(repr=False)
+    expression: str = ""
+    variables: QgsExpressionContext | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(
@@ -120,10 +126,12 @@ class LayerArea:
         layer: QgsVectorLayer | None,
         selected_only: bool,
         context: QgsCoordinateTransformContext,
+        expression: str = "",
     ) -> LayerArea:
         """A snapshot of `layer`, edits that are not saved yet among them. Main thread.
 
-        Raises BadArea: no layer, no polygons, no CRS, nothing selected though `selected_only`.
+        Raises BadArea: no layer, no polygons, no CRS, nothing selected though `selected_only`, an
+        `expression` that is none or names a field that is not there.
         """
         if layer is None or sip.isdeleted(layer):
             raise BadArea("", BadAreaReason.NO_LAYERS)
@@ -134,8 +142,12 @@ class LayerArea:
         selected = tuple(layer.selectedFeatureIds()) if selected_only else None
         if selected == ():
             raise BadArea(name, BadAreaReason.NOTHING_SELECTED)
+        variables = None
+        if expression.strip():
+            _check_filter(name, expression, layer)
+            variables = layer.createExpressionContext()
         features = QgsVectorLayerFeatureSource(layer)
-        return cls(name, features, selected, layer.crs(), context)
+        return cls(name, features, selected, layer.crs(), context, expression.strip(), variables)
 
     @classmethod
     def of_source(
@@ -163,12 +175,24 @@ class LayerArea:
     def geometries(self, cancelled: IsCancelled) -> Iterator[QgsGeometry]:
         """The geometries feature by feature, read as they are asked for. Raises Cancelled."""
         request = QgsFeatureRequest().setSubsetOfAttributes([])
-        if self.selected is not None:
+        chosen = None
+        if self.expression:
+            # A request asks either by an expression or by ids: the other one is asked here.
+            chosen = None if self.selected is None else frozenset(self.selected)
+            request.setFilterExpression(self.expression)
+            request.setExpressionContext(QgsExpressionContext(self.variables))
+        elif self.selected is not None:
             request.setFilterFids(list(self.selected))
         for feature in self.features.getFeatures(request):
             if cancelled():
                 raise Cancelled()
-            yield feature.geometry()
+            if chosen is None or feature.id() in chosen:
+                yield feature.geometry()
+
+    @property
+    def reason_for_nothing(self) -> BadAreaReason:
+        """Why there is no polygon, where none is read."""
+        return BadAreaReason.NOTHING_MATCHED if self.expression else BadAreaReason.NO_POLYGONS
 
     def polygons(self, cancelled: IsCancelled) -> Iterator[BaseGeometry]:
         """The polygons feature by feature. Raises Cancelled."""
@@ -188,4 +212,78 @@ def _check_polygons(
         raise BadArea(name, BadAreaReason.NO_CRS)
 
 
-AreaSource = Union[FullExtent, TypedExtent, DrawnArea, RectangleArea, LayerExtents, LayerArea]
+def _check_filter(name: str, expression: str, layer: QgsVectorLayer) -> None:
+    """Raises BadArea where QGIS would quietly find no feature, or fail at each."""
+    parsed = QgsExpression(expression)
+    if parsed.hasParserError():
+        raise BadArea(name, BadAreaReason.BAD_FILTER)
+    named = parsed.referencedColumns() - {QgsFeatureRequest.ALL_ATTRIBUTES}
+    fields = layer.fields()
+    if any(fields.lookupField(field) < 0 for field in named):
+        raise BadArea(name, BadAreaReason.BAD_FILTER)
+
+
+@dataclass(frozen=True)
+class BufferedArea:
+    """`source` made wider by `metres` on the ground."""
+
+    source: PlacedArea
+    metres: float
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def context(self) -> QgsCoordinateTransformContext:
+        return self.source.context
+
+
+@dataclass(frozen=True)
+class CountriesArea:
+    """The countries that `source` touches, and `source` itself, for coasts are drawn roughly."""
+
+    source: PlacedArea
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def context(self) -> QgsCoordinateTransformContext:
+        return self.source.context
+
+
+PlacedArea = Union[DrawnArea, RectangleArea, LayerArea, BufferedArea, CountriesArea]
+"""An area with a shape of its own, whatever the cache."""
+
+
+@dataclass(frozen=True)
+class ScaleArea(ScaleRange):
+    """The area of a range of scales; `title` says it to people."""
+
+    source: FullExtent | PlacedArea
+    title: str
+
+
+@dataclass(frozen=True)
+class AreasByScale:
+    """An area for each range of scales; the first of `rules` that holds a scale says its area.
+
+    Rules that share their area share the very same source.
+    """
+
+    rules: tuple[ScaleArea, ...]
+
+
+AreaSource = Union[
+    FullExtent,
+    TypedExtent,
+    DrawnArea,
+    RectangleArea,
+    LayerExtents,
+    LayerArea,
+    BufferedArea,
+    CountriesArea,
+    AreasByScale,
+]

@@ -12,7 +12,6 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransformContext,
     QgsGeometry,
-    QgsRectangle,
 )
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
@@ -24,52 +23,60 @@ from ..core.errors import (
     BadArea,
     BadAreaReason,
     EmptyArea,
+    LevelsWithoutArea,
     RequestError,
     TileCacheError,
 )
-from ..core.tiling import Extent, TilingScheme
+from ..core.level_areas import Areas, LevelArea, Place
+from ..core.tiling import Extent, Level, TilingScheme
+from .area_rules import rule_of
 from .area_sources import (
+    AreasByScale,
     AreaSource,
     BadRectangle,
+    BufferedArea,
     Cancelled,
+    CountriesArea,
     DrawnArea,
     FullExtent,
     IsCancelled,
     LayerArea,
     LayerExtents,
+    PlacedArea,
     RectangleArea,
+    ScaleArea,
     TypedExtent,
     UnknownCrs,
     project_context,
 )
 from .crs import qgis_crs
-from .geometries import (
-    collected,
-    polygons_of,
-    qgis_geometry,
-    rectangle_polygon,
-    union_in_chunks,
-    valid_polygons,
-)
+from .geometries import collected, qgis_geometry, rectangle_polygon, valid_polygons
 from .layer_extents import joined, project_extents
 from .planes import WGS_84, in_plane, plane, way_to_plane, world_width
 from .reprojection import NotTransformable, Reprojection
+from .shapes import PREVIEW_DETAIL, PREVIEW_FEATURES, Outlines, Shapes
 
 __all__ = [
+    "PREVIEW_FEATURES",
     "AreaSource",
+    "AreasByScale",
     "BadRectangle",
+    "BufferedArea",
     "Cancelled",
     "Counted",
+    "CountriesArea",
     "DrawnArea",
     "FullExtent",
     "LayerArea",
     "LayerExtents",
     "RectangleArea",
+    "ScaleArea",
     "TypedExtent",
     "UnknownCrs",
     "preview",
     "project_context",
     "project_extents",
+    "reads_features",
     "resolve",
 ]
 
@@ -88,22 +95,19 @@ could say which pole they are around."""
 CACHE_DETAIL = 1e7
 """How exactly that extent is transformed: to this part of its size."""
 
-PREVIEW_FEATURES = 2000
-"""A layer with more features is previewed by its bounding rectangle."""
-
-PREVIEW_DETAIL = 1000
-"""A preview leaves out what is smaller than this part of its size."""
+PLACED = (DrawnArea, RectangleArea, LayerArea, BufferedArea, CountriesArea)
 
 
 @dataclass(frozen=True)
 class Counted:
     """How many tiles of each level, by its id, an area touches, and the very area.
 
-    `area` is as `resolve` gave it: None is the whole cache.
+    `area` is as `resolve` gave it: None is the whole cache. Where it is one for some levels each,
+    those without an area are not among `tiles`.
     """
 
     tiles: dict[int, int]
-    area: BaseGeometry | Extent | None
+    area: Areas
 
 
 def _never() -> bool:
@@ -112,12 +116,49 @@ def _never() -> bool:
 
 def resolve(
     source: AreaSource, description: CacheDescription, cancelled: IsCancelled = _never
-) -> BaseGeometry | Extent | None:
+) -> Areas:
     """The area of the cache that `source` stands for; None: the whole cache. Any thread.
 
-    In the scheme's CRS, clipped to the cache; a rectangle in that CRS stays a rectangle.
-    Raises RequestError (BadArea, BadExtent, EmptyArea, AreaOutside), DescriptionError, Cancelled.
+    In the scheme's CRS, clipped to the cache; a rectangle in that CRS stays a rectangle. Of areas
+    by scale a group of levels for each of them, without the levels that are in no rule, and without
+    the areas that no cached level has.
+    Raises RequestError (BadArea, BadExtent, EmptyArea, AreaOutside, LevelsWithoutArea: no level is
+    in any rule), DescriptionError, Cancelled.
     """
+    shapes = Shapes(description, cancelled)
+    if not isinstance(source, AreasByScale):
+        return _place(source, description, shapes)
+    levels = description.cached_levels or description.scheme.levels
+    ruled = [(rule_of(source.rules, level), level) for level in levels]
+    held = [(rule.source, level) for rule, level in ruled if rule is not None]
+    if not held:
+        raise LevelsWithoutArea(tuple(level.scale for level in levels))
+    groups = {
+        id(each): (each, tuple(level for other, level in held if other is each))
+        for each, _level in held
+    }
+    return tuple(_level_area(*group, description, shapes) for group in groups.values())
+
+
+def _level_area(
+    source: FullExtent | PlacedArea,
+    levels: tuple[Level, ...],
+    description: CacheDescription,
+    shapes: Shapes,
+) -> LevelArea:
+    """The area of `levels`. Raises as `resolve`; AreaOutside says of which levels."""
+    try:
+        place = _place(source, description, shapes)
+    except AreaOutside as error:
+        raise AreaOutside(error.service, tuple(level.scale for level in levels)) from None
+    return LevelArea(tuple(level.id for level in levels), place)
+
+
+def _place(
+    source: FullExtent | TypedExtent | LayerExtents | PlacedArea,
+    description: CacheDescription,
+    shapes: Shapes,
+) -> Place:
     if isinstance(source, FullExtent):
         return None
     if isinstance(source, TypedExtent):
@@ -125,9 +166,8 @@ def resolve(
         return _as_extent(_fitted(box(*typed.bounds), description, densified=False))
     if isinstance(source, LayerExtents):
         return _as_extent(_fitted(_joined(source, description), description, densified=False))
-    source = _placed(source, description)
-    geometry = _dissolved(source, cancelled)
-    way = _way_to_the_cache(source, description)
+    geometry, crs = shapes.of(source)
+    way = _way_to_the_cache(crs, source.context, description)
     if not way.is_needed:
         fitted = _fitted(geometry, description, densified=False)
         return _as_extent(fitted) if isinstance(source, RectangleArea) else fitted
@@ -136,6 +176,13 @@ def resolve(
     except NotTransformable:
         raise BadArea(source.name, BadAreaReason.NOT_TRANSFORMABLE) from None
     return _fitted(transformed, description, densified=True)
+
+
+def reads_features(source: AreaSource) -> bool:
+    """Whether features must be read to know `source`, or much is to be computed: a task's work."""
+    if isinstance(source, AreasByScale):
+        return any(reads_features(rule.source) for rule in source.rules)
+    return isinstance(source, (LayerArea, BufferedArea, CountriesArea))
 
 
 def preview(
@@ -147,58 +194,48 @@ def preview(
     """What to show of `source` on a canvas in `canvas_crs`, null where there is nothing.
 
     Any thread; reads all features of a layer. Not clipped to the cache, and coarser than the area
-    that `resolve` gives. Raises Cancelled.
+    that `resolve` gives. Of areas by scale all that can be shown, one over the other.
+    Raises Cancelled.
     """
+    shapes = Outlines(description, cancelled)
+    if not isinstance(source, AreasByScale):
+        return qgis_geometry(_shown(source, description, canvas_crs, shapes))
+    sources = {id(rule.source): rule.source for rule in source.rules}
+    shown = (_shown(each, description, canvas_crs, shapes) for each in sources.values())
+    return qgis_geometry(collected(shown))
+
+
+def _shown(
+    source: AreaSource,
+    description: CacheDescription | None,
+    canvas_crs: QgsCoordinateReferenceSystem,
+    shapes: Outlines,
+) -> BaseGeometry:
+    """What to show of one area in `canvas_crs`; empty where there is nothing. Raises Cancelled."""
     context = getattr(source, "context", None) or QgsCoordinateTransformContext()
     try:
         if isinstance(source, LayerExtents) and description is None:
-            return qgis_geometry(_joined_roughly(source, canvas_crs))
-        outline, crs = _outline(source, description, cancelled)
+            return _joined_roughly(source, canvas_crs)
+        outline, crs = _outline(source, description, shapes)
         if outline.is_empty or not canvas_crs.isValid():
-            return QgsGeometry()
+            return collected([])
         way = way_to_plane(crs, canvas_crs, context)
-        return qgis_geometry(in_plane(outline, way, PREVIEW_DETAIL) if way.is_needed else outline)
+        return in_plane(outline, way, PREVIEW_DETAIL) if way.is_needed else outline
     except (TileCacheError, NotTransformable):
-        return QgsGeometry()
-
-
-def _placed(
-    source: DrawnArea | RectangleArea | LayerArea, description: CacheDescription
-) -> DrawnArea | RectangleArea | LayerArea:
-    """`source` with a CRS, that of the cache where it has none of its own.
-
-    Raises DescriptionError.
-    """
-    if source.crs is not None:
-        return source
-    return replace(source, crs=qgis_crs(description.scheme.crs, description.name))
-
-
-def _dissolved(
-    source: DrawnArea | RectangleArea | LayerArea, cancelled: IsCancelled
-) -> BaseGeometry:
-    """The source's geometry in its own CRS, one valid polygon or multipolygon; empty at worst."""
-    if not source.crs.isValid():
-        raise BadArea(source.name, BadAreaReason.NO_CRS)
-    if isinstance(source, DrawnArea):
-        return polygons_of(source.geometry)
-    if isinstance(source, RectangleArea):
-        return rectangle_polygon(source.rectangle)
-    geometry = union_in_chunks(source.polygons(cancelled))
-    if geometry.is_empty:
-        raise BadArea(source.name, BadAreaReason.NO_POLYGONS)
-    return geometry
+        return collected([])
 
 
 def _way_to_the_cache(
-    source: DrawnArea | RectangleArea | LayerArea, description: CacheDescription
+    crs: QgsCoordinateReferenceSystem,
+    context: QgsCoordinateTransformContext,
+    description: CacheDescription,
 ) -> Reprojection:
     scheme = description.scheme
     target = qgis_crs(scheme.crs, description.name)
     levels = description.cached_levels or scheme.levels
     tolerance = FINEST_PIXELS * min(level.resolution for level in levels)
     width = scheme.crs.world_width or world_width(target)
-    return Reprojection(source.crs, target, source.context, tolerance, width)
+    return Reprojection(crs, target, context, tolerance, width)
 
 
 def _joined(source: LayerExtents, description: CacheDescription) -> BaseGeometry:
@@ -230,7 +267,7 @@ def _region(
     Raises BadArea, AreaOutside.
     """
     geometry = rectangle_polygon(extent.rectangle)
-    way = _way_to_the_cache(extent, description)
+    way = _way_to_the_cache(extent.crs, extent.context, description)
     try:
         if way.is_needed:
             geometry = _transformed(geometry, way, description, JOINED_MARGIN)
@@ -332,37 +369,17 @@ def _as_extent(geometry: BaseGeometry) -> BaseGeometry | Extent:
 
 
 def _outline(
-    source: AreaSource, description: CacheDescription | None, cancelled: IsCancelled
+    source: AreaSource, description: CacheDescription | None, shapes: Outlines
 ) -> tuple[BaseGeometry, QgsCoordinateReferenceSystem]:
     """The geometry to preview and its CRS. Raises TileCacheError, Cancelled."""
-    if isinstance(source, DrawnArea):
-        return polygons_of(source.geometry), source.crs
-    if isinstance(source, LayerArea):
-        return _layer_outline(source, cancelled), source.crs
-    if isinstance(source, RectangleArea) and source.crs is not None:
-        return rectangle_polygon(source.rectangle), source.crs
+    if isinstance(source, PLACED):
+        return shapes.of(source)
     if description is None:
         return collected([]), QgsCoordinateReferenceSystem()
     crs = qgis_crs(description.scheme.crs, description.name)
-    if isinstance(source, RectangleArea):
-        return rectangle_polygon(source.rectangle), crs
     if isinstance(source, LayerExtents):
         return _joined(source, description), crs
     extent = description.extent
     if isinstance(source, TypedExtent):
         extent = parse_extent(source.text, description.scheme.crs.world_width)
     return (collected([]) if extent is None else box(*extent.bounds)), crs
-
-
-def _layer_outline(source: LayerArea, cancelled: IsCancelled) -> BaseGeometry:
-    """The layer's polygons without small detail, or their rectangle where they are very many."""
-    first: list[QgsGeometry] = []
-    bounds = QgsRectangle()
-    for geometry in source.geometries(cancelled):
-        bounds.combineExtentWith(geometry.boundingBox())
-        if len(first) <= PREVIEW_FEATURES:
-            first.append(geometry)
-    if len(first) > PREVIEW_FEATURES:
-        return rectangle_polygon(bounds)
-    detail = max(bounds.width(), bounds.height()) / PREVIEW_DETAIL
-    return collected(polygons_of(geometry.simplify(detail)) for geometry in first)

@@ -14,7 +14,6 @@ from typing import Any
 
 from qgis.core import Qgis, QgsApplication, QgsCoordinateReferenceSystem, QgsTask
 from qgis.PyQt.QtCore import pyqtSignal
-from shapely.geometry.base import BaseGeometry
 
 from ..core.arcgis.credentials import SignIn
 from ..core.arcgis.transport import Transport
@@ -22,11 +21,12 @@ from ..core.cache import list_services, open_cache
 from ..core.coverage import count_tiles
 from ..core.description import CacheDescription
 from ..core.errors import AddressError, NothingToResume
+from ..core.level_areas import Areas, by_area
 from ..core.local.journal import unfinished_request
 from ..core.local.source import TileSource
 from ..core.request import SITE_DECIDES, Feedback, Resume, TileFilter, UpdateMode, UpdateRequest
 from ..core.storage.sidecar import CacheSettings, read_settings, write_settings
-from ..core.tiling import Extent, Level
+from ..core.tiling import Level
 from . import areas, messages
 
 HIDING_FLAGS_SINCE = 32600
@@ -151,11 +151,12 @@ class CountTask(Task):
     def work(self) -> tuple[Any, object]:
         scheme = self._description.scheme
         area = areas.resolve(self._source, self._description, self.isCanceled)
-        place = self._description.extent if area is None else area
         tiles: dict[int, int] = {}
-        for level in self._levels if place is not None else ():
-            self._stop_if_cancelled()
-            tiles.update(count_tiles(scheme, (level,), place))
+        for levels, place in by_area(area, self._levels):
+            place = self._description.extent if place is None else place
+            for level in levels if place is not None else ():
+                self._stop_if_cancelled()
+                tiles.update(count_tiles(scheme, (level,), place))
         return self.counted, areas.Counted(tiles, area)
 
 
@@ -203,7 +204,7 @@ class UpdateTask(Task):
         description: CacheDescription,
         levels: tuple[Level, ...],
         mode: UpdateMode,
-        area: BaseGeometry | Extent | None,
+        area: Areas,
         instances: int = SITE_DECIDES,
         wait: bool = True,
         source: TileSource | None = None,
