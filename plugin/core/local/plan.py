@@ -47,6 +47,10 @@ class Plan(ABC):
     def count(self, level: Level) -> int:
         """Number of tiles of a level."""
 
+    def most(self, level: Level) -> int:
+        """Number of tiles of a level that can be made; fewer where the source has not all."""
+        return self.count(level)
+
     @abstractmethod
     def supertiles(self, level: Level, side: int) -> int:
         """In how many supertiles of `side` x `side` tiles they lie; for showing progress."""

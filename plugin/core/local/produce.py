@@ -8,11 +8,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Callable
 
 from ..errors import FormatNotDrawn, NothingToDraw, SourceError, TileCacheError
-from .source import Supertile, TileSource
+from .source import PartlyDrawn, Supertile, TileSource
 
 PAUSES = (0.2, 1.0)
 """Seconds to wait before a supertile that failed is tried again: as many as there are tries."""
@@ -27,11 +27,15 @@ Pictures = Mapping[tuple[int, int], bytes]
 
 @dataclass(frozen=True)
 class Drawing:
-    """What came of a supertile: `tiles`, or the `error` of the last try."""
+    """What came of a supertile: `tiles`, or the `error` of the last try.
+
+    `failed`: tiles that failed by themselves, and why.
+    """
 
     supertile: Supertile
     tiles: Pictures
     error: TileCacheError | None = None
+    failed: Mapping[tuple[int, int], TileCacheError] = field(default_factory=dict)
 
 
 def drawn(
@@ -81,7 +85,9 @@ def _draw(
         if attempt and stop.wait(pauses[attempt - 1]):
             break
         try:
-            return Drawing(supertile, dict(source.draw(supertile, stop.is_set)))
+            tiles = source.draw(supertile, stop.is_set)
+            failed = tiles.failed if isinstance(tiles, PartlyDrawn) else {}
+            return Drawing(supertile, dict(tiles), failed=failed)
         except (NothingToDraw, FormatNotDrawn):
             raise
         except TileCacheError as caught:

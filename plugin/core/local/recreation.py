@@ -155,7 +155,8 @@ class Recreation:
         entry = self._stored(bundle, drawing)
         worked = entry.made + entry.replaced
         bundle.entries.append(entry)
-        if entry.error is not None and not worked:
+        # Tiles that fail by themselves are no sign that the source is dead.
+        if entry.error is not None and not worked and not drawing.failed:
             work.record_failure([entry], entry.error)
         else:
             work.record(entry)
@@ -175,6 +176,10 @@ class Recreation:
             pictures = {tile: drawing.tiles[tile] for tile in wanted if tile in drawing.tiles}
             failed, error = self._write(bundle.level.id, pictures)
             self._mark(bundle.stored, bundle, pictures.keys() - failed)
+            missed_by_source = [tile for tile in wanted if tile in drawing.failed]
+            if missed_by_source:
+                failed = failed.union(missed_by_source)
+                error = error or drawing.failed[missed_by_source[0]]
         region = self._region(bundle, drawing.supertile)
         stored, exists = bundle.stored[region], bundle.exists[region]
         missed = np.zeros_like(bundle.mask)

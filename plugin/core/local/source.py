@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import TileCacheError
 from ..storage.profile import CacheProfile
 from ..tiling import Level, TileRange
 
@@ -23,6 +24,21 @@ class Supertile:
     level: Level
     block: TileRange
     wanted: NDArray[np.bool_]
+
+
+class PartlyDrawn(dict[tuple[int, int], bytes]):
+    """Pictures by row and column, and in `failed` why others, that were wanted, are not there.
+
+    For sources of which each tile can fail by itself, and would when tried again.
+    """
+
+    def __init__(
+        self,
+        pictures: Mapping[tuple[int, int], bytes],
+        failed: Mapping[tuple[int, int], TileCacheError],
+    ) -> None:
+        super().__init__(pictures)
+        self.failed = dict(failed)
 
 
 class TileSource(ABC):
@@ -51,9 +67,21 @@ class TileSource(ABC):
         """Encoded pictures of the wanted tiles, by row and column.
 
         A tile that is left out is one of which the source has nothing (another cache's gap): it is
-        neither made nor failed. May end early, with anything, once `cancelled`.
+        neither made nor failed. `PartlyDrawn`: some have failed, the others are to be stored.
+        May end early, with anything, once `cancelled`.
         Raises SourceError where the supertile cannot be drawn: then none of its tiles is stored.
         """
+
+    def bundles(self, level_id: int) -> Collection[tuple[int, int]] | None:
+        """First tiles of the bundles outside of which it has no tiles of a level; None: unknown.
+
+        Of the cache it was started for. Saves looking where nothing can be.
+        """
+        return None
+
+    def tile_bytes(self, level_id: int) -> float | None:
+        """About how many bytes a tile of that level takes; None: unknown."""
+        return None
 
     def is_at(self, path: Path) -> bool:
         """Whether it is the cache at `path`, from which that cannot be drawn. Reads the disk.

@@ -19,6 +19,7 @@ from ..storage.store import TileStore
 from .journal import Journal
 from .past_run import Run
 from .plan import Plan, existing_bundles, tiles_to_do
+from .source import TileSource
 
 RESERVE = 50 * 1024 * 1024
 """Bytes that an update leaves free, so that the rest of the computer goes on."""
@@ -80,17 +81,19 @@ def check_room(
     plan: Plan,
     journal: Journal,
     stopped: Callable[[], bool],
+    source: TileSource | None = None,
 ) -> None:
     """Refuse an update for which there is clearly too little room.
 
     Most often the number of planned tiles is enough to see that there is room; only otherwise is
-    it counted which of them are to be made. Raises DiskFull.
+    it counted which of them are to be made. `source`: asked how large its tiles are.
+    Raises DiskFull.
     """
     if request.mode is UpdateMode.DELETE:
         return
     free = free_bytes(store.path) - reserve_of(store.path)
-    sizes = {level.id: _sure_size(store, level.id) for level in plan.levels}
-    sizes_of_all = sum(plan.count(level) * sizes[level.id] for level in plan.levels)
+    sizes = {level.id: _sure_size(store, level.id, source) for level in plan.levels}
+    sizes_of_all = sum(plan.most(level) * sizes[level.id] for level in plan.levels)
     if with_copies(store, sizes_of_all) <= free:
         return
     new, needed, is_all, end = 0.0, 0.0, True, math.inf
@@ -137,9 +140,10 @@ def _is_empty(store: TileStore, level_id: int) -> bool:
     return next(iter(store.blocks(level_id)), None) is None
 
 
-def _sure_size(store: TileStore, level_id: int) -> float:
+def _sure_size(store: TileStore, level_id: int, source: TileSource | None) -> float:
     """Bytes that a tile of the level takes at the least, so that nothing is refused by a guess."""
-    known = average_size(store, level_id)
+    known = None if source is None else source.tile_bytes(level_id)
+    known = average_size(store, level_id) if known is None else known
     return USUAL_TILE * _SURE if known is None else known * (1 + _SURE) / 2
 
 
@@ -161,7 +165,7 @@ def _new_tiles(
     is_all &= request.tile_filter == _CHANGES_ALL
     # First those that need no looking, so that the number is as near as can be.
     known = [e for e in plan.levels if is_all or (is_new and _is_empty(store, e.id))]
-    yield from ((level.id, plan.count(level)) for level in known)
+    yield from ((level.id, plan.most(level)) for level in known)
     for level in (level for level in plan.levels if level not in known):
         among = existing_bundles(store, request, level.id)
         for block, mask in plan.bundles(level, among):

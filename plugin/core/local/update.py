@@ -25,6 +25,7 @@ from .produce import PAUSES
 from .recreation import Recreation
 from .run_record import Head
 from .source import TileSource
+from .source_plan import SourcePlan
 from .space import check_room
 from .tally import Progress, Tally
 from .whole_cache import ExistingPlan, plan_for
@@ -74,6 +75,8 @@ def _updated(
         source.start(store.profile)
     # A run that takes up failed tiles has them from the journal, wherever the area is.
     plan = None if request.resume is Resume.FAILED else plan_for(request, store)
+    if plan is not None and source is not None and request.mode is not UpdateMode.DELETE:
+        plan = SourcePlan.of(plan, source, store)
     head = _head(store, request, source, plan)
     with closing(open_journal(store.path, head)) as journal:
         return _run(store, source, journal, _planned(store, journal, plan), feedback, pauses)
@@ -125,7 +128,7 @@ def _run(
     work = Work(store, request, plan, journal, tally, Progress(plan, feedback), _stop(feedback))
     store.wait_until(work.stopped)
     try:
-        check_room(store, request, plan, journal, work.stopped)
+        check_room(store, request, plan, journal, work.stopped, source)
     except DiskFull:
         journal.discard()
         raise
