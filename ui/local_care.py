@@ -20,7 +20,7 @@ from .latest_task import LatestTask
 from .notices import Notice
 from .progress_panel import ProgressPanel
 from .run_question import WarningQuestion
-from .update_run import UNLOADING_MS
+from .task_run import UNLOADING_MS
 
 FINDINGS_SHOWN = 200
 """So many findings are listed; the sentence at the end counts all of them."""

@@ -1,4 +1,4 @@
-"""The update that runs: at most one, which outlives the closing of the dialog."""
+"""What a filled form asks for, and the update that carries it out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qgis.core import QgsProject
-from qgis.PyQt.QtCore import QObject, pyqtSignal
+from qgis.PyQt.QtCore import QObject
 
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.local.source import TileSource
@@ -14,11 +14,8 @@ from ..plugin.core.request import SITE_DECIDES, Resume, TileFilter, UpdateMode
 from ..plugin.core.storage.sidecar import CacheSettings
 from ..plugin.core.tiling import Level
 from ..plugin.host import areas, messages, network, sign_in, sources, tasks
-from .latest_task import LatestTask
+from .task_run import UNLOADING_MS, TaskRun
 from .tile_counter import total_tiles
-
-UNLOADING_MS = 3000
-"""How long the plugin waits for its last task to end before its code is taken away."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +59,11 @@ class RunPlan:
         return self.resume in (Resume.CONTINUE, Resume.FAILED)
 
     @property
+    def is_local(self) -> bool:
+        """Whether it is done on this computer."""
+        return self.description.is_local
+
+    @property
     def settings(self) -> CacheSettings | None:
         """What a cache on this computer remembers of the update; None where nothing is drawn."""
         if not self.description.is_local or self.mode is UpdateMode.DELETE:
@@ -80,35 +82,20 @@ class RunPlan:
         return text.format(service=self.description.name, mode=messages.mode_text(self.mode))
 
 
-class UpdateRun(QObject):
-    """Carries out a plan in a task. One of the signals tells the end, exactly once per plan.
-
-    `reported` carries the UpdateReport, `failed` the error; `cancelled` that nothing was done.
-    """
-
-    progressed = pyqtSignal(float)
-    message_received = pyqtSignal(object)
-    reported = pyqtSignal(object)
-    failed = pyqtSignal(object)
-    cancelled = pyqtSignal()
+class UpdateRun(TaskRun):
+    """Carries out an update."""
 
     def __init__(self, project: QgsProject, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._project = project
-        self._task = LatestTask()
         self._is_local = False
-
-    @property
-    def is_running(self) -> bool:
-        """Whether an update is under way."""
-        return self._task.is_running
 
     def start(self, plan: RunPlan) -> None:
         """Start `plan`, which is counted.
 
         Raises TileCacheError where its sign-in cannot be read, or its source not be drawn.
         """
-        self._is_local = plan.description.is_local
+        self._is_local = plan.is_local
         task = tasks.UpdateTask(
             plan.title,
             plan.description.address,
@@ -125,18 +112,7 @@ class UpdateRun(QObject):
             resume=plan.resume,
             settings=plan.settings,
         )
-        task.progressChanged.connect(self.progressed)
-        task.message_received.connect(self.message_received)
-        answers = {
-            "reported": self.reported.emit,
-            "failed": self.failed.emit,
-            "cancelled": self.cancelled.emit,
-        }
-        self._task.start(task, answers)
-
-    def cancel(self) -> None:
-        """Ask the update to stop; its end is told as any other."""
-        self._task.cancel()
+        self.follow(task)
 
     def unload(self) -> None:
         """End following the update; its end is not told.
