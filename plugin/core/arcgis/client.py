@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from ..errors import NotAllowed, NotArcGIS, SignInNeeded, SiteRefused, SiteUnreachable, Unreachable
 from .address import origin_of
 from .credentials import FixedToken, SignIn, Token
-from .envelope import body_of, is_busy, refusal
+from .envelope import body_of, file_of, is_busy, refusal
+from .files import FormBody, WordsInstead, file_request, redirected_file
 from .tokens import request_token
-from .transport import HttpRequest, HttpResponse, Transport
+from .transport import HttpRequest, HttpResponse, Receive, Transport, download
 
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NEVER_ARRIVED = frozenset({Unreachable.NAME, Unreachable.REFUSED})
 _PASSING = _NEVER_ARRIVED | {Unreachable.TIMEOUT, Unreachable.BROKEN}
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Client:
 
     The token is got when first needed, travels in the form of POST requests or in a header, never
     in a URL, and only to the site's own origin. It is renewed once when the site takes it no
-    longer.
+    longer. `fetch` and `download` may be called by several threads at once.
     """
 
     def __init__(
@@ -70,6 +75,13 @@ class Client:
         self._repeats = repeats or Repeats()
         self._cancelled = cancelled
         self._posts_refused = False
+        self._files_by_form = False
+        self._signing_in = threading.Lock()
+
+    @property
+    def repeats(self) -> Repeats:
+        """How requests that may be repeated are."""
+        return self._repeats
 
     @property
     def is_signed_in(self) -> bool:
@@ -98,6 +110,86 @@ class Client:
         """
         return self._signed("POST", url, form, repeatable=repeatable, read_seconds=read_seconds)
 
+    def upload(self, url: str, form: Mapping[str, str], body: FormBody) -> dict[str, Any]:
+        """POST `form` and a file, as `body` puts them together. Raises as `read` does.
+
+        Not repeated once it may have arrived.
+        """
+
+        def attempt() -> HttpResponse:
+            request = self._request("POST", url, form)
+            content, content_type = body(request.params)
+            headers = {**request.headers, "Content-Type": content_type}
+            return self._followed(replace(request, headers=headers, body=content))
+
+        return self._renewing(lambda: self._repeated(attempt, self._judged, repeatable=False))
+
+    def fetch(self, url: str, params: Mapping[str, str] | None = None) -> HttpResponse:
+        """The picture or other small file at `url`, of whatever kind. Repeated as `read` is.
+
+        Raises SiteUnreachable, NotArcGIS, SiteRefused (also where it came in place of the file),
+        SignInFailed.
+        """
+
+        def send(request: HttpRequest) -> HttpResponse:
+            return self._repeated(
+                lambda: self._followed_file(request, lambda head: None),
+                self._judged_file,
+                repeatable=True,
+            )
+
+        return self._signed_file(url, params or {}, {}, send)
+
+    def download(
+        self,
+        url: str,
+        receive: Receive,
+        headers: Mapping[str, str] | None = None,
+        *,
+        is_binary: bool = True,
+    ) -> HttpResponse:
+        """Hand the file at `url`, of any size, to `receive` while it comes; give the answer's head.
+
+        Of a file on another origin, too, which is asked without a token. `is_binary`: it cannot
+        begin as HTML or JSON do, so what does is the site's words in place of it. `receive` is
+        asked where there is a file or a part of it (HTTP 200, 206); what else is no error is given
+        back (416). Tried once. Raises as `fetch` does.
+        """
+
+        def send(request: HttpRequest) -> HttpResponse:
+            words = WordsInstead(receive)
+            response = self._followed_file(request, words.receive if is_binary else receive)
+            response = self._judged_file(words.instead_of(response))
+            if response.body and response.status == 200:
+                content_type = response.headers.get("content-type", "")
+                raise NotArcGIS(response.url, response.status, content_type)
+            return response
+
+        return self._signed_file(url, {}, headers or {}, send)
+
+    def once(self) -> Client:
+        """The same client, but what fails is not repeated."""
+        other = copy.copy(self)
+        other._repeats = replace(self._repeats, times=0)
+        return other
+
+    def is_own(self, url: str) -> bool:
+        """Whether `url` is on the site's own origin, so that a token may go there."""
+        return _same_site(self._site_url, url)
+
+    def own_url(self, url: str) -> str:
+        """Where the site itself should have what `url` of another origin names.
+
+        Sites behind a public host name, or under another context, often tell their inner one.
+        """
+        parts = urlsplit(url)
+        at_rest = parts.path.lower().find("/rest/")
+        if at_rest < 0:
+            site = urlsplit(self._site_url)
+            return urlunsplit((site.scheme, site.netloc, parts.path, parts.query, ""))
+        query = f"?{parts.query}" if parts.query else ""
+        return self._site_url + parts.path[at_rest:] + query
+
     def _signed(
         self,
         method: str,
@@ -109,20 +201,26 @@ class Client:
     ) -> dict[str, Any]:
         def send() -> dict[str, Any]:
             request = replace(self._request(method, url, params), read_seconds=read_seconds)
-            return self._repeated(request, repeatable)
+            return self._repeated(lambda: self._followed(request), self._judged, repeatable)
 
+        return self._renewing(send)
+
+    def _renewing(self, send: Callable[[], _Answer]) -> _Answer:
+        """What `send` gives; once more with a new token where the site refused an old one.
+
+        Refused for its token, the first one did nothing.
+        """
         try:
             return send()
         except SignInNeeded:
-            if not isinstance(self._token, Token):
+            if self._sign_in is None or isinstance(self._sign_in, FixedToken):
                 raise
             self._token = None
-        # once more with a new token; refused for its token, the first one did nothing
         return send()
 
     def _request(self, method: str, url: str, params: Mapping[str, str]) -> HttpRequest:
         fields = {"f": "json", **params}
-        token = self._current_token() if self._is_own(url) else None
+        token = self._current_token() if self.is_own(url) else None
         if token is None:
             return HttpRequest(method, url, fields)
         headers = {"Referer": token.referer} if token.referer else {}
@@ -135,25 +233,35 @@ class Client:
     def _current_token(self) -> Token | FixedToken | None:
         if isinstance(self._sign_in, FixedToken):
             self._token = self._sign_in
-        elif self._sign_in is not None and not (
-            isinstance(self._token, Token) and self._token.is_fresh()
-        ):
-            self._token = request_token(self._site_url, self._sign_in, self._plain)
+        elif self._sign_in is not None:
+            with self._signing_in:
+                token = self._token
+                if not (isinstance(token, Token) and token.is_fresh()):
+                    token = request_token(self._site_url, self._sign_in, self._plain)
+                    self._token = token
+                # not what stands there by now: another thread may just have dropped it
+                return token
         return self._token
 
     def _plain(self, method: str, url: str, params: Mapping[str, str]) -> dict[str, Any]:
         """For the sign-in itself: without a token. Asking for a token twice does no harm."""
-        return self._repeated(HttpRequest(method, url, {"f": "json", **params}), True)
+        request = HttpRequest(method, url, {"f": "json", **params})
+        return self._repeated(lambda: self._followed(request), self._judged, True)
 
-    def _repeated(self, request: HttpRequest, repeatable: bool) -> dict[str, Any]:
+    def _repeated(
+        self,
+        send: Callable[[], HttpResponse],
+        judge: Callable[[HttpResponse], _Answer],
+        repeatable: bool,
+    ) -> _Answer:
         attempt = 0
         while True:
             is_last = attempt == self._repeats.times or self._cancelled()
             retry_after = None
             try:
-                response = self._followed(request)
+                response = send()
                 retry_after = _retry_after(response)
-                return self._judged(response)
+                return judge(response)
             except SiteUnreachable as error:
                 if is_last or error.reason not in (_PASSING if repeatable else _NEVER_ARRIVED):
                     raise
@@ -164,13 +272,73 @@ class Client:
             attempt += 1
 
     def _judged(self, response: HttpResponse) -> dict[str, Any]:
+        return self._by_person(response, body_of)
+
+    def _by_person(
+        self, response: HttpResponse, judge: Callable[[HttpResponse], _Answer]
+    ) -> _Answer:
         try:
-            return body_of(response)
+            return judge(response)
         except NotAllowed as error:
-            if self.is_signed_in:
+            if self.is_signed_in or not self.is_own(error.url):
                 raise
             # without a token, some servers say "not allowed" where they mean "sign in"
             raise SignInNeeded(error.url, error.code, error.message, error.details) from None
+
+    def _judged_file(self, response: HttpResponse) -> HttpResponse:
+        return self._by_person(response, file_of)
+
+    def _signed_file(
+        self,
+        url: str,
+        params: Mapping[str, str],
+        headers: Mapping[str, str],
+        send: Callable[[HttpRequest], HttpResponse],
+    ) -> HttpResponse:
+        """Send a request for a file, in a new token's name where an old one is refused."""
+        if not self.is_own(url) or not self.is_signed_in:
+            return send(file_request(url, params, headers, self._token, is_own=self.is_own(url)))
+        return self._renewing(lambda: self._file_by_either_way(url, params, headers, send))
+
+    def _file_by_either_way(
+        self,
+        url: str,
+        params: Mapping[str, str],
+        headers: Mapping[str, str],
+        send: Callable[[HttpRequest], HttpResponse],
+    ) -> HttpResponse:
+        """A file by GET, with the token in a header; for sites too old for that, by its form.
+
+        By GET at first: parts of files are given to no other, and pictures are kept by proxies.
+        """
+        token, by_form = self._current_token(), self._files_by_form
+        ways = [file_request(url, params, headers, token, by_form=way) for way in (False, True)]
+        try:
+            return send(ways[by_form])
+        except SignInNeeded as refused:
+            try:
+                response = send(ways[not by_form])
+            except SiteRefused:
+                raise refused from None
+        self._files_by_form = not by_form
+        return response
+
+    def _followed_file(self, request: HttpRequest, receive: Receive) -> HttpResponse:
+        for _ in range(MAX_REDIRECTS):
+            response = download(
+                self._transport,
+                request,
+                lambda head: receive(head) if head.status in (200, 206) else None,
+            )
+            if response.status not in _REDIRECTS:
+                return response
+            try:
+                target = urljoin(request.url, response.headers.get("location", ""))
+                is_own = self.is_own(target) and _same_site(request.url, target)
+            except ValueError:
+                raise NotArcGIS(request.url, response.status, "redirect to nowhere") from None
+            request = redirected_file(request, response.status, target, self._token, is_own=is_own)
+        raise NotArcGIS(request.url, response.status, "too many redirects")
 
     def _followed(self, request: HttpRequest) -> HttpResponse:
         for _ in range(MAX_REDIRECTS):
@@ -197,9 +365,6 @@ class Client:
         if request.method == "GET" and "X-Esri-Authorization" not in request.headers:
             return replace(request, url=target, headers={})
         raise refusal(request.url, response.status, f"redirect to {origin_of(target)[1]}")
-
-    def _is_own(self, url: str) -> bool:
-        return _same_site(self._site_url, url)
 
 
 def _same_site(known: str, target: str) -> bool:

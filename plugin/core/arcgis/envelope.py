@@ -11,6 +11,7 @@ from .transport import HttpResponse
 
 INVALID_TOKEN = 498
 TOKEN_REQUIRED = 499
+NOT_IN_RANGE = 416
 
 _KINDS: dict[int, type[SiteRefused]] = {
     401: SignInNeeded,
@@ -39,6 +40,23 @@ def body_of(response: HttpResponse) -> dict[str, Any]:
     if response.status >= 400:
         raise refusal(response.url, response.status, "")
     return body
+
+
+def file_of(response: HttpResponse) -> HttpResponse:
+    """`response`, where it can be a file, or tells that the part asked for is not in it (416).
+
+    Raises SiteRefused (or a kind of it) where it is an error, also under HTTP 200; NotArcGIS where
+    it is some other failure.
+    """
+    is_error = response.status >= 400 and response.status != NOT_IN_RANGE
+    if not (is_error or response.body[:64].lstrip().startswith(b"{")):
+        return response
+    try:
+        body_of(response)
+    except NotArcGIS:
+        if is_error:
+            raise
+    return response
 
 
 def error_in(body: dict[str, Any], url: str) -> SiteRefused | None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 from ..errors import (
     CancelUnconfirmed,
@@ -50,6 +51,13 @@ _PHASES = {
     "esrijobdeleted": JobPhase.DELETED,
     "error": JobPhase.FAILED,
     "esrijobcancelled": JobPhase.CANCELLED,
+    # of hosted layers, which also write them in other cases
+    "completed": JobPhase.SUCCEEDED,
+    "done": JobPhase.SUCCEEDED,
+    "partialerror": JobPhase.PARTIAL,
+    "failed": JobPhase.FAILED,
+    "canceled": JobPhase.CANCELLED,
+    "cancelled": JobPhase.CANCELLED,
 }
 _SEVERITIES = {
     "esrijobmessagetypewarning": Severity.WARNING,
@@ -68,7 +76,8 @@ _PERCENT_TEXT = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*(?:%|percent\b)", re.IGNORECA
 class JobState:
     """A job at one moment. `status`: the site's own word. `percent`: 0-100 where the job tells.
 
-    `results`: path of each result below the job, by its name.
+    `results`: path of each result below the job, by its name. `outputs`: URLs of files, which jobs
+    of hosted layers tell by themselves.
     """
 
     job_id: str
@@ -77,6 +86,7 @@ class JobState:
     percent: float | None
     messages: tuple[Message, ...]
     results: Mapping[str, str]
+    outputs: tuple[str, ...] = ()
 
     @property
     def failure(self) -> str:
@@ -163,11 +173,25 @@ def parse_job(body: JsonObject, job_id: str = "") -> JobState:
         percent=None if percent is None else min(max(percent, 0.0), 100.0),
         messages=_messages(body),
         results={name: path for name, path in results.items() if path},
+        outputs=_outputs(mapping(body.get("output")).get("outputUrl")),
     )
 
 
+class Followed(Protocol):
+    """A job as far as it takes one to follow it: at `url`, asked for its state, cancelled."""
+
+    @property
+    def url(self) -> str: ...
+
+    def state(self) -> JobState:
+        """The job now. Raises SiteError."""
+
+    def cancel(self) -> None:
+        """Ask the site to cancel it. Raises SiteError."""
+
+
 def follow(
-    job: Job,
+    job: Followed,
     feedback: Feedback,
     pace: Pace,
     percent_of: Callable[[JobState], float | None],
@@ -186,7 +210,7 @@ class _Follower:
 
     def __init__(
         self,
-        job: Job,
+        job: Followed,
         feedback: Feedback,
         pace: Pace,
         percent_of: Callable[[JobState], float | None],
@@ -288,6 +312,10 @@ class _Follower:
         percent = 100.0 if is_done else self._percent_of(state)
         if percent is not None:
             self._feedback.progress(percent)
+
+
+def _outputs(value: object) -> tuple[str, ...]:
+    return tuple(text(url) for url in items(value) or [value] if text(url))
 
 
 def _messages(body: JsonObject) -> tuple[Message, ...]:
