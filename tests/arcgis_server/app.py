@@ -36,13 +36,14 @@ class Sites:
         """Answer a request to a site."""
         state = self.states[key]
         self._note(state)
-        faulty = state.faults.strike(request.path)
-        if faulty is not None:
-            return faulty
+        fault = state.faults.strike(request.path)
+        if isinstance(fault, Response):
+            return fault
         try:
-            return resources.respond(state, path)
+            response = resources.respond(state, path)
         except EsriError as error:
-            return _error_answer(state, error)
+            response = _error_answer(state, error)
+        return fault.send(response) if fault is not None else response
 
     def control(self, key: str, action: str) -> Response:
         """Do a control action; 404 and 400 say what was wrong with it."""

@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 from .bundles import BUNDLE_SIDE, LAYERS_FOLDER
 from .profiles import Service
-from .schemes import Reference, Scheme
+from .schemes import Box, Reference, Scheme
 
 _NAMESPACES = (
     'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
@@ -28,14 +28,30 @@ _WGS84_WKT = (
 )
 
 
-def make_cache_folder(folder: Path, service: Service, scheme: Scheme) -> None:
-    """Write an empty cache: the two documents and the folder for the levels."""
+COMPACT_V2 = "esriMapCacheStorageModeCompactV2"
+COMPACT = "esriMapCacheStorageModeCompact"
+EXPLODED = "esriMapCacheStorageModeExploded"
+
+
+def make_cache_folder(
+    folder: Path,
+    service: Service,
+    scheme: Scheme,
+    storage: str = COMPACT_V2,
+    extent: Box | None = None,
+) -> None:
+    """Write an empty cache: the two documents and the folder for the levels.
+
+    ``extent`` is where there are data; None: the full extent of the service.
+    """
     (folder / LAYERS_FOLDER).mkdir(parents=True, exist_ok=True)
-    (folder / "conf.xml").write_text(_conf_xml(service, scheme), encoding="utf-8")
-    (folder / "conf.cdi").write_text(_conf_cdi(service, scheme), encoding="utf-8")
+    (folder / "conf.xml").write_text(_conf_xml(service, scheme, storage), encoding="utf-8")
+    limits = _conf_cdi(extent or service.full_extent, scheme)
+    (folder / "conf.cdi").write_text(limits, encoding="utf-8")
 
 
-def _conf_xml(service: Service, scheme: Scheme) -> str:
+def _conf_xml(service: Service, scheme: Scheme, storage: str) -> str:
+    packet = 0 if storage == EXPLODED else BUNDLE_SIDE
     lods = "".join(
         '<LODInfo xsi:type="typens:LODInfo">'
         f"<LevelID>{lod.level}</LevelID><Scale>{lod.scale!r}</Scale>"
@@ -58,13 +74,13 @@ def _conf_xml(service: Service, scheme: Scheme) -> str:
         f"<CompressionQuality>{service.quality}</CompressionQuality>"
         "<Antialiasing>true</Antialiasing></TileImageInfo>"
         '<CacheStorageInfo xsi:type="typens:CacheStorageInfo">'
-        "<StorageFormat>esriMapCacheStorageModeCompactV2</StorageFormat>"
-        f"<PacketSize>{BUNDLE_SIDE}</PacketSize></CacheStorageInfo></CacheInfo>\n"
+        f"<StorageFormat>{storage}</StorageFormat>"
+        f"<PacketSize>{packet}</PacketSize></CacheStorageInfo></CacheInfo>\n"
     )
 
 
-def _conf_cdi(service: Service, scheme: Scheme) -> str:
-    xmin, ymin, xmax, ymax = service.full_extent
+def _conf_cdi(extent: Box, scheme: Scheme) -> str:
+    xmin, ymin, xmax, ymax = extent
     return (
         '<?xml version="1.0" encoding="utf-8"?>\n'
         f'<EnvelopeN xsi:type="typens:EnvelopeN" {_NAMESPACES}>'

@@ -5,13 +5,16 @@ Every action takes a JSON object and answers one; ``handle.RunningSite`` words t
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 from .bundles import read_cache
+from .export_jobs import SPOILS
 from .faults import Fault
 from .job_plan import service_named
 from .profiles import TILES_TASK
+from .schemes import by_resolution
 from .state import SiteState
 
 Values = dict[str, Any]
@@ -74,6 +77,7 @@ def _fault(state: SiteState, values: Values) -> None:
             kind=str(values["kind"]),
             code=int(values.get("code", 500)),
             message=str(values.get("message", "Error performing operation")),
+            after=int(values.get("after", 0)),
         )
     )
 
@@ -105,6 +109,54 @@ def _fill(state: SiteState, values: Values) -> Values:
         "deleted": job.deleted,
         "messages": [message["description"] for message in job.messages],
     }
+
+
+def _export_limit(state: SiteState, values: Values) -> None:
+    state.change_service(str(values["service"]), max_export_tiles=int(values["tiles"]))
+
+
+def _export_allowed(state: SiteState, values: Values) -> None:
+    state.change_service(str(values["service"]), export_allowed=bool(values["allowed"]))
+
+
+def _spoil_next_package(state: SiteState, values: Values) -> None:
+    how = str(values["how"])
+    if how not in SPOILS:
+        raise ValueError(f"unknown spoil {how!r}; known are {', '.join(SPOILS)}")
+    with state.lock:
+        state.spoils.append(how)
+
+
+def _republish(state: SiteState, values: Values) -> None:
+    """Give a service another tiling scheme, as a publisher might while others use it."""
+    service = service_named(state, str(values["service"]))
+    if service is None or service.scheme is None:
+        raise ValueError(f"no cached service {values['service']}")
+    scheme = service.scheme
+    changes: Values = {}
+    if "origin" in values:
+        x, y = values["origin"]
+        changes["origin"] = (float(x), float(y))
+    if "tile_size" in values:
+        changes["tile_size"] = int(values["tile_size"])
+    if "resolutions" in values:
+        changes["lods"] = by_resolution(
+            scheme.reference,
+            scheme.origin,
+            scheme.tile_size,
+            {number: float(value) for number, value in enumerate(values["resolutions"])},
+        ).lods
+    if not changes and not {"levels", "tile_format"} & values.keys():
+        raise ValueError("nothing of the service changes")
+    scheme = dataclasses.replace(scheme, **changes)
+    first, last = values.get("levels", service.levels)
+    ids = [lod.level for lod in scheme.lods]
+    state.change_service(
+        service.task_name,
+        scheme=scheme,
+        levels=(max(min(ids), int(first)), min(max(ids), int(last))),
+        tile_format=str(values.get("tile_format", service.tile_format)),
+    )
 
 
 def _jobs(state: SiteState, values: Values) -> Values:
@@ -159,6 +211,10 @@ _ACTIONS: dict[str, Callable[[SiteState, Values], Values | None]] = {
     "fault": _fault,
     "clear_faults": _clear_faults,
     "fill": _fill,
+    "export_limit": _export_limit,
+    "export_allowed": _export_allowed,
+    "spoil_next_package": _spoil_next_package,
+    "republish": _republish,
     "jobs": _jobs,
     "submissions": _submissions,
     "requests": _requests,

@@ -53,7 +53,7 @@ def tiles_of(service: Service, lod: Lod, area: BaseGeometry) -> Iterator[Tile]:
     for row in range(first_row, end_row):
         for col in range(first_col, end_col):
             tile = shapely.geometry.box(*scheme.tile_box(lod, row, col))
-            if _interiors_meet(prepared, tile) and _interiors_meet(extent, tile):
+            if interiors_meet(prepared, tile) and interiors_meet(extent, tile):
                 yield row, col
 
 
@@ -100,7 +100,7 @@ def _scheme_of(service: Service) -> Scheme:
     return service.scheme
 
 
-def _interiors_meet(prepared: Any, tile: BaseGeometry) -> bool:
+def interiors_meet(prepared: Any, tile: BaseGeometry) -> bool:
     """Whether the tile's interior meets the area's: they intersect and do not merely touch.
 
     Telling touching is slow for a country's coast, and only needed where the area keeps out of a

@@ -16,7 +16,7 @@ _HALF_AN_ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n"
     b'{"currentVersion": 10.81, "services": ['
 )
-KINDS = ("html", "status", "error", "drop", "truncate", "silence")
+KINDS = ("html", "status", "error", "drop", "truncate", "silence", "cut")
 
 
 @dataclass
@@ -25,7 +25,8 @@ class Fault:
 
     ``html``: a page instead of JSON; ``status``: an HTTP status ``code``; ``error``: an Esri
     error envelope with ``code`` and ``message``; ``drop``: the connection is closed without an
-    answer; ``truncate``: half of an answer; ``silence``: no answer until the fault is cleared.
+    answer; ``truncate``: half of an answer; ``silence``: no answer until the fault is cleared;
+    ``cut``: the right answer, which breaks off after ``after`` bytes of its body.
     """
 
     pattern: str
@@ -33,6 +34,28 @@ class Fault:
     kind: str
     code: int = 500
     message: str = "Error performing operation"
+    after: int = 0
+
+
+@dataclass(frozen=True)
+class Cut:
+    """An answer breaks off after so many bytes of its body."""
+
+    after: int
+
+    def send(self, response: Response) -> Response:
+        """Send the head of the answer and what there is to be of its body, and hang up."""
+        response.direct_passthrough = False
+        body = response.get_data()
+        response.headers["Content-Length"] = str(len(body))
+        lines = [f"HTTP/1.1 {response.status}"]
+        lines += [f"{name}: {value}" for name, value in response.headers.items()]
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        connection = _connection()
+        connection.sendall(head + body[: self.after])
+        connection.shutdown(socket.SHUT_RDWR)
+        response.close()
+        return Response("")
 
 
 class FaultBox:
@@ -65,8 +88,11 @@ class FaultBox:
             self._speak.set()
             self._speak = threading.Event()
 
-    def strike(self, path: str) -> Response | None:
-        """Return the faulty answer to a request, or None where no fault is due."""
+    def strike(self, path: str) -> Response | Cut | None:
+        """Return the faulty answer to a request, or None where no fault is due.
+
+        Of an answer that is to break off, where it does is returned.
+        """
         with self._lock:
             fault = next((f for f in self._faults if re.search(f.pattern, path)), None)
             if fault is None:
@@ -78,7 +104,9 @@ class FaultBox:
         return _answer(fault, speak)
 
 
-def _answer(fault: Fault, speak: threading.Event) -> Response | None:
+def _answer(fault: Fault, speak: threading.Event) -> Response | Cut | None:
+    if fault.kind == "cut":
+        return Cut(fault.after)
     if fault.kind == "html":
         text = "<html><head><title>Sign in</title></head><body>Please sign in.</body></html>"
         return Response(text, content_type="text/html")

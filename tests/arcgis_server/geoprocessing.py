@@ -11,10 +11,10 @@ from .answers import EsriError, answer, bad_request, not_found, value_of
 from .bundles import tiles_present
 from .coverage import expected_count
 from .job_plan import service_named
-from .jobs import Job, job_json
+from .jobs import job_json
 from .profiles import STATUS_TASK, TILES_TASK, Service, Tasks
 from .schemes import Lod
-from .state import SiteState
+from .state import SiteState, site_address
 from .tasks import OUTPUT, public_name, root_json, task_json, tasks_of
 
 _FORM_NAMES = (
@@ -76,7 +76,7 @@ def _submit(state: SiteState, tasks: Tasks) -> dict[str, Any]:
         )
     job = state.jobs.submit(TILES_TASK, form)
     with state.lock:
-        state.submissions.append({"jobId": job.job_id, "form": given})
+        state.submissions.append({"jobId": job.job_id, "task": TILES_TASK, "form": given})
     return {"jobId": job.job_id, "jobStatus": "esriJobSubmitted"}
 
 
@@ -95,7 +95,7 @@ def _job(state: SiteState, tasks: Tasks, job_id: str, rest: list[str]) -> dict[s
         job.cancel()
         return {"jobId": job.job_id, "jobStatus": job.status}
     if rest == ["results", output] and job.status == "esriJobSucceeded":
-        return _parameter_value(output, _service_address(state, job))
+        return _parameter_value(output, job.output(site_address(state)))
     if len(rest) == 2 and rest[0] == "inputs":
         for name in _FORM_NAMES:
             if public_name(tasks, name) == rest[1]:
@@ -105,12 +105,6 @@ def _job(state: SiteState, tasks: Tasks, job_id: str, rest: list[str]) -> dict[s
 
 def _parameter_value(name: str, value: str) -> dict[str, Any]:
     return {"paramName": name, "dataType": "GPString", "value": value}
-
-
-def _service_address(state: SiteState, job: Job) -> str:
-    name, _, kind = job.service_name.rpartition(":")
-    base = f"{request.host_url.rstrip('/')}{state.profile.context}"
-    return f"{base}/rest/services/{name}/{kind}"
 
 
 def _report(state: SiteState, tasks: Tasks) -> dict[str, Any]:

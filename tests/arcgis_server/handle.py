@@ -139,6 +139,41 @@ class RunningSite:
         """Let the next requests whose path matches fail; see ``faults.Fault``."""
         self.control(site, "fault", pattern=pattern, kind=kind, count=count, **values)
 
+    def cut(self, site: str, pattern: str, after: int, count: int = 1) -> None:
+        """Let the next ``count`` answers whose path matches break off.
+
+        The head is right and promises the whole length; after ``after`` bytes of the body the
+        connection is closed. An answer to a range breaks off after ``after`` bytes of the range.
+        """
+        self.fault(site, pattern, "cut", count, after=after)
+
+    def set_export_limit(self, site: str, service: str, tiles: int) -> None:
+        """Let an export of ``Streets:MapServer`` ask for so many tiles and no more."""
+        self.control(site, "export_limit", service=service, tiles=tiles)
+
+    def set_export_allowed(self, site: str, service: str, allowed: bool) -> None:
+        """Let a service such as ``Streets:MapServer`` export tiles, or no longer."""
+        self.control(site, "export_allowed", service=service, allowed=allowed)
+
+    def spoil_next_package(self, site: str, how: str) -> None:
+        """Let the next export of a site give something wrong; several calls queue up.
+
+        ``truncated``: the package breaks off after two thirds (of a folder its largest file does);
+        ``scheme``: root.json or conf.xml name another origin and other levels; ``fewer``: every
+        third tile is left out; ``foreign``: the tiles stand where others should, half the world
+        away.
+        """
+        self.control(site, "spoil_next_package", how=how)
+
+    def republish(self, site: str, service: str, **values: Any) -> None:
+        """Publish a service such as ``Streets:MapServer`` with another tiling scheme.
+
+        ``values`` may hold ``origin`` (x, y), ``tile_size``, ``resolutions`` (of levels 0, 1, ...),
+        ``levels`` (ids of the first and last cached one) and ``tile_format``. With another scheme
+        the cache is empty.
+        """
+        self.control(site, "republish", service=service, **values)
+
     def clear_faults(self, site: str) -> None:
         """Take all faults away; requests held in silence are answered."""
         self.control(site, "clear_faults")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .job_plan import JobRefused, LevelWork, Plan, make_plan
 from .tile_maker import TileMaker
@@ -32,15 +32,17 @@ class _Cancelled(Exception):
 class Job:
     """One submission of Manage Map Cache Tiles. ``form`` holds canonical names and texts."""
 
+    ID_END = ""
+
     def __init__(self, state: SiteState, task: str, form: dict[str, str]) -> None:
-        self.job_id = f"j{uuid.uuid4().hex}"
+        self.job_id = f"j{uuid.uuid4().hex}{self.ID_END}"
         self.task = task
         self.form = form
         self.service_name = form.get("service_url", "")
         self.status = "esriJobSubmitted"
         self.paused = False
         self.total = 0
-        self.created = self.replaced = self.deleted = 0
+        self.created = self.replaced = self.deleted = self.copied = 0
         self._state = state
         self._messages: list[dict[str, str]] = []
         self._cancel = threading.Event()
@@ -51,7 +53,7 @@ class Job:
 
     @property
     def done(self) -> int:
-        return self.created + self.replaced + self.deleted
+        return self.created + self.replaced + self.deleted + self.copied
 
     @property
     def running(self) -> bool:
@@ -64,6 +66,11 @@ class Job:
     @property
     def messages(self) -> list[dict[str, str]]:
         return list(self._messages)
+
+    def output(self, base: str) -> Any:
+        """Return the value of the output of a job that succeeded; ``base``: the site's address."""
+        name, _, kind = self.service_name.rpartition(":")
+        return f"{base}/rest/services/{name}/{kind}"
 
     def start(self) -> None:
         self._thread.start()
@@ -87,11 +94,7 @@ class Job:
                 self.status = "esriJobExecuting"
         self._tell(f"Start Time: {_clock(started)}")
         try:
-            plan = make_plan(self._state, self.form)
-            self.total = plan.total
-            self._gate()
-            for work in plan.levels:
-                self._make_level(plan, work)
+            self._work()
             self._check_failure()
         except _Cancelled:
             self._tell(f"Cancelled. {self._account()}")
@@ -104,6 +107,14 @@ class Job:
             self._tell(self._account())
             elapsed = f"(Elapsed Time: {time.time() - started:.2f} seconds)"
             self._end("esriJobSucceeded", f"Succeeded at {_clock(time.time())} {elapsed}")
+
+    def _work(self) -> None:
+        """Do what the job is for, tile by tile, and ``_gate`` before each."""
+        plan = make_plan(self._state, self.form)
+        self.total = plan.total
+        self._gate()
+        for work in plan.levels:
+            self._make_level(plan, work)
 
     def _end(self, status: str, message: str, kind: str = _INFORMATIVE) -> None:
         self._tell(message, kind)
@@ -166,6 +177,9 @@ class Job:
         self._messages.append({"type": kind, "description": text})
 
 
+JobKind = TypeVar("JobKind", bound=Job)
+
+
 class JobBoard:
     """The jobs of one site and the levers that control pulls."""
 
@@ -177,8 +191,11 @@ class JobBoard:
         self._failure: tuple[str, int] | None = None
 
     def submit(self, task: str, form: dict[str, str]) -> Job:
-        """Start a job and return it."""
-        job = Job(self._state, task, form)
+        """Start a caching job and return it."""
+        return self.start(Job(self._state, task, form))
+
+    def start(self, job: JobKind) -> JobKind:
+        """Start a job of any kind and return it."""
         self._jobs[job.job_id] = job
         job.start()
         return job

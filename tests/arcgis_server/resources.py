@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response, request
 
-from . import geoprocessing, roots
+from . import directories, exports, geoprocessing, roots
 from .answers import (
     EsriError,
     answer,
@@ -46,8 +46,10 @@ def respond(state: SiteState, path: str) -> Response:
         raise token_required()
     if parts[:2] == ["rest", "services"]:
         return _services(state, user, parts[2:])
-    if parts[:3] == ["rest", "directories", "arcgisoutput"] and len(parts) == 4:
-        return exported_picture(state, parts[3])
+    if parts[:3] == ["rest", "directories", "arcgisoutput"]:
+        if len(parts) == 4 and parts[3] in state.pictures:
+            return exported_picture(state, parts[3])
+        return directories.respond(state, parts[3:])
     return page("Not Found", "There is nothing here.", 404)
 
 
@@ -79,6 +81,8 @@ def _service(state: SiteState, service: Service, rest: list[str]) -> Response:
         return tilemap(state, service, rest[1:])
     if rest == [operation]:
         return export(state, service)
+    if rest[0] in exports.OPERATIONS:
+        return exports.respond(state, service, rest)
     raise bad_request(f"The operation {rest[0]} is not supported.")
 
 

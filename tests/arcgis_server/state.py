@@ -9,6 +9,8 @@ from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Any
 
+from flask import request
+
 from .cache_files import make_cache_folder
 from .drawing import Painter
 from .faults import FaultBox
@@ -17,6 +19,11 @@ from .profiles import Service, Site
 from .tokens import DEFAULT_LIFETIME, TokenOffice
 
 _PICTURES_KEPT = 32
+
+
+def site_address(state: SiteState) -> str:
+    """Return the address of the site as the present request reached it, with its context path."""
+    return f"{request.host_url.rstrip('/')}{state.profile.context}"
 
 
 class SiteState:
@@ -38,6 +45,7 @@ class SiteState:
         self.requests: Counter[str] = Counter()
         self.submissions: list[dict[str, Any]] = []
         self.pictures: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
+        self.spoils: list[str] = []  # what is to be wrong with the next packages
         self.revision = 1
         self.tiles_per_second = tiles_per_second
         self._make_caches()
@@ -94,6 +102,7 @@ class SiteState:
             self.requests.clear()
             self.submissions.clear()
             self.pictures.clear()
+            self.spoils.clear()
             self.services = self.profile.services
             self.revision = 1
             self.tiles_per_second = self._started_with

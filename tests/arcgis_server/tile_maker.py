@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .state import SiteState
 
 SUPERTILE_PIXELS = 2048
-_WRITING = threading.Lock()  # jobs may share a bundle, and an append is three writes
+WRITING = threading.Lock()  # jobs may share a bundle, and an append is three writes
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class TileChange:
     def apply(self) -> bool:
         """Change the cache; return whether there was a tile before."""
         row, col = self.tile
-        with _WRITING:
+        with WRITING:
             if self.data is None:
                 return delete_tile(self.folder, self.level, row, col)
             return write_tile(self.folder, self.level, row, col, self.data)
