@@ -45,6 +45,9 @@ LEAST_TOLERANCE = 0.01
 DEGREE = 111_320.0
 """Metres of a degree along the equator."""
 
+HAIR = 1e-9
+"""Degrees, a tenth of a millimetre: below that a gap is none."""
+
 _WORLD = box(-180.0, -90.0, 180.0, 90.0)
 
 
@@ -118,7 +121,16 @@ def _widened(piece: BaseGeometry, metres: float, tolerance: float) -> BaseGeomet
     local = Reprojection(here, around, context, tolerance).polygons(piece)
     wider = valid_polygons(valid_polygons(local).buffer(metres, ARC_SEGMENTS))
     back = Reprojection(around, here, context, tolerance / DEGREE, 360.0)
-    return fit_area(back.polygons(wider), plane(here), None, "", densified=True)
+    return _without_cracks(fit_area(back.polygons(wider), plane(here), None, "", densified=True))
+
+
+def _without_cracks(area: BaseGeometry) -> BaseGeometry:
+    """`area` without the crack of a rounding error that one around a pole has where it is cut."""
+    _west, south, _east, north = area.bounds
+    if south > -90.0 and north < 90.0:
+        return area
+    closed = area.buffer(HAIR, join_style=2).buffer(-HAIR, join_style=2)
+    return valid_polygons(unary_union([area, closed]))
 
 
 def _around(piece: BaseGeometry) -> QgsCoordinateReferenceSystem:

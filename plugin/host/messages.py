@@ -36,6 +36,7 @@ from .local_wording import (
     unfinished_text,
     verify_sentence,
 )
+from .rule_wording import gaps_text, overlaps_text, rule_area_text, rule_text
 from .storage_sentences import tiles_left_sentence, unverifiable_sentence
 from .text import bytes_text, number_text, path_text, plain, scale_text, tr
 from .wording import are_very_many, mode_help, mode_text, work_sentence
@@ -50,6 +51,7 @@ __all__ = [
     "export_report_sentence",
     "failure_sentences",
     "finding_text",
+    "gaps_text",
     "import_report_sentence",
     "log",
     "log_unexpected",
@@ -57,6 +59,7 @@ __all__ = [
     "mode_help",
     "mode_text",
     "number_text",
+    "overlaps_text",
     "overwrite_help",
     "overwrite_text",
     "path_text",
@@ -64,6 +67,8 @@ __all__ = [
     "queue_lines",
     "queue_sentence",
     "report_sentence",
+    "rule_area_text",
+    "rule_text",
     "scale_text",
     "sentence",
     "storage_text",
