@@ -31,7 +31,7 @@ class AreaPreview(QObject):
         crs = self._canvas.mapSettings().destinationCrs()
         if source is None:
             self.clear()
-        elif isinstance(source, areas.LayerArea):
+        elif areas.reads_features(source):
             answers = {"previewed": self._show, "failed": self._show_nothing}
             self._task.start(tasks.PreviewTask(source, description, crs), answers)
         else:
