@@ -11,11 +11,12 @@ from .tiling import Extent, Level, TilingScheme
 
 @dataclass(frozen=True)
 class LevelStatus:
-    """How full a level of the whole cache is: `tiles` of `expected` exist."""
+    """How full a level of the whole cache is: `tiles` of `expected` exist, and take `bytes`."""
 
     level_id: int
     tiles: int
     expected: int | None = None
+    bytes: int | None = None
 
 
 @dataclass(frozen=True)

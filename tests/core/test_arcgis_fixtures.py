@@ -483,7 +483,7 @@ def test_the_caching_task_of_a_real_site() -> None:
 
 
 def test_the_value_of_a_status_report() -> None:
-    expected = (LevelStatus(0, 0, 1), LevelStatus(6, 2, 2))
+    expected = (LevelStatus(0, 0, 1, 0), LevelStatus(6, 2, 2, 6782))
     value = body("gp-reportcachestatus-value")
 
     assert parse_status_value(value) == expected

@@ -154,6 +154,11 @@ def test_modes_offered(site: Any, key: str, name: str, account: Account | None, 
         assert found.modes_problem.reason is offer
 
 
+def read_size(site: Any, key: str, name: str, level_id: int) -> int:
+    """Bytes of the tiles of a level."""
+    return sum(tile.size for tile in site.read_cache(key, name)[level_id].values())
+
+
 @pytest.mark.parametrize(
     ("key", "name", "ids"), [("classic", "World", range(8)), ("gaps", "World", (2, 3, 5, 6, 8))]
 )
@@ -167,7 +172,8 @@ def test_how_full_a_cache_is(fresh_site: Any, key: str, name: str, ids: Any) -> 
     assert [status.level_id for status in found.status] == list(ids)
     assert {status.level_id: status.tiles for status in found.status[:2]} == made
     for status in found.status[:2]:
-        assert status == LevelStatus(status.level_id, made[status.level_id], made[status.level_id])
+        count, size = made[status.level_id], read_size(fresh_site, key, name, status.level_id)
+        assert status == LevelStatus(status.level_id, count, count, size)
     assert all(status.tiles == 0 for status in found.status[2:])
 
 

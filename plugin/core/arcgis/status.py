@@ -58,7 +58,8 @@ def parse_status_value(value: object) -> tuple[LevelStatus, ...]:
     for lod in map(mapping, items(mapping(value).get("lodInfos"))):
         level_id, tiles = whole(lod.get("levelID")), whole(lod.get("tileCount"))
         if level_id is not None and tiles is not None:
-            levels.append(LevelStatus(level_id, tiles, whole(lod.get("expectedTileCount"))))
+            expected, size = whole(lod.get("expectedTileCount")), whole(lod.get("tilesSize"))
+            levels.append(LevelStatus(level_id, tiles, expected, size))
     return tuple(levels)
 
 
