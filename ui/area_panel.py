@@ -22,10 +22,11 @@ from ..plugin.core.errors import TileCacheError
 from ..plugin.core.tiling import Level
 from ..plugin.host import areas, messages
 from ..plugin.host.crs import qgis_crs
-from .area_kinds import AreaKind
+from .area_kinds import AreaKind, kind_texts
 from .area_map_tools import AreaMapTool, PolygonMapTool, RectangleMapTool
 from .forms import load_form
 from .layer_watch import LayerWatch
+from .rules_panel import RulesPanel
 from .typed_extent import placed_rectangle
 
 FORM = load_form(__file__)
@@ -38,7 +39,10 @@ PROJECT_KINDS = (AreaKind.UNION, AreaKind.INTERSECTION)
 
 @dataclass(frozen=True)
 class ChosenArea:
-    """An area, or where there is none, what the person has to do about it: one of the two."""
+    """An area, or what the person has to do before there is one.
+
+    Both: the area can be shown and counted, but is none yet of all that is wanted.
+    """
 
     source: areas.AreaSource | None
     problem: str
@@ -64,13 +68,14 @@ class AreaPanel(QWidget, FORM):
         self._project = project
         self._description: CacheDescription | None = None
         self._chosen: ChosenArea | None = None
-        self._ticked: tuple[Level, ...] = ()
-        self._counts: dict[int, int] = {}
         self._drawn: dict[AreaKind, areas.DrawnArea] = {}
         self._tool: AreaMapTool | None = None
         self._previous_tool: QgsMapTool | None = None
         self._watch = LayerWatch(self)
-        for kind, text in self._kind_texts().items():
+        self.rules_panel = RulesPanel(canvas, project, self)
+        self.area_layout.insertWidget(self.area_layout.count() - 1, self.rules_panel, 1)
+        self.kind_layout.addWidget(self.rules_panel.buttons_row)  # dialogs are high enough as it is
+        for kind, text in kind_texts().items():
             self.area_kind_combo.addItem(text, kind)
         self._connect()
         self._kind_changed()
@@ -82,6 +87,7 @@ class AreaPanel(QWidget, FORM):
         self.typed_extent_edit.textChanged.connect(self._changed)
         self.draw_button.clicked.connect(self._draw_clicked)
         self._watch.changed.connect(self._changed)
+        self.rules_panel.changed.connect(self._rules_changed)
         self._canvas.extentsChanged.connect(self._canvas_moved)
         self._canvas.rotationChanged.connect(self._canvas_moved)
         self._canvas.destinationCrsChanged.connect(self._canvas_crs_changed)
@@ -111,16 +117,22 @@ class AreaPanel(QWidget, FORM):
     def show_description(self, description: CacheDescription | None) -> None:
         """Speak of this service from now on."""
         self._description = description
+        self.rules_panel.show_description(description)
         if self._chosen is not None:
             self._show_note(self._chosen)
 
     def show_ticked(self, levels: tuple[Level, ...]) -> None:
         """Speak of these ticked levels from now on: rules of areas may leave some of them out."""
-        self._ticked = levels
+        self.rules_panel.show_ticked(levels)
+        if self.kind() is AreaKind.RULES and self._chosen is not None:
+            source = self._chosen.source
+            if source is not None:  # the areas stay the same, and are not to be counted again
+                self._chosen = ChosenArea(source, self.rules_panel.problem())
+            self._show_note(self._chosen)
 
     def show_counts(self, counts: Mapping[int, int]) -> None:
         """Show how many tiles the area has, by level id, where the area differs by scale."""
-        self._counts = dict(counts)
+        self.rules_panel.show_counts(counts if self.kind() is AreaKind.RULES else {})
 
     def chosen(self) -> ChosenArea:
         """The area as it is now: made once for every change of it, and said below the choice."""
@@ -151,7 +163,8 @@ class AreaPanel(QWidget, FORM):
         if missing:
             return ChosenArea(None, missing)
         try:
-            return ChosenArea(self._source(), "")
+            is_by_rules = self.kind() is AreaKind.RULES
+            return ChosenArea(self._source(), self.rules_panel.problem() if is_by_rules else "")
         except TileCacheError as error:
             return ChosenArea(None, messages.sentence(error))
 
@@ -164,6 +177,8 @@ class AreaPanel(QWidget, FORM):
             return self.tr(
                 "The project has no layer of this kind: add one, or choose another area."
             )
+        if kind is AreaKind.RULES and not self.rules_panel.rules:
+            return self.rules_panel.problem()
         if kind is AreaKind.TYPED and not self.typed_extent_edit.text().strip():
             return self.tr(
                 "Type the extent as four numbers: xmin ymin xmax ymax. Or as QGIS writes it:"
@@ -187,6 +202,8 @@ class AreaPanel(QWidget, FORM):
             return areas.project_extents(self._project, how)
         if kind is AreaKind.TYPED:
             return self._typed_area(self.typed_extent_edit.text())
+        if kind is AreaKind.RULES:
+            return self.rules_panel.source()
         return areas.FullExtent()
 
     def _typed_area(self, text: str) -> areas.AreaSource:
@@ -218,6 +235,8 @@ class AreaPanel(QWidget, FORM):
         self.layer_row.setVisible(kind.takes_layer)
         self.selected_only_check.setVisible(kind is AreaKind.LAYER)
         self.typed_extent_edit.setVisible(kind is AreaKind.TYPED)
+        self.rules_panel.setVisible(kind is AreaKind.RULES)
+        self.rules_panel.buttons_row.setVisible(kind is AreaKind.RULES)
         self._filter_layers(kind)
         self._changed()
 
@@ -231,8 +250,14 @@ class AreaPanel(QWidget, FORM):
     def _watch_layers(self) -> None:
         """Follow the layers that the chosen kind of area depends on."""
         kind, layer = self.kind(), self.area_layer_combo.currentLayer()
+        if kind is AreaKind.LAYER:
+            self.rules_panel.prefer(layer)
         if kind in PROJECT_KINDS:
             self._watch.watch(self._project.mapLayers().values())
+        elif kind is AreaKind.RULES:
+            self._watch.watch(
+                self.rules_panel.layers(), selection=self.rules_panel.follows_selection()
+            )
         elif kind.takes_layer and layer is not None:
             selected_only = kind is AreaKind.LAYER and self.selected_only_check.isChecked()
             self._watch.watch([layer], selection=selected_only)
@@ -248,24 +273,35 @@ class AreaPanel(QWidget, FORM):
             self._watch_layers()
             self._changed()
 
+    def _rules_changed(self) -> None:
+        if self.kind() is AreaKind.RULES:
+            self._watch_layers()
+            self._changed()
+
+    def _follows_canvas(self) -> bool:
+        is_by_rules = self.kind() is AreaKind.RULES
+        return self.rules_panel.follows_canvas() if is_by_rules else self.kind() is AreaKind.CANVAS
+
     def _canvas_moved(self) -> None:
-        if self.kind() is AreaKind.CANVAS:
+        if self._follows_canvas():
             self._changed()
 
     def _canvas_crs_changed(self) -> None:
         """What is shown changes with the canvas's CRS, but only the canvas's own area does."""
-        if self.kind() is AreaKind.CANVAS:
+        if self._follows_canvas():
             self._chosen = None
         self.area_changed.emit()
 
     def _layers_changed(self) -> None:
-        if self.kind() in PROJECT_KINDS:
+        if self.kind() in (*PROJECT_KINDS, AreaKind.RULES):
             self._watch_layers()
             self._changed()
 
     def _show_note(self, chosen: ChosenArea) -> None:
         """Say below the choice what is missing or wrong with it, else what it means."""
         note = chosen.problem or self._meaning(chosen.source)
+        if self.kind() is AreaKind.RULES:
+            note = "\n".join(text for text in (chosen.problem, self.rules_panel.remark()) if text)
         self.area_note_label.setText(note)
         self.area_note_label.setVisible(bool(note))
         drawn = self.kind() in self._drawn
@@ -284,20 +320,6 @@ class AreaPanel(QWidget, FORM):
             return text.format(crs=crs.userFriendlyIdentifier())
         return ""
 
-    def _kind_texts(self) -> dict[AreaKind, str]:
-        """What a person reads for each kind, in the order of the list."""
-        return {
-            AreaKind.FULL: self.tr("Full Extent"),
-            AreaKind.POLYGON: self.tr("Draw Polygon"),
-            AreaKind.RECTANGLE: self.tr("Draw Rectangle"),
-            AreaKind.LAYER: self.tr("Polygon Layer"),
-            AreaKind.CANVAS: self.tr("Canvas Extent"),
-            AreaKind.LAYER_EXTENT: self.tr("Layer Extent"),
-            AreaKind.UNION: self.tr("Extents of All Layers (Union)"),
-            AreaKind.INTERSECTION: self.tr("Extents of All Layers (Intersection)"),
-            AreaKind.TYPED: self.tr("Typed Extent"),
-        }
-
     # Drawing
 
     def _draw_clicked(self) -> None:
@@ -314,7 +336,9 @@ class AreaPanel(QWidget, FORM):
         self.drawing_started.emit()
 
     def _drawing_done(self, geometry: QgsGeometry) -> None:
-        self._drawn[self.kind()] = areas.DrawnArea(geometry, self._tool.crs, self._context())
+        drawn = areas.DrawnArea(geometry, self._tool.crs, self._context())
+        self._drawn[self.kind()] = drawn
+        self.rules_panel.set_drawn(drawn)
         self._drawing_over(restore=True)
         self._changed()
 
