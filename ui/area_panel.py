@@ -77,6 +77,9 @@ class AreaPanel(QWidget, FORM):
         self.kind_layout.addWidget(self.rules_panel.buttons_row)  # dialogs are high enough as it is
         for kind, text in kind_texts().items():
             self.area_kind_combo.addItem(text, kind)
+        self.area_kind_combo.view().setMinimumWidth(
+            self.area_kind_combo.view().sizeHintForColumn(0)
+        )
         self._connect()
         self._kind_changed()
 

@@ -40,7 +40,7 @@ LAYERS_OFFERED = 20
 AREA_LETTERS = 12
 """So many letters of every area are seen, however narrow the dialog is made."""
 
-WIDEST_LINES = 26
+WIDEST_LINES = 28
 """A table that needs a greater width, in lines of text, is scrolled where there is no room."""
 
 KEPT_LETTERS = 200_000
