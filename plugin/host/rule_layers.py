@@ -42,10 +42,10 @@ def layer_area(
     )
 
 
-def layer_of(area: RuleArea, project: QgsProject | None) -> QgsVectorLayer:
-    """The layer that `area` names: by its id, else by name and source, else by its source alone.
+def layer_of(area: RuleArea, project: QgsProject | None) -> QgsVectorLayer | None:
+    """The layer of `project` that `area` names: by its id, else by name and source, else by source.
 
-    Where `project` has none of these it is opened from its source. Raises BadArea.
+    None where it has none of these.
     """
     layers = [] if project is None else list(project.mapLayers().values())
     tests = (
@@ -57,7 +57,19 @@ def layer_of(area: RuleArea, project: QgsProject | None) -> QgsVectorLayer:
         for layer in layers:
             if isinstance(layer, QgsVectorLayer) and is_meant(layer):
                 return layer
-    return _opened(area)
+    return None
+
+
+def opened_layer(area: RuleArea, project: QgsProject | None) -> QgsVectorLayer:
+    """The same, or where `project` has none a new one from where it was. Raises BadArea."""
+    layer = layer_of(area, project)
+    if layer is not None:
+        return layer
+    if area.layer_source and area.provider and area.provider not in NOT_KEPT:
+        layer = QgsVectorLayer(area.layer_source, area.layer_name, area.provider)
+        if layer.isValid():
+            return layer
+    raise BadArea(area.layer_name, BadAreaReason.LAYER_GONE)
 
 
 def without_secrets(source: str) -> str:
@@ -79,11 +91,3 @@ def _is_from(layer: QgsMapLayer, area: RuleArea) -> bool:
         and layer.providerType() == area.provider
         and without_secrets(layer.source()) == area.layer_source
     )
-
-
-def _opened(area: RuleArea) -> QgsVectorLayer:
-    if area.layer_source and area.provider and area.provider not in NOT_KEPT:
-        layer = QgsVectorLayer(area.layer_source, area.layer_name, area.provider)
-        if layer.isValid():
-            return layer
-    raise BadArea(area.layer_name, BadAreaReason.LAYER_GONE)

@@ -30,7 +30,7 @@ from .area_sources import (
     ScaleArea,
     project_context,
 )
-from .rule_layers import layer_area, layer_of, without_secrets
+from .rule_layers import layer_area, layer_of, opened_layer, without_secrets
 from .rule_wording import rule_area_text
 from .text import tr
 
@@ -145,7 +145,7 @@ class _Sources:
                 raise BadArea(rule_area_text(area), BadAreaReason.NO_POLYGONS)
             return CountriesArea(self.of(area.base))
         if area.kind is RuleAreaKind.LAYER:
-            layer = layer_of(area, self._project)
+            layer = opened_layer(area, self._project)
             return LayerArea.of(layer, area.selected_only, self._context, area.expression)
         if area.kind is RuleAreaKind.CANVAS:
             return self._canvas_source(area)
