@@ -1,5 +1,7 @@
 """The caching task of a site: which parameters it has, and a form that asks for an update.
 
+The tasks that export and import tiles have most of their parameters in common with it.
+
 Task "Manage Map Cache Tiles" of `System/CachingControllers`, else of `System/CachingTools` or its
 twin `CachingToolsEx`. Names were read from an ArcGIS Server 10.8.1's own task pages and are the
 first guess only: what counts is what the task itself lists.
@@ -8,16 +10,18 @@ first guess only: what counts is what the task itself lists.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from shapely.geometry import box
+from shapely.geometry.base import BaseGeometry
 
 from ..errors import CachingUnavailable, EmptyArea, ModeNotOffered, Unavailable
 from ..esri_json import extent_json, feature_set_json
+from ..level_areas import Place
 from ..request import UpdateMode, UpdateRequest
-from ..tiling import Level
+from ..tiling import Extent, Level, TilingScheme
 from .client import Client
 from .gp_task import Parameter, Role, choice_of, find_task, names_of, parameter_of
 
@@ -27,7 +31,7 @@ WHOLE_CACHE = "DEFAULT"
 
 
 class Input(Enum):
-    """The parameters of the task that we fill."""
+    """The parameters that we fill, of this task and of those that export and import."""
 
     SERVICE = "service"
     LEVELS = "levels"
@@ -35,22 +39,30 @@ class Input(Enum):
     MODE = "mode"
     EXTENT = "extent"
     AREA = "area"
+    FOLDER = "folder"
+    PACKAGE = "package"
+    STORAGE = "storage"
+    COPY = "copy"
+    REPLACE = "replace"
 
 
 SERVICE_ROLE = Role(("service_url", "input_service"), ("Input Map Service or Image Service URL",))
-_ROLES: dict[Enum, Role] = {
+COMMON_ROLES: dict[Enum, Role] = {
     Input.SERVICE: SERVICE_ROLE,
     Input.LEVELS: Role(("levels", "scales"), ("Scales",)),
     Input.INSTANCES: Role(
         ("thread_count", "num_of_caching_service_instances"),
         ("Number of caching service instances",),
     ),
-    Input.MODE: Role(("update_mode",), ("Update Mode",)),
-    Input.EXTENT: Role(("constraining_extent", "update_extent"), ("Update Extent",)),
+    Input.EXTENT: Role(
+        ("constraining_extent", "update_extent", "export_extent", "import_extent"),
+        ("Update Extent", "Export Extent", "Import Extent"),
+    ),
     Input.AREA: Role(
         ("area_of_interest",), ("Area Of Interest (Polygon)",), "GPFeatureRecordSetLayer"
     ),
 }
+_ROLES = {**COMMON_ROLES, Input.MODE: Role(("update_mode",), ("Update Mode",))}
 _REQUIRED: frozenset[Enum] = frozenset({Input.SERVICE, Input.LEVELS, Input.MODE})
 
 
@@ -77,35 +89,56 @@ def update_form(task: CachingTask, caching_name: str, request: UpdateRequest) ->
 
     Raises ModeNotOffered, EmptyArea, CachingUnavailable where the task cannot be told the area.
     """
-    if request.area is not None and request.area.is_empty:
-        # a feature set without features means the whole cache
-        raise EmptyArea()
+    place = request.extent if request.area is None else request.area
+    where = place_values(place, request.scheme, request.levels, task.names, task.url)
     if request.mode not in task.modes:
         raise ModeNotOffered(caching_name, request.mode.value)
     values: dict[Enum, str] = {
         Input.SERVICE: caching_name,
-        Input.LEVELS: ";".join(_scale_text(level) for level in request.levels),
+        Input.LEVELS: scales_text(request.levels),
         Input.INSTANCES: str(request.instances),
         Input.MODE: task.modes[request.mode],
-        **_where(request, task),
+        **where,
     }
     return {task.names[key]: value for key, value in values.items() if key in task.names}
 
 
-def _where(request: UpdateRequest, task: CachingTask) -> dict[Enum, str]:
-    """Area and extent. An extent goes as an area too: servers differ in how they read extents."""
-    area, extent, crs = request.area, request.extent, request.scheme.crs
-    if area is None and extent is None:
+def place_values(
+    place: Place,
+    scheme: TilingScheme,
+    levels: tuple[Level, ...],
+    names: Mapping[Enum, str],
+    task_url: str,
+) -> dict[Enum, str]:
+    """`place` as area and extent of a task whose parameters have these `names`.
+
+    An extent goes as an area too: servers differ in how they read extents.
+    Raises EmptyArea, CachingUnavailable where the task cannot be told the place.
+    """
+    if place is None:
         return {Input.EXTENT: WHOLE_CACHE}
-    if Input.AREA in task.names:
-        if area is None and extent is not None:
-            # the site takes it literally: what was rounding to us would be tiles to it
-            area = box(*request.scheme.without_slivers(extent, request.levels).bounds)
-        return {Input.EXTENT: WHOLE_CACHE, Input.AREA: json.dumps(feature_set_json(area, crs))}
-    if area is None and extent is not None and Input.EXTENT in task.names:
-        return {Input.EXTENT: json.dumps(extent_json(extent, crs))}
+    if isinstance(place, Extent):
+        # the site takes it literally: what was rounding to us would be tiles to it
+        area: BaseGeometry = box(*scheme.without_slivers(place, levels).bounds)
+    else:
+        area = place
+    if area.is_empty:
+        # a feature set without features means the whole cache
+        raise EmptyArea()
+    if Input.AREA in names:
+        return {
+            Input.EXTENT: WHOLE_CACHE,
+            Input.AREA: json.dumps(feature_set_json(area, scheme.crs)),
+        }
+    if isinstance(place, Extent) and Input.EXTENT in names:
+        return {Input.EXTENT: json.dumps(extent_json(place, scheme.crs))}
     # an area's bounding box, or the whole cache, would be more than what was asked for
-    raise CachingUnavailable(task.url, Unavailable.UNKNOWN_TASK, _ROLES[Input.AREA].names[0])
+    raise CachingUnavailable(task_url, Unavailable.UNKNOWN_TASK, _ROLES[Input.AREA].names[0])
+
+
+def scales_text(levels: Iterable[Level]) -> str:
+    """`levels` as the tasks take them: scales, joined by `;`."""
+    return ";".join(_scale_text(level) for level in levels)
 
 
 def _modes(parameter: Parameter | None) -> dict[UpdateMode, str]:

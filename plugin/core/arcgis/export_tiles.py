@@ -10,21 +10,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Callable
 from urllib.parse import urljoin
 
-from shapely.geometry import box
-from shapely.geometry.base import BaseGeometry
-
-from ..errors import EmptyArea, JobFailed, NotArcGIS, SiteRefused
-from ..esri_json import feature_set_json, mapping, text, whole
+from ..errors import JobFailed, NotArcGIS, SiteRefused
+from ..esri_json import mapping, text, whole
 from ..level_areas import Place
 from ..request import Feedback
 from ..storage.profile import StorageFormat
-from ..tiling import Extent, Level, TilingScheme
+from ..tiling import Level, TilingScheme
 from .address import ServiceAddress
+from .caching import Input, place_values
 from .client import Client
 from .envelope import is_busy
 from .jobs import JobPhase, JobState, Pace, follow, parse_job
@@ -32,8 +31,8 @@ from .remote_files import RemoteFile, remote_files
 
 RESULT = "out_service_url"
 """The result of both operations, for want of a better name."""
-WHOLE_CACHE = "DEFAULT"
 
+_PLACE_NAMES: dict[Enum, str] = {Input.EXTENT: "exportExtent", Input.AREA: "areaOfInterest"}
 _COMPACT = "esriMapCacheStorageModeCompact"
 _COMPACT_V2 = "esriMapCacheStorageModeCompactV2"
 _OLD = frozenset({StorageFormat.TPK, StorageFormat.COMPACT_V1})
@@ -72,7 +71,7 @@ class ExportTiles:
         value = self._result(self._submit("estimateExportTilesSize", form), feedback or Feedback())
         if value is None:
             return None
-        body = mapping(_unpacked(value.value))
+        body = mapping(unpacked(value.value))
         return SizeEstimate(whole(body.get("totalTilesToExport")), whole(body.get("totalSize")))
 
     def export(
@@ -104,7 +103,7 @@ class ExportTiles:
         if result is None:
             return None
         name = self._service.name
-        return tuple(remote_files(self._client, f"{job.url}/", _unpacked(result.value), name))
+        return tuple(remote_files(self._client, f"{job.url}/", unpacked(result.value), name))
 
     def _submit(self, operation: str, form: Mapping[str, str]) -> TileJob:
         url = f"{self._service.url}/{operation}"
@@ -183,6 +182,7 @@ def export_form(
 ) -> dict[str, str]:
     """The form that asks for `levels` at `place`, of either operation. Raises EmptyArea."""
     storage_type = _COMPACT if storage in _OLD else _COMPACT_V2
+    where = place_values(place, scheme, levels, _PLACE_NAMES, "")
     return {
         "tilePackage": "true",
         # the first is documented, the second is what Esri's own client sends
@@ -191,29 +191,8 @@ def export_form(
         "optimizeTilesForSize": "false",
         "exportBy": "LevelID",
         "levels": ",".join(str(level.id) for level in levels),
-        "exportExtent": WHOLE_CACHE,
-        **area_of_interest(place, scheme, levels, "areaOfInterest"),
+        **{_PLACE_NAMES[key]: value for key, value in where.items()},
     }
-
-
-def area_of_interest(
-    place: Place, scheme: TilingScheme, levels: Iterable[Level], name: str
-) -> dict[str, str]:
-    """`place` as the form field `name`; nothing for the whole cache. Raises EmptyArea.
-
-    A rectangle, too, goes as a polygon, for servers differ in how they read extents; and without
-    what reaches beyond its tiles by rounding only, for the site takes it literally.
-    """
-    if place is None:
-        return {}
-    if isinstance(place, Extent):
-        area: BaseGeometry = box(*scheme.without_slivers(place, levels).bounds)
-    else:
-        area = place
-    if area.is_empty:
-        # a feature set without features means the whole cache
-        raise EmptyArea()
-    return {name: json.dumps(feature_set_json(area, scheme.crs))}
 
 
 def exceeded_limit(error: JobFailed) -> tuple[int, int] | None:
@@ -234,8 +213,8 @@ def _percent(state: JobState) -> float | None:
     return state.percent_in_messages if state.percent is None else state.percent
 
 
-def _unpacked(value: object) -> object:
-    """`value`, also where its JSON came as text."""
+def unpacked(value: object) -> object:
+    """A job's `value`, also where its JSON came as text."""
     if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
         try:
             return json.loads(value)

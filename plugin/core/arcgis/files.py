@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import BinaryIO, Callable, Union
+from typing import Callable, Union
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from .credentials import FixedToken, Token
-from .transport import HttpRequest, HttpResponse, Receive, Taker
+from .transport import Body, HttpRequest, HttpResponse, Receive, Taker
 
-FormBody = Callable[[Mapping[str, str]], tuple[BinaryIO, str]]
-"""Puts form fields and a file together: the body, which has a length, and its content type."""
+FormBody = Callable[[Mapping[str, str]], tuple[Body, str]]
+"""Puts form fields and a file together: the body and its content type."""
 
 MAX_WORDS_BYTES = 1024 * 1024
 """What a site says in place of a file is kept up to here."""

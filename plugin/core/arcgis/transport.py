@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, BinaryIO, Callable, Optional, Protocol, runtime_checkable
+from typing import Any, Callable, Optional, Protocol, runtime_checkable
 
 import requests
 
@@ -24,13 +24,29 @@ CHUNK_BYTES = 16 * 1024
 """Downloads are handed on in pieces of this size; of a broken connection, less than one is lost."""
 
 
+class Body(Protocol):
+    """What a POST sends, as it is read, in place of a form; the layers below ask for all of this.
+
+    What `read` raises ends the request, and comes out of it.
+    """
+
+    def __len__(self) -> int:
+        """Bytes of all of it."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def read(self, size: int = -1) -> bytes: ...
+
+    def tell(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class HttpRequest:
     """A request. `params` go into the query of a GET and into the form of a POST.
 
     `params` and `headers` can hold secrets, so they are not part of the repr. `read_seconds`: how
     long each part of the answer may take; None: READ_SECONDS. `body`: of a POST whose `params` are
-    in it already; a file that has a length, sent as it is read.
+    in it already.
     """
 
     method: str
@@ -38,7 +54,7 @@ class HttpRequest:
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     read_seconds: float | None = None
-    body: BinaryIO | None = field(default=None, repr=False)
+    body: Body | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
