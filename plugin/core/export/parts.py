@@ -71,15 +71,14 @@ class PartFile:
 class PartState:
     """How far a part is. `job_url`: the job that it was asked of. `files`: what came of it.
 
-    `announced`, `announced_bytes`: tiles and bytes that the site estimated. `tries`: how often a
-    package was asked for. ONE_BY_ONE: no package of it can be had.
+    `announced`, `announced_bytes`: tiles and bytes that the site estimated. ONE_BY_ONE: no package
+    of it can be had.
     """
 
     step: PartStep = PartStep.PLANNED
     job_url: str = ""
     announced: int | None = None
     announced_bytes: int | None = None
-    tries: int = 0
     files: tuple[PartFile, ...] = ()
 
 
@@ -160,8 +159,7 @@ class PartRecord:
         """Let a part be asked for once more: its files go. Raises StorageError."""
         state = self.state(name)
         self._forget(name)
-        kept = PartState(announced=state.announced, announced_bytes=state.announced_bytes)
-        self.set(name, replace(kept, tries=state.tries))
+        self.set(name, PartState(PartStep.PLANNED, "", state.announced, state.announced_bytes))
 
     def path(self, name: str, number: int, suffix: str) -> Path:
         """Where file `number` of a part lies, or is to lie."""
@@ -218,14 +216,13 @@ class PartRecord:
                 job_url=text(found["job_url"]),
                 announced=_number(found["announced"]),
                 announced_bytes=_number(found["announced_bytes"]),
-                tries=int(found["tries"]),
                 files=files,
             )
         except (StorageError, *_UNREADABLE):
             return PartState()
         is_here = all(_is_whole(self.folder, file) for file in files)
         if state.step in (PartStep.DOWNLOADED, PartStep.CHECKED) and not (files and is_here):
-            return PartState(announced=state.announced, announced_bytes=state.announced_bytes)
+            return PartState(PartStep.PLANNED, "", state.announced, state.announced_bytes)
         return state
 
     def _write(self) -> None:

@@ -69,6 +69,7 @@ class AreaPlan(Plan):
     """All the tiles that `area`, in the CRS of `scheme`, touches on `levels`.
 
     One area for all levels, or, by level id, one for each; a level without one has no tiles.
+    `areas`: these, by level id.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class AreaPlan(Plan):
         wanted = set(levels)
         self.levels = tuple(level for level in scheme.levels if level in wanted)
         self._scheme = scheme
-        self._areas = (
+        self.areas = (
             area if isinstance(area, Mapping) else {level.id: area for level in self.levels}
         )
         self._counts: dict[int, int] = {}
@@ -85,7 +86,7 @@ class AreaPlan(Plan):
     def coverage(self, level: Level, side: int = 1) -> Coverage:
         """The blocks of `side` x `side` tiles that the area touches, numbered from the origin."""
         coarser = replace(level, resolution=level.resolution * side)
-        return cover(self._scheme, coarser, self._areas.get(level.id, MultiPolygon()))
+        return cover(self._scheme, coarser, self.areas.get(level.id, MultiPolygon()))
 
     def count(self, level: Level) -> int:
         if level.id not in self._counts:
@@ -99,7 +100,7 @@ class AreaPlan(Plan):
         self, level: Level, among: Collection[Corner] | None = None
     ) -> Iterator[tuple[TileRange, Bools]]:
         coverage = self.coverage(level)
-        if among is None or not isinstance(self._areas.get(level.id), Extent):
+        if among is None or not isinstance(self.areas.get(level.id), Extent):
             return bundles_of(coverage, among)
         # However large a rectangle is, only the bundles that are asked for are looked at.
         return _cut_out(coverage.bounds, among)

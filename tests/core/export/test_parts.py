@@ -32,7 +32,7 @@ DIGEST = digest_of("https://here/Streets", SCHEME, {0: PLACE}, "")
 def begun(target, digest=DIGEST):
     with open_record(target, SCHEME, digest) as record:
         record.plan(PARTS)
-        record.set("00001", PartState(PartStep.ASKED, "https://here/jobs/j1", 5, 999, 1))
+        record.set("00001", PartState(PartStep.ASKED, "https://here/jobs/j1", 5, 999))
         path = record.path("00002", 0, ".tpkx")
         path.write_bytes(b"package")
         record.keep("00002", [path])
@@ -45,7 +45,7 @@ def test_what_is_written_down_is_found_again(tmp_path):
         assert record.parts["00001"] == PARTS[0]
         assert record.parts["00002"].area.equals(PLACE)
         assert record.parts["00002"].levels == PARTS[1].levels
-        assert record.state("00001") == PartState(PartStep.ASKED, "https://here/jobs/j1", 5, 999, 1)
+        assert record.state("00001") == PartState(PartStep.ASKED, "https://here/jobs/j1", 5, 999)
         assert record.state("00002").step is PartStep.DOWNLOADED
         assert record.paths("00002") == (path,)
         assert record.size == 7
@@ -150,7 +150,7 @@ def test_a_part_that_is_asked_for_again_keeps_what_was_announced(tmp_path):
     begun(tmp_path / "Streets.tpkx")
     with open_record(tmp_path / "Streets.tpkx", SCHEME, DIGEST) as record:
         record.again("00001")
-        assert record.state("00001") == PartState(announced=5, announced_bytes=999, tries=1)
+        assert record.state("00001") == PartState(announced=5, announced_bytes=999)
 
 
 def test_one_export_to_a_target_at_a_time(tmp_path):

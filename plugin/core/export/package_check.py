@@ -1,0 +1,135 @@
+"""Whether a package that a site made is what it was asked for; before it replaces anything."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from ..arrays import places
+from ..coverage import cover
+from ..errors import BadPackage, BadPackageReason, DiskFull, StorageError
+from ..local.plan import bundles_of
+from ..storage.opening import open_store
+from ..storage.profile import CacheProfile
+from ..storage.store import Bools, TileStore
+from ..tiling import TileRange
+from .matching import differences, level_map, takes
+from .split import Part
+
+IsThere = Callable[[int, int, int], "bool | None"]
+"""Whether a service has the tile of level id, row and column; None where it does not tell."""
+
+_ASKED_AFTER = 8  # tiles that are missing
+_BUNDLES_LISTED = 4096  # of which these are chosen
+_PIECE = 1 << 20
+
+Tile = tuple[int, int, int]
+
+
+def check_package(
+    paths: Sequence[Path],
+    part: Part,
+    like: CacheProfile,
+    announced: int | None,
+    is_there: IsThere,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> int:
+    """How many tiles of `part` are in the packages at `paths`. Reads all of them.
+
+    `like`: the service's own scheme, tile format and name. `announced`: tiles that the site said it
+    would hand out. Where some are missing, the service is asked after some of them: a cache may
+    have gaps. `cancelled`: once true, ends early with what it has, and checks no more.
+    Raises BadPackage, DiskFull (deflated members have no room to be unpacked).
+    """
+    if not paths:
+        raise BadPackage(like.name, BadPackageReason.MISSING)
+    try:
+        with ExitStack() as stack:
+            stores = [stack.enter_context(open_store(path)) for path in paths]
+            return _checked(stores, part, like, announced, is_there, cancelled)
+    except DiskFull:
+        raise
+    except (StorageError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        detail = getattr(error, "detail", "") or str(error)
+        raise BadPackage(like.name, BadPackageReason.DAMAGED, detail) from error
+
+
+def _checked(
+    stores: Sequence[TileStore],
+    part: Part,
+    like: CacheProfile,
+    announced: int | None,
+    is_there: IsThere,
+    cancelled: Callable[[], bool],
+) -> int:
+    for store in stores:
+        own = store.profile
+        # JPEG in a package of a MIXED service is as good as MIXED in one of JPEG
+        is_taken = takes(like.image_format, own.image_format)
+        image_format = own.image_format if is_taken else like.image_format
+        different = differences(own, like.scheme, image_format, part.levels)
+        if different:
+            detail = ", ".join(each.name for each in different)
+            raise BadPackage(like.name, BadPackageReason.SCHEME, detail)
+        _check_sums(store.path, cancelled)
+    found, missing = _counted(stores, part, like, cancelled)
+    if cancelled() or found >= part.tiles:
+        return found
+    total = sum(sum(store.counts(cancelled).values()) for store in stores)
+    if total and not found:
+        raise BadPackage(like.name, BadPackageReason.FOREIGN, f"{total} tiles")
+    if announced is not None and announced <= total:
+        return found
+    answers = [is_there(*tile) for tile in missing]
+    is_unknown = all(answer is None for answer in answers) and announced is not None
+    if any(answers) or is_unknown:
+        raise BadPackage(like.name, BadPackageReason.TOO_FEW, f"{found} of {part.tiles}")
+    return found
+
+
+def _check_sums(path: Path, cancelled: Callable[[], bool]) -> None:
+    """Read all of a zip file, which sums up what is in it. Raises BadZipFile, zlib.error."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as package:
+        for member in package.infolist():
+            with package.open(member) as file:
+                while not cancelled() and file.read(_PIECE):
+                    continue
+
+
+def _counted(
+    stores: Sequence[TileStore],
+    part: Part,
+    like: CacheProfile,
+    cancelled: Callable[[], bool],
+) -> tuple[int, list[Tile]]:
+    """How many tiles of `part` any of `stores` has, and some of those that none has."""
+    found = 0
+    missing: list[Tile] = []
+    maps = [level_map(like.scheme, store.profile.scheme) for store in stores]
+    for level in part.levels:
+        ids = [levels[level.id] for levels in maps]
+        for block, mask in bundles_of(cover(like.scheme, level, part.area)):
+            if cancelled():
+                return found, []
+            there = np.zeros_like(mask)
+            for store, level_id in zip(stores, ids):
+                there |= store.exists(level_id, block)
+            found += int((mask & there).sum())
+            if len(missing) < _BUNDLES_LISTED:
+                missing += _first_of(mask & ~there, level.id, block)
+    step = max(1, len(missing) // _ASKED_AFTER)
+    return found, missing[::step][:_ASKED_AFTER]
+
+
+def _first_of(mask: Bools, level_id: int, block: TileRange) -> Iterator[Tile]:
+    """Two tiles of `mask`, if there are: the first and one in the middle."""
+    tiles = places(mask)
+    for row, col in tiles[:: max(1, len(tiles) // 2)][:2]:
+        yield level_id, block.min_row + row, block.min_col + col

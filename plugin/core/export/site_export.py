@@ -1,0 +1,234 @@
+"""Exporting tiles of a service: which way they are got, checked, and merged into the target.
+
+Packages that the site makes are all downloaded and checked before anything of the target is
+touched. Then they are one source of tiles for the update that fills the target, beside the service
+itself for those parts of which no package could be had. What was got before an interruption is
+written down (`parts`), so the same export goes on with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import replace
+
+from ..arcgis.address import ServiceAddress
+from ..arcgis.caching import TASK_SERVICES
+from ..arcgis.client import Client
+from ..arcgis.export_cache import ExportCache
+from ..arcgis.export_tiles import ExportTiles
+from ..arcgis.gp_task import find_task
+from ..arcgis.jobs import Pace
+from ..arcgis.service import parse_service
+from ..arcgis.site_tiles import SiteTiles
+from ..arcgis.tile_reader import TileReader
+from ..description import CacheDescription
+from ..errors import CachingUnavailable, NoTileThere, SiteError
+from ..request import Feedback, LevelReport, Outcome
+from ..storage.can_pack import check_can_pack
+from ..storage.opening import open_store
+from .announcing import announce, check_room
+from .copying import Filled, fill
+from .packages import Packages, Packer
+from .packers import CachePacker, TilesPacker, package_format
+from .part_tiles import PartTiles
+from .parts import PartRecord, PartStep, digest_of, discard_export, open_record
+from .request import ExportReport, ExportRequest, ExportWay, Pixels
+from .site_plan import plan_export
+from .split import Part, split
+from .store_tiles import StoreTiles
+from .targets import check_target
+from .ways import limit_of, ways_of
+
+EXPORT_CACHE = "Export Cache"
+"""The caching tool that exports."""
+
+_ASKING, _GETTING = 5.0, 70.0  # percent: by then the site is asked, and all packages are here
+
+
+def export_service(
+    client: Client,
+    service: ServiceAddress,
+    request: ExportRequest,
+    feedback: Feedback,
+    *,
+    pixels: Pixels,
+    pace: Pace | None = None,
+) -> ExportReport:
+    """Carry out `request` on `service`. Blocks: for use off the main thread.
+
+    `pace`: how jobs are followed. Raises as `run.run_export`.
+    """
+    return _SiteExport(client, service, request, feedback, pixels, pace or Pace()).run()
+
+
+class _SiteExport:
+    """One export of a service."""
+
+    def __init__(
+        self,
+        client: Client,
+        service: ServiceAddress,
+        request: ExportRequest,
+        feedback: Feedback,
+        pixels: Pixels,
+        pace: Pace,
+    ) -> None:
+        self._client, self._service, self._feedback = client, service, feedback
+        self._pixels, self._pace = pixels, pace
+        self._description = self._read_service()
+        self._storage = package_format(self._description)
+        self._plan = plan_export(request, self._description)
+        self._request = self._plan.request
+        self._reader = TileReader(client, service, self._description)
+        self._ways: list[ExportWay] = []
+        self._jobs = self._received = 0
+
+    def run(self) -> ExportReport:
+        like = self._plan.like
+        ways = ways_of(self._request, self._description, self._is_administered)
+        # Before anything is asked of the site: what the target cannot take is of no use.
+        if check_target(self._request, like) is None:
+            check_can_pack(self._request.target, like)
+        if ways[0] is ExportWay.ONE_BY_ONE:
+            return self._one_by_one()
+        return self._by_packages(ways[0], may_do_without=ExportWay.ONE_BY_ONE in ways)
+
+    def _one_by_one(self) -> ExportReport:
+        self._ways.append(ExportWay.ONE_BY_ONE)
+        return self._report(self._filled(self._site_tiles(None), self._feedback))
+
+    def _by_packages(self, way: ExportWay, *, may_do_without: bool) -> ExportReport:
+        self._ways.append(way)
+        target = self._request.target
+        with open_record(target, self._request.scheme, self._digest(way)) as record:
+            is_all = self._get(record, way, may_do_without)
+            if is_all:
+                # Seen again: hours may have gone by, and only now the target is touched.
+                plan_export(self._request, self._read_service())
+                filled = self._merged(record)
+        if not is_all:
+            return self._cancelled()
+        if filled.report.outcome is not Outcome.CANCELLED:
+            discard_export(target)
+        return self._report(filled)
+
+    def _digest(self, way: ExportWay) -> str:
+        how = f"{way.value} {self._storage.value}"
+        return digest_of(self._service.url, self._request.scheme, self._plan.tiles.areas, how)
+
+    def _get(self, record: PartRecord, way: ExportWay, may_do_without: bool) -> bool:
+        """Get all packages; False where the feedback ended it."""
+        is_by_service = way is ExportWay.EXPORT_TILES
+        scheme, plan = self._request.scheme, self._plan
+        if not record.parts:
+            limit = limit_of(self._description) if is_by_service else None
+            areas, name = plan.level_areas, self._description.name
+            record.plan(split(scheme, plan.levels, areas, limit, name))
+        exporter = ExportTiles(self._client, self._service, self._pace)
+        if is_by_service:
+            announce(record, exporter, scheme, self._storage, self._within(0.0, _ASKING))
+        check_room(record, self._request)
+        packages = Packages(
+            record,
+            TilesPacker(exporter, scheme, self._storage) if is_by_service else self._cache_packer(),
+            self._client,
+            plan.like,
+            self._is_there,
+            self._within(_ASKING, _GETTING),
+            may_do_without=may_do_without,
+        )
+        try:
+            return packages.get()
+        finally:
+            self._jobs += packages.jobs
+            self._received += packages.received
+
+    def _cache_packer(self) -> Packer:
+        exporter = ExportCache(self._client, self._service, self._pace)
+        return CachePacker(exporter, self._request.scheme, self._storage)
+
+    def _merged(self, record: PartRecord) -> Filled:
+        """Fill the target from the packages, and with tiles of parts of which there is none."""
+        left = [name for name in record.parts if record.state(name).step is PartStep.ONE_BY_ONE]
+        missing = self._site_tiles([record.parts[name] for name in left]) if left else None
+        if left:
+            self._ways.append(ExportWay.ONE_BY_ONE)
+        paths = [path for name in record.parts for path in record.paths(name)]
+        feedback = self._within(_GETTING, 100.0)
+        if missing is not None and not paths:
+            return self._filled(missing, feedback)
+        with ExitStack() as stack:
+            stores = [stack.enter_context(open_store(path)) for path in paths]
+            stack.pop_all()  # from now on the source closes them
+        fingerprint = "\n".join([record.digest, *left])
+        name = self._description.name
+        source = StoreTiles(stores, name, fingerprint=fingerprint, missing=missing)
+        try:
+            return fill(self._request, self._plan.like, source, feedback, pixels=self._pixels)
+        finally:
+            self._received += missing.received if missing is not None else 0
+
+    def _filled(self, source: PartTiles, feedback: Feedback) -> Filled:
+        try:
+            return fill(self._request, self._plan.like, source, feedback, pixels=self._pixels)
+        finally:
+            self._received += source.received
+
+    def _site_tiles(self, parts: Iterable[Part] | None) -> PartTiles:
+        source = SiteTiles(self._reader, self._description)
+        return PartTiles(source, self._request.scheme, parts)
+
+    def _is_there(self, level_id: int, row: int, col: int) -> bool | None:
+        try:
+            return self._reader.read(level_id, row, col) is not None
+        except (NoTileThere, SiteError):
+            return None
+
+    def _is_administered(self) -> bool:
+        """Whether the site lets us use its caching tool."""
+        if not self._client.is_signed_in:
+            return False
+        try:
+            find_task(self._client, self._service.site_url, TASK_SERVICES, EXPORT_CACHE)
+        except (CachingUnavailable, SiteError):
+            return False
+        return True
+
+    def _read_service(self) -> CacheDescription:
+        return parse_service(self._client.read(self._service.url), self._service)
+
+    def _within(self, first: float, last: float) -> Feedback:
+        """The feedback for a stretch of the export, from `first` to `last` percent."""
+        whole = self._feedback
+        share = (last - first) / 100.0
+        return replace(whole, progress=lambda percent: whole.progress(first + percent * share))
+
+    def _report(self, filled: Filled) -> ExportReport:
+        report = filled.report
+        return replace(
+            self._cancelled(),
+            outcome=report.outcome,
+            target=str(filled.path),
+            levels=report.levels,
+            size=filled.size,
+            failed_tiles=report.failed_tiles,
+        )
+
+    def _cancelled(self) -> ExportReport:
+        """The report of an export that never came to fill its target."""
+        plan = self._plan
+        counts = {level.id: plan.tiles.count(level) for level in plan.tiles.levels}
+        return ExportReport(
+            outcome=Outcome.CANCELLED,
+            service=self._description.name,
+            address=self._service.url,
+            target=str(self._request.target),
+            levels=tuple(
+                LevelReport(level, counts.get(level.id, 0), made=0, replaced=0, skipped=0, failed=0)
+                for level in self._request.levels
+            ),
+            ways=tuple(self._ways),
+            jobs=self._jobs,
+            received=self._received,
+        )
