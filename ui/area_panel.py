@@ -166,10 +166,11 @@ class AreaPanel(QWidget, FORM):
         if missing:
             return ChosenArea(None, missing)
         try:
-            is_by_rules = self.kind() is AreaKind.RULES
-            return ChosenArea(self._source(), self.rules_panel.problem() if is_by_rules else "")
+            source = self._source()
         except TileCacheError as error:
             return ChosenArea(None, messages.sentence(error))
+        is_by_rules = self.kind() is AreaKind.RULES
+        return ChosenArea(source, self.rules_panel.problem() if is_by_rules else "")
 
     def _missing(self) -> str:
         """What the person still has to do before there is an area; "" for nothing."""

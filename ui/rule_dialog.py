@@ -13,14 +13,14 @@ from qgis.core import (
     QgsProject,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QLocale, pyqtSignal
+from qgis.PyQt.QtCore import QLocale, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QLineEdit, QWidget
 
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.errors import BadArea
 from ..plugin.core.tiling import Level
 from ..plugin.host import messages, rule_sources
-from ..plugin.host.area_rules import AreaRule, RuleArea, RuleAreaKind
+from ..plugin.host.area_rules import AreaRule, RuleArea, RuleAreaKind, ScaleRange
 from .forms import load_form
 
 FORM = load_form(__file__)
@@ -88,8 +88,7 @@ class RuleDialog(QDialog, FORM):
 
     def rule(self) -> AreaRule:
         """The rule as the form says it; only where `problem` finds nothing."""
-        ends = [self._scale(combo) for combo in (self.from_combo, self.to_combo)]
-        return AreaRule(ends[0], ends[1], self._area())
+        return AreaRule(self._scale(self.from_combo), self._scale(self.to_combo), self._area())
 
     def problem(self) -> str:
         """What is missing or wrong, as a sentence; "" for nothing."""
@@ -140,6 +139,7 @@ class RuleDialog(QDialog, FORM):
         for combo in (self.from_combo, self.to_combo):
             for level in self._levels:
                 combo.addItem(messages.scale_text(level.scale), level.scale)
+            combo.setCompleter(None)  # which would turn 1:72 into 1:72,224
         self.from_combo.insertItem(0, any_text(), None)
         self.to_combo.addItem(any_text(), None)
         for choice in self._choices:
@@ -177,17 +177,12 @@ class RuleDialog(QDialog, FORM):
             self.rule_selected_check.setChecked(named.selected_only)
 
     def _show_scale(self, combo: QComboBox, scale: float | None) -> None:
-        row = combo.findData(scale)
-        for number, level in enumerate(self._levels, 1 if combo is self.from_combo else 0):
-            if scale is not None and AreaRule(scale, scale, RuleArea(RuleAreaKind.FULL)).holds(
-                level
-            ):
-                row = number
-        if scale is None:
-            row = combo.findText(any_text())
-        combo.setCurrentIndex(row)
-        if row < 0:
-            combo.setEditText(messages.scale_text(scale))
+        text = any_text()
+        if scale is not None:
+            same = [level for level in self._levels if ScaleRange(scale, scale).holds(level)]
+            text = messages.scale_text(same[0].scale if same else scale)
+        combo.setCurrentIndex(combo.findText(text))
+        combo.setEditText(text)
 
     def _row_of(self, area: RuleArea) -> int:
         """The line of the list that stands for `area`."""
@@ -215,26 +210,25 @@ class RuleDialog(QDialog, FORM):
     def _scale(self, combo: QComboBox) -> float | None:
         """The scale in `combo`; None for an open end. Raises ValueError."""
         text = combo.currentText().strip()
-        row = combo.findText(text)
+        row = combo.findText(text, Qt.MatchFlag.MatchFixedString)
         return combo.itemData(row) if row >= 0 else read_scale(text)
 
     def _area(self) -> RuleArea:
         area = self._choice().area
         if area.kind is RuleAreaKind.LAYER:
-            area = self._layer_area(0.0)
+            area = self._layer_area()
         elif area.base is not None and area.base.kind is RuleAreaKind.LAYER:
-            area = replace(area, base=self._layer_area(0.0))
+            area = replace(area, base=self._layer_area())
         if area.kind is RuleAreaKind.FULL:
             return area
         unit = self.buffer_unit_combo.currentData()
         return replace(area, buffer_metres=self.buffer_spin.value() * unit)
 
-    def _layer_area(self, buffer_metres: float) -> RuleArea:
+    def _layer_area(self) -> RuleArea:
         return rule_sources.layer_area(
             self.rule_layer_combo.currentLayer(),
             expression=self._expression(),
             selected_only=self.rule_selected_check.isChecked(),
-            buffer_metres=buffer_metres,
         )
 
     def _expression(self) -> str:
@@ -310,7 +304,7 @@ class RuleDialog(QDialog, FORM):
     def _remark(self) -> str:
         """What a person may not have meant, but can be done; "" for nothing."""
         ends = [self._scale(combo) for combo in (self.from_combo, self.to_combo)]
-        scales = AreaRule(ends[0], ends[1], RuleArea(RuleAreaKind.FULL))
+        scales = ScaleRange(*ends)
         if ends[0] != scales.from_scale:
             return self.tr("“To” is the coarser scale of the two: they will change places.")
         if self._levels and not any(scales.holds(level) for level in self._levels):

@@ -62,9 +62,7 @@ class RulesModel(QAbstractTableModel):
         """Reckon with the tiles of this cache: how large they are, where it tells."""
         status = () if description is None else description.status
         told = {
-            each.level_id: (each.bytes, each.tiles)
-            for each in status
-            if each.tiles and getattr(each, "bytes", None)
+            each.level_id: (each.bytes, each.tiles) for each in status if each.tiles and each.bytes
         }
         self._tile_bytes = {level_id: size / tiles for level_id, (size, tiles) in told.items()}
         tiles = sum(tiles for _, tiles in told.values())

@@ -8,7 +8,6 @@ from pathlib import Path
 from qgis.core import (
     QgsApplication,
     QgsMapLayer,
-    QgsMapLayerType,
     QgsProject,
     QgsVectorLayer,
     QgsWkbTypes,
@@ -382,9 +381,9 @@ def _theme_icon(name: str) -> QIcon:
 
 
 def _has_polygons(layer: QgsMapLayer | None) -> bool:
-    if layer is None or layer.type() != QgsMapLayerType.VectorLayer:
+    if not isinstance(layer, QgsVectorLayer) or not layer.isValid():
         return False
-    return layer.isValid() and layer.geometryType() == QgsWkbTypes.GeometryType.PolygonGeometry
+    return layer.geometryType() == QgsWkbTypes.GeometryType.PolygonGeometry
 
 
 def _layer_base(layer: QgsVectorLayer) -> tuple[str, RuleArea]:

@@ -146,6 +146,17 @@ def world() -> CacheDescription:
 
 
 @pytest.fixture
+def streets() -> CacheDescription:
+    """The same service, all levels 0 to 19 of the ArcGIS Online scheme cached."""
+    levels = tuple(
+        Level(number, 156543.03392800014 / 2**number, 591657527.591555 / 2**number)
+        for number in range(20)
+    )
+    scheme = replace(WORLD.scheme, levels=levels)
+    return replace(WORLD, scheme=scheme, cached_levels=levels, status=())
+
+
+@pytest.fixture
 def local() -> CacheDescription:
     """The same cache on this computer, in a folder."""
     return LOCAL
