@@ -22,10 +22,6 @@ def _bad_scheme(error: errors.BadScheme) -> str:
             "“{name}” has no coordinate reference system to make a tiling scheme in: set one, or"
             " choose another tiling scheme."
         ),
-        errors.BadSchemeReason.NOT_MBTILES: tr(
-            "The tiling scheme of “{name}” cannot be that of an MBTiles file, which holds Web"
-            " Mercator tiles of the standard scales only: choose another format, or WEB_MERCATOR."
-        ),
         errors.BadSchemeReason.TOO_FINE: tr(
             "The tiling scheme of “{name}” has more tiles than a cache can number: leave out its"
             " finest scales."
@@ -83,8 +79,8 @@ def _not_a_cache(error: errors.NotACache) -> str:
             " folder of a cache, or create one."
         ),
         errors.NotACacheReason.UNKNOWN_FILE: tr(
-            "{path} is no file of a tile cache: choose a .tpkx, .tpk or .mbtiles file, or the"
-            " folder of a cache."
+            "{path} is no file of a tile cache: choose a .tpkx, .tpk, .mbtiles or .gpkg file,"
+            " or the folder of a cache."
         ),
         errors.NotACacheReason.NOT_READABLE: tr(
             "{path} may not be read by you: ask its owner for the right to read it."
@@ -94,6 +90,13 @@ def _not_a_cache(error: errors.NotACache) -> str:
         ),
         errors.NotACacheReason.SEVERAL: tr(
             "{path} holds several tile caches: choose the folder of one of them."
+        ),
+        errors.NotACacheReason.NO_TILES: tr(
+            "{path} is a GeoPackage without tiles: choose one that holds a table of tiles."
+        ),
+        errors.NotACacheReason.ODD_TILES: tr(
+            "{path} has tiles that are not square, or of several sizes, which no cache here can"
+            " have: choose another one."
         ),
     }
     return texts[reason].format(path=path_text(error.path))

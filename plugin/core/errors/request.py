@@ -133,7 +133,6 @@ class BadSchemeReason(Enum):
     MISSING = "nothing there that has a tiling scheme"
     NO_LEVELS = "no scales"
     NO_CRS = "no CRS"
-    NOT_MBTILES = "MBTiles hold Web Mercator tiles of the standard scales only"
     TOO_FINE = "more tiles than a cache can number"
     TOO_COARSE = "a tile far larger than the world"
 

@@ -24,6 +24,8 @@ class NotACacheReason(Enum):
     NOT_READABLE = "it may not be read"
     VECTOR = "vector tiles"
     SEVERAL = "several caches lie below it"
+    NO_TILES = "a GeoPackage without a table of tiles"
+    ODD_TILES = "tiles that are not square, or of several sizes"
 
 
 class NotACache(StorageError):

@@ -283,7 +283,7 @@ def _file_of(store: TileStore, level_id: int, tile: Tile) -> str:
     """The file that holds a tile, as people find it in the cache."""
     storage = store.profile.storage
     folder = level_folder_name(level_id)
-    if storage is StorageFormat.MBTILES:
+    if storage.is_database:
         return store.path.name
     if storage is StorageFormat.EXPLODED:
         return f"{folder}/R{tile[0]:08x}/C{tile[1]:08x}"

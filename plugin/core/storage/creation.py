@@ -14,19 +14,26 @@ from pathlib import Path
 
 from ..errors import BadCacheOption, BadScheme, BadSchemeReason, StorageError, TargetExists
 from ..schemes import LARGEST_TILE, MOST_LEVELS, area_of, counted_from_zero
+from .can_pack import check_can_pack as check_can_pack
+from .can_pack import is_counted
+from .can_pack import possible_formats as possible_formats
 from .conf_xml import CONF_CDI, CONF_XML, conf_cdi, conf_xml
 from .files import PART, storage_errors, sync_folder, write_whole
+from .gpkg_tables import create_geopackage
 from .mbtiles import create_mbtiles
 from .opening import ALL_LAYERS
 from .profile import CacheProfile, StorageFormat, TileFormat
 from .sidecar import NAME, CacheSettings, work_folder, write_settings, write_settings_in
 from .tpkx import create_tpkx
 
-SUFFIXES = {StorageFormat.TPKX: ".tpkx", StorageFormat.MBTILES: ".mbtiles"}
+SUFFIXES = {
+    StorageFormat.TPKX: ".tpkx",
+    StorageFormat.MBTILES: ".mbtiles",
+    StorageFormat.GEOPACKAGE: ".gpkg",
+}
 """How the names of packages end that can be created."""
 
 _PATIENCE = 2.0  # seconds
-_MBTILES_SIDES = (256, 512)  # pixels; what readers of MBTiles take
 
 MOST_TILES_ACROSS = 2**31 - 1
 """Rows, or columns, that every reader can number; exploded names end at 2^32."""
@@ -37,17 +44,20 @@ def create_cache(path: Path, profile: CacheProfile, settings: CacheSettings) -> 
 
     Its levels keep their ids; where these do not count from 0 without a gap, as GDAL and ArcGIS
     take for granted, the scheme gets levels in between that are not cached. (MBTiles tell levels by
-    their resolutions.) The CRS must have an Esri WKT for a folder, a code for a package; Web
-    Mercator and WGS 84 need neither. A missing extent becomes all that the scheme can hold.
+    their resolutions, GeoPackages by their ids.) The CRS must have an Esri WKT for a folder, a code
+    for a package; Web Mercator and WGS 84 need neither. A missing extent becomes all that the scheme
+    can hold.
 
     A folder that exists and is empty is taken; folders above it are made. After an error nothing is
     left behind.
-    Raises TargetExists, TargetProblem, ReadOnlyCache, DiskFull, BadScheme, BadCacheOption.
+    Raises TargetExists, TargetProblem, ReadOnlyCache, DiskFull, BadScheme, BadCacheOption,
+    CannotPack.
     """
     _check_options(path, profile)
     profile = _completed(path, profile)
     _check_scheme(profile)
-    has_own_place = profile.storage is StorageFormat.MBTILES  # for the chosen levels
+    check_can_pack(path, profile)
+    has_own_place = profile.storage.is_database  # for the chosen levels
     is_all = len(profile.cached_ids) == len(profile.scheme.levels)
     chosen = () if is_all or has_own_place else profile.cached_ids
     settings = replace(settings, levels=chosen)
@@ -93,7 +103,7 @@ def _completed(path: Path, profile: CacheProfile) -> CacheProfile:
     cached = tuple(each for each in ids if each in profile.cached_ids or not profile.cached_ids)
     if not cached:
         raise BadScheme(path.name, BadSchemeReason.NO_LEVELS)
-    if profile.storage is not StorageFormat.MBTILES:
+    if is_counted(profile.storage):
         scheme = counted_from_zero(scheme)
     return replace(profile, scheme=scheme, cached_ids=cached, name=profile.name or path.stem)
 
@@ -107,9 +117,6 @@ def _check_scheme(profile: CacheProfile) -> None:
     if not all(0 < level.resolution < math.inf for level in scheme.levels):
         raise BadScheme(profile.name, BadSchemeReason.NO_LEVELS)
     row, col = scheme.tile_at(scheme.levels[-1], extent.xmax, extent.ymin)
-    is_other = profile.storage is StorageFormat.MBTILES and scheme.tile_width not in _MBTILES_SIDES
-    if is_other:
-        raise BadScheme(profile.name, BadSchemeReason.NOT_MBTILES)
     if max(row, col) > MOST_TILES_ACROSS:
         raise BadScheme(profile.name, BadSchemeReason.TOO_FINE)
 
@@ -225,5 +232,7 @@ def _create_package(path: Path, profile: CacheProfile, settings: CacheSettings) 
 def _make_package(path: Path, profile: CacheProfile) -> None:
     if profile.storage is StorageFormat.MBTILES:
         create_mbtiles(path, profile)
+    elif profile.storage is StorageFormat.GEOPACKAGE:
+        create_geopackage(path, profile)
     else:
         create_tpkx(path, profile)

@@ -6,18 +6,13 @@ our own, whose names begin with `tilecache:`; the specification allows further r
 
 from __future__ import annotations
 
-import json
 import math
-import sqlite3
 from collections.abc import Mapping
 from contextlib import closing, suppress
-from dataclasses import astuple
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import (
-    BadCacheOption,
-    BadScheme,
-    BadSchemeReason,
     DamagedCache,
     HostileFile,
     NotACache,
@@ -25,14 +20,24 @@ from ..errors import (
     TargetExists,
 )
 from ..schemes import web_mercator
-from ..tiling import WEB_MERCATOR_HALF, Extent, Level, TileRange
-from .data_extent import extent_of_blocks
+from ..tiling import WEB_MERCATOR_HALF, Extent, TileRange
+from .can_pack import FINEST_ZOOM, check_can_pack, picture_kind, zooms_of
 from .files import replacing, storage_errors
 from .pictures import LARGEST_SIDE, PictureFacts, picture_facts
 from .profile import CacheProfile, StorageFormat, TileFormat
 from .sqlite_file import SqliteFile, create, sqlite_errors
+from .tile_table_said import (
+    BLOCKS,
+    limits_on_disk,
+    put_rows,
+    said_in,
+    sample_of,
+    true_extent,
+    zooms_on_disk,
+)
+from .tile_table_sql import TableSql
 
-FINEST, FINEST_READ = 22, 30
+FINEST, FINEST_READ = 22, FINEST_ZOOM
 """Levels of the scheme go at least, and at most, to these zooms."""
 
 _APPLICATION_ID = 0x4D504258  # "MPBX", of the specification
@@ -44,16 +49,9 @@ CREATE TABLE tiles (
     zoom_level integer, tile_column integer, tile_row integer, tile_data blob);
 CREATE UNIQUE INDEX tile_index ON tiles (zoom_level, tile_column, tile_row);
 """
-_DECLARED, _BLOCKS = "tilecache:declared_bounds", "tilecache:blocks"
+SQL = TableSql()
+_DECLARED = "tilecache:declared_bounds"
 _MADE = "SELECT name, sql FROM sqlite_master"
-_NAMED = "SELECT 1 FROM metadata WHERE name = ?"
-_NEXT_ZOOM = """
-SELECT min(zoom_level) FROM tiles WHERE zoom_level > ? AND typeof(zoom_level) = 'integer'
-"""
-_LIMITS = """
-SELECT min(tile_column), max(tile_column), min(tile_row), max(tile_row) FROM tiles
-WHERE zoom_level = ? AND tile_column BETWEEN 0 AND ? AND tile_row BETWEEN 0 AND ?
-"""
 _SUFFIXES = {"PNG": "png", "JPEG": "jpg"}
 _FORMATS = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP", "gif": "GIF"}
 _VECTOR = frozenset({"pbf", "mvt"})
@@ -61,8 +59,6 @@ _PACKED = b"\x1f\x8b"  # gzip, which only vector tiles are packed with
 _LAYER = b"\x1a"  # how a vector tile begins: with a layer (mapbox/vector-tile-spec, 2.1)
 _USUAL_QUALITY = 75
 _USUAL_SIDE, _SMALLEST_SIDE = 256, 64  # pixels
-_MOST_ZOOMS = 1000  # more are no tiles but somebody's joke
-_CLOSE = 1e-6  # relative difference within which two lengths in the plane are the same
 
 
 def read_profile(file: SqliteFile, path: Path) -> CacheProfile:
@@ -76,15 +72,15 @@ def read_profile(file: SqliteFile, path: Path) -> CacheProfile:
         raise NotACache(str(path), NotACacheReason.UNKNOWN_FILE)
     if any("recursive" in made.get(name, "").lower() for name in ("tiles", "metadata")):
         raise HostileFile(str(path), "a view without end")
-    said = _metadata(file) if "metadata" in made else {}
-    sample = _sample(file)
+    said = said_in(file, SQL) if "metadata" in made else {}
+    sample = sample_of(file, SQL)
     facts = picture_facts(sample)
     given = said.get("format", "").strip().lower().rpartition("/")[2]
     if given in _VECTOR or sample.startswith(_PACKED) or (not given and sample.startswith(_LAYER)):
         raise NotACache(str(path), NotACacheReason.VECTOR)
     image_format = _FORMATS.get(given) or (facts.format if facts else given.upper() or "PNG")
     drawn = said.get(_FORMAT, "")
-    if drawn and _SUFFIXES.get(image_format) == _SUFFIXES.get(_kind(drawn)):
+    if drawn and _SUFFIXES.get(image_format) == _SUFFIXES.get(picture_kind(drawn)):
         image_format = drawn
     has_quality = image_format == TileFormat.JPEG.value
     levels = _cached_zooms(file, said)
@@ -108,13 +104,11 @@ def create_mbtiles(path: Path, profile: CacheProfile) -> None:
     """Make an MBTiles file without tiles at `path`.
 
     Zooms are told by resolutions, whatever the ids of the levels of `profile`.
-    Raises TargetExists, BadScheme (not the Web Mercator scheme of MBTiles), BadCacheOption (a tile
-    format it does not know), TargetProblem, ReadOnlyCache, DiskFull.
+    Raises TargetExists, CannotPack (not the Web Mercator scheme of MBTiles, a tile format it does
+    not know), TargetProblem, ReadOnlyCache, DiskFull.
     """
-    image_format = _kind(profile.image_format)
-    if image_format not in _SUFFIXES:
-        raise BadCacheOption("TILE_FORMAT", profile.image_format, "PNG or JPEG in MBTiles")
-    zooms = _zooms(profile)
+    check_can_pack(path, replace(profile, storage=StorageFormat.MBTILES))
+    image_format, zooms = picture_kind(profile.image_format), zooms_of(profile) or ()
     with storage_errors(path):
         if path.exists():
             raise TargetExists(str(path))
@@ -144,45 +138,17 @@ def make_file(path: Path, said: Mapping[str, str]) -> None:
     with closing(create(path)) as file:
         file.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         file.executescript(f"BEGIN; {_TABLES} COMMIT;")
-        put_rows(file, said)
-
-
-def put_rows(
-    connection: sqlite3.Connection, said: Mapping[str, str], *, only_new: bool = False
-) -> None:
-    """Say `said` in the table `metadata`, in place of what its names said before.
-
-    `only_new`: but leave alone what is said already.
-    """
-    for name, value in said.items():
-        if only_new and connection.execute(_NAMED, (name,)).fetchone():
-            continue
-        connection.execute("DELETE FROM metadata WHERE name = ?", (name,))
-        connection.execute("INSERT INTO metadata (name, value) VALUES (?, ?)", (name, value))
+        put_rows(file, SQL, said)
 
 
 def lasting_rows(profile: CacheProfile) -> dict[str, str]:
     """What a file of others may have left to guess from its tiles, which are to change now."""
-    image_format = _kind(profile.image_format)
+    image_format = picture_kind(profile.image_format)
     return {
         "name": profile.name,
         "format": _SUFFIXES.get(image_format, image_format.lower()),
         _TILE_SIZE: str(profile.scheme.tile_width),
     }
-
-
-def grow_blocks(connection: sqlite3.Connection, zoom: int, block: TileRange) -> None:
-    """Put down that tiles were written in `block`, for `true_rows` to know, whoever asks it.
-
-    Where nothing is put down yet it looks for itself.
-    """
-    said = connection.execute("SELECT value FROM metadata WHERE name = ?", (_BLOCKS,)).fetchone()
-    if said is None:
-        return
-    blocks = _blocks(str(said[0]))
-    grown = _union(blocks.get(zoom), block)
-    if grown != blocks.get(zoom):
-        put_rows(connection, {_BLOCKS: _blocks_text({**blocks, zoom: grown})})
 
 
 def true_rows(file: SqliteFile, profile: CacheProfile) -> dict[str, str]:
@@ -191,21 +157,16 @@ def true_rows(file: SqliteFile, profile: CacheProfile) -> dict[str, str]:
     Bounds are those that the file was made with, grown to hold all tiles; they do not shrink with
     tiles that are deleted.
     """
-    said = _metadata(file)
-    known = {level.id: level for level in profile.scheme.levels}
-    zooms = [zoom for zoom in zooms_on_disk(file) if zoom in known]
-    is_first = _BLOCKS not in said
-    blocks = {z: _block_on_disk(file, z) for z in zooms} if is_first else _blocks(said[_BLOCKS])
-    here = {zoom: block for zoom, block in blocks.items() if zoom in zooms and block is not None}
-    declared = said.get("bounds" if is_first else _DECLARED, "")
-    extent = extent_of_blocks(
-        profile.scheme,
-        {known[zoom]: block for zoom, block in here.items()},
-        _extent_of_text(declared),
+    said = said_in(file, SQL)
+    known = {level.id for level in profile.scheme.levels}
+    zooms = tuple(zoom for zoom in zooms_on_disk(file, SQL) if zoom in known)
+    declared = said.get(_DECLARED if BLOCKS in said else "bounds", "")
+    extent, blocks = true_extent(
+        profile, said, zooms, lambda zoom: _block_on_disk(file, zoom), _extent_of_text(declared)
     )
     rows = {
         _DECLARED: declared,
-        _BLOCKS: _blocks_text(here),
+        BLOCKS: blocks,
         _LEVELS: ",".join(map(str, sorted({*profile.cached_ids, *zooms}))),
     }
     if zooms:
@@ -215,36 +176,12 @@ def true_rows(file: SqliteFile, profile: CacheProfile) -> dict[str, str]:
     return rows
 
 
-def _blocks_text(blocks: Mapping[int, TileRange | None]) -> str:
-    return json.dumps({zoom: astuple(block) for zoom, block in blocks.items() if block})
-
-
-def _blocks(text: str) -> dict[int, TileRange | None]:
-    """What was put down of each zoom; nothing of what cannot be read."""
-    try:
-        return {int(zoom): TileRange(*map(int, block)) for zoom, block in json.loads(text).items()}
-    except (ValueError, TypeError, AttributeError):
-        return {}
-
-
 def _block_on_disk(file: SqliteFile, zoom: int) -> TileRange | None:
     last = (1 << zoom) - 1
-    found = file.rows(_LIMITS, zoom, last, last)
-    if not found or found[0][0] is None:
+    block = limits_on_disk(file, SQL, zoom, last, last)
+    if block is None:
         return None
-    min_col, max_col, min_row, max_row = map(int, found[0])
-    return TileRange(last - max_row, last - min_row, min_col, max_col)
-
-
-def _union(one: TileRange | None, other: TileRange) -> TileRange:
-    if one is None:
-        return other
-    return TileRange(
-        min(one.min_row, other.min_row),
-        max(one.max_row, other.max_row),
-        min(one.min_col, other.min_col),
-        max(one.max_col, other.max_col),
-    )
+    return TileRange(last - block.max_row, last - block.min_row, block.min_col, block.max_col)
 
 
 def place_rows(extent: Extent, zoom: int) -> dict[str, str]:
@@ -258,29 +195,6 @@ def place_rows(extent: Extent, zoom: int) -> dict[str, str]:
     }
 
 
-def _metadata(file: SqliteFile) -> dict[str, str]:
-    rows = file.rows("SELECT name, value FROM metadata")
-    return {str(name): str(value) for name, value in rows if value is not None}
-
-
-def _sample(file: SqliteFile) -> bytes:
-    """One of the tiles; no bytes where there is none that can be read."""
-    rows = file.readable_rows("SELECT tile_data FROM tiles WHERE length(tile_data) > 0 LIMIT 1")
-    return rows[0][0] if rows and isinstance(rows[0][0], bytes) else b""
-
-
-def zooms_on_disk(file: SqliteFile) -> tuple[int, ...]:
-    """The zooms that have tiles, ascending, also such as no scheme knows."""
-    zooms: list[int] = []
-    # The next greater one each time, which the index answers at once however many tiles there are.
-    while len(zooms) < _MOST_ZOOMS:
-        found = file.rows(_NEXT_ZOOM, zooms[-1] if zooms else -(1 << 63))
-        if not found or found[0][0] is None:
-            break
-        zooms.append(found[0][0])
-    return tuple(zooms)
-
-
 def _cached_zooms(file: SqliteFile, said: Mapping[str, str]) -> set[int]:
     """Zooms that may hold tiles: those the file was made for and those that have some."""
     zooms = {_whole(part) for part in said.get(_LEVELS, "").split(",")}
@@ -288,7 +202,7 @@ def _cached_zooms(file: SqliteFile, said: Mapping[str, str]) -> set[int]:
     if _LEVELS not in said and first is not None and last is not None:
         zooms |= set(range(max(first, 0), min(last, FINEST_READ) + 1))
     with suppress(DamagedCache):  # `file_findings` tells
-        zooms |= set(zooms_on_disk(file))
+        zooms |= set(zooms_on_disk(file, SQL))
     return {zoom for zoom in zooms if zoom is not None}
 
 
@@ -307,31 +221,6 @@ def _tile_size(said: Mapping[str, str], facts: PictureFacts | None) -> int:
 def _quality(said: Mapping[str, str]) -> int:
     quality = _whole(said.get(_QUALITY))
     return quality if quality is not None and 0 < quality <= 100 else _USUAL_QUALITY
-
-
-def _kind(image_format: str) -> str:
-    """PNG for all kinds of PNG."""
-    return "PNG" if image_format.startswith("PNG") else image_format
-
-
-def _zooms(profile: CacheProfile) -> tuple[int, ...]:
-    """The zooms of the cached levels. Raises BadScheme where a level is none."""
-    scheme = profile.scheme
-    fits = scheme.crs.code == 3857 and scheme.tile_width == scheme.tile_height
-    for origin, wanted in ((scheme.origin_x, -1), (scheme.origin_y, 1)):
-        fits = fits and abs(origin / WEB_MERCATOR_HALF - wanted) < _CLOSE
-    levels = profile.cached_levels or scheme.levels
-    zooms = tuple(_zoom(level, scheme.tile_width) if fits else None for level in levels)
-    known = tuple(zoom for zoom in zooms if zoom is not None)
-    if not zooms or len(known) < len(zooms):
-        raise BadScheme(profile.name, BadSchemeReason.NOT_MBTILES)
-    return known
-
-
-def _zoom(level: Level, tile_size: int) -> int | None:
-    zoom = math.log2(2 * WEB_MERCATOR_HALF / tile_size / level.resolution)
-    nearest = round(zoom)
-    return nearest if abs(zoom - nearest) < 1e-5 and 0 <= nearest <= FINEST_READ else None
 
 
 def _extent_of_text(bounds: str) -> Extent | None:

@@ -25,6 +25,7 @@ from .bundled import place_of_name
 from .compact import CompactStore
 from .conf_xml import CONF_CDI, CONF_XML, read_conf
 from .exploded import ExplodedStore
+from .gpkg import GeoPackageStore, read_geopackage_profile
 from .level_folders import LevelFolders, entries_of
 from .mbtiles import MBTilesStore, read_mbtiles_profile
 from .profile import CacheProfile, StorageFormat
@@ -46,7 +47,10 @@ _DEEPEST = 3  # folders down to the cache: a folder of services, a service, `Lay
 _MOST_ENTRIES = 20_000  # names that are looked at on the way
 _SQLITE = b"SQLite format 3\0"
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
-_PACKAGES = {".tpkx", ".tpk", ".mbtiles"}
+_MBTILES_MARK = b"MPBX"
+_GEOPACKAGE_MARKS = (b"GPKG", b"GP10", b"GP11", b"GP12")
+_MARK_AT, _MARK_END = 68, 72  # application_id in the header of a SQLite file
+_PACKAGES = {".tpkx", ".tpk", ".mbtiles", ".gpkg"}
 _CONF_OF_MAP = re.compile(rf"v\d+/[^/]+/{re.escape(CONF_XML)}")
 _VECTOR_PACKAGES = {".vtpk", ".pmtiles"}
 
@@ -69,8 +73,8 @@ def open_store(
     """The tiles of the cache at `path`.
 
     That is a folder with conf.xml or root.json, one of these files, `_alllayers`, a folder that
-    holds just one cache not far below, as ArcGIS's `<service>/Layers`, or a .tpkx, .tpk or
-    .mbtiles file. `cancelled`: once true, another process that writes the package is waited for no
+    holds just one cache not far below, as ArcGIS's `<service>/Layers`, or a .tpkx, .tpk, .mbtiles
+    or .gpkg file. `cancelled`: once true, another process that writes the package is waited for no
     more. Raises NotACache, DamagedCache, HostileFile, CacheInUse, and ReadOnlyCache where it is
     wanted `for_writing`.
     """
@@ -93,6 +97,8 @@ def read_profile(path: Path) -> CacheProfile:
         return _read_folder(place)[0]
     if place.package is StorageFormat.MBTILES:
         return read_mbtiles_profile(place.path)
+    if place.package is StorageFormat.GEOPACKAGE:
+        return read_geopackage_profile(place.path)
     with _open_package(place, for_writing=False) as store:
         profile: CacheProfile = store.profile
     return profile
@@ -262,6 +268,8 @@ def _open_package(
 ) -> TileStore:
     if place.package is StorageFormat.MBTILES:
         return MBTilesStore(place.path, for_writing)
+    if place.package is StorageFormat.GEOPACKAGE:
+        return GeoPackageStore(place.path, for_writing)
     if place.package is StorageFormat.TPKX:
         store = TpkxStore(place.path, for_writing, cancelled)
         store.profile = _with_chosen_levels(store.profile, place.path)
@@ -279,16 +287,23 @@ def _package_format(path: Path) -> StorageFormat:
         raise NotACache(str(path), NotACacheReason.VECTOR)
     try:
         with path.open("rb") as file:
-            start = file.read(16)
+            start = file.read(_MARK_END)
     except OSError as error:
         raise NotACache(str(path), NotACacheReason.NOT_READABLE) from error
-    if start == _SQLITE:
-        return StorageFormat.MBTILES
+    if start.startswith(_SQLITE):
+        return _sqlite_format(start[_MARK_AT:], suffix)
     if start.startswith(_ZIP):
         return _zip_format(path)
     if suffix in _PACKAGES:
         raise DamagedCache(str(path), "cut off or overwritten" if start else "empty")
     raise NotACache(str(path), NotACacheReason.UNKNOWN_FILE)
+
+
+def _sqlite_format(mark: bytes, suffix: str) -> StorageFormat:
+    """GeoPackages have a mark of their own (OGC 12-128r17, 1.1.1.1.1), which old ones may lack."""
+    is_named_so = suffix == ".gpkg" and mark != _MBTILES_MARK
+    is_marked = mark in _GEOPACKAGE_MARKS
+    return StorageFormat.GEOPACKAGE if is_marked or is_named_so else StorageFormat.MBTILES
 
 
 def _zip_format(path: Path) -> StorageFormat:

@@ -17,11 +17,21 @@ class StorageFormat(Enum):
     TPKX = "TPKX"
     TPK = "TPK"
     MBTILES = "MBTILES"
+    GEOPACKAGE = "GPKG"
 
     @property
     def is_package(self) -> bool:
         """Whether the cache is one file."""
-        return self in (StorageFormat.TPKX, StorageFormat.TPK, StorageFormat.MBTILES)
+        return self not in (
+            StorageFormat.COMPACT_V2,
+            StorageFormat.COMPACT_V1,
+            StorageFormat.EXPLODED,
+        )
+
+    @property
+    def is_database(self) -> bool:
+        """Whether it is an SQLite file, which is changed in place and is durable once written."""
+        return self in (StorageFormat.MBTILES, StorageFormat.GEOPACKAGE)
 
     @property
     def can_be_written(self) -> bool:

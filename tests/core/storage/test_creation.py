@@ -19,6 +19,8 @@ from tile_cache_manager.plugin.core.errors import (
     BadCacheOption,
     BadScheme,
     BadSchemeReason,
+    CannotPack,
+    CannotPackReason,
     DiskFull,
     ReadOnlyCache,
     TargetExists,
@@ -31,15 +33,25 @@ from tile_cache_manager.plugin.core.schemes import (
     wgs84,
 )
 from tile_cache_manager.plugin.core.storage import creation
-from tile_cache_manager.plugin.core.storage.creation import create_cache
+from tile_cache_manager.plugin.core.storage.creation import (
+    check_can_pack,
+    create_cache,
+    possible_formats,
+)
 from tile_cache_manager.plugin.core.storage.opening import open_store, read_profile
 from tile_cache_manager.plugin.core.storage.profile import CacheProfile, StorageFormat
 from tile_cache_manager.plugin.core.storage.sidecar import CacheSettings, read_settings
 from tile_cache_manager.plugin.core.tiling import Extent, Level, SpatialReference, TilingScheme
 
 V2, EXPLODED = StorageFormat.COMPACT_V2, StorageFormat.EXPLODED
-TPKX, MBTILES = StorageFormat.TPKX, StorageFormat.MBTILES
-NAMES = {V2: "världen över", EXPLODED: "a cache.2024", TPKX: "日本 1.tpkx", MBTILES: "a b.mbtiles"}
+TPKX, MBTILES, GPKG = StorageFormat.TPKX, StorageFormat.MBTILES, StorageFormat.GEOPACKAGE
+NAMES = {
+    V2: "världen över",
+    EXPLODED: "a cache.2024",
+    TPKX: "日本 1.tpkx",
+    MBTILES: "a b.mbtiles",
+    GPKG: "Ö ' \".gpkg",
+}
 LV95_WKT = (
     'PROJCS["CH1903+_LV95",GEOGCS["GCS_CH1903+",DATUM["D_CH1903+",SPHEROID["Bessel_1841",'
     '6377397.155,299.1528128]],PRIMEM["Greenwich",0.0],UNIT["Degree",0.0174532925199433]],'
@@ -198,6 +210,12 @@ READ = {
     "package": (TPKX, web_mercator(), None, (12, 1400, 2100), ["wheel"]),
     "package in degrees": (TPKX, wgs84(), None, (9, 511, 1023), ["wheel"]),
     "package, the standard origin": (TPKX, STANDARD, None, (1, 1300, 1140), ["wheel"]),
+    "GeoPackage": (GPKG, web_mercator(), None, (12, 1400, 2100), ["system", "wheel"]),
+    "GeoPackage, a few of the scales": (GPKG, FEW, None, (15, 11000, 17000), ["system", "wheel"]),
+    "GeoPackage in degrees": (GPKG, wgs84(), None, (9, 511, 1023), ["system", "wheel"]),
+    "GeoPackage, 512 pixels": (GPKG, web_mercator(512), None, (3, 7, 0), ["system", "wheel"]),
+    "GeoPackage, its last tile": (GPKG, SWISS_SCHEME, None, (2, 405, 611), ["system", "wheel"]),
+    "GeoPackage, a middle level": (GPKG, STANDARD, SWISS, (1, 1300, 1140), ["system", "wheel"]),
     "MBTiles": (MBTILES, web_mercator(finest=4), None, (4, 7, 3), ["system", "wheel"]),
 }
 
@@ -276,7 +294,6 @@ OPTIONS = [
     ("x.TPKX", odd(V2), "TARGET"),
     ("x", odd(image_format="LERC"), "TILE_FORMAT"),
     ("x", odd(image_format=""), "TILE_FORMAT"),
-    ("x.mbtiles", odd(MBTILES, image_format="MIXED"), "TILE_FORMAT"),
     ("x", odd(compression_quality=101), "COMPRESSION_QUALITY"),
     ("x", odd(compression_quality=-1), "COMPRESSION_QUALITY"),
     ("x", odd(tile_width=512), "TILE_SIZE"),
@@ -296,12 +313,39 @@ SCHEMES = [
     ("x", odd(levels=(Level(0, 2.0, 1.0), Level(0, 1.0, 1.0))), BadSchemeReason.TOO_FINE),
     ("x", odd(crs=SpatialReference(2056)), BadSchemeReason.NO_CRS),
     ("x.tpkx", odd(TPKX, crs=SpatialReference()), BadSchemeReason.NO_CRS),
-    ("x.mbtiles", odd(MBTILES, crs=LV95), BadSchemeReason.NOT_MBTILES),
-    ("x.mbtiles", replace(odd(MBTILES), scheme=wgs84()), BadSchemeReason.NOT_MBTILES),
-    ("x.mbtiles", odd(MBTILES, origin_x=0.0), BadSchemeReason.NOT_MBTILES),
-    ("x.mbtiles", odd(MBTILES, levels=(Level(0, 1e5, 1e5),)), BadSchemeReason.NOT_MBTILES),
-    ("x.mbtiles", replace(odd(MBTILES), scheme=web_mercator(128)), BadSchemeReason.NOT_MBTILES),
 ]
+
+
+UNEVEN = (Level(0, 100.0, 1e6), Level(1, 70.123, 7e5))
+BACKWARDS = (Level(1, 100.0, 1e6), Level(0, 50.0, 5e5))
+FOLDERS = ("COMPACT_V2", "EXPLODED", "TPKX")
+UNPACKED = [
+    (odd(MBTILES, crs=LV95), "SCHEME", (*FOLDERS, "GPKG")),
+    (replace(odd(MBTILES), scheme=wgs84()), "SCHEME", (*FOLDERS, "GPKG")),
+    (odd(MBTILES, origin_x=0.0), "SCHEME", (*FOLDERS, "GPKG")),
+    (odd(MBTILES, levels=(Level(0, 1e5, 1e5),)), "SCHEME", (*FOLDERS, "GPKG")),
+    (replace(odd(MBTILES), scheme=web_mercator(128)), "TILE_SIZE", (*FOLDERS, "GPKG")),
+    (odd(MBTILES, image_format="MIXED"), "TILE_FORMAT", (*FOLDERS, "GPKG")),
+    (odd(GPKG, levels=UNEVEN), "LEVELS", FOLDERS),
+    (odd(GPKG, levels=BACKWARDS), "LEVELS", FOLDERS),
+    (odd(GPKG, crs=SpatialReference(None, None, LV95_WKT)), "NO_CODE", FOLDERS),
+]
+
+
+@pytest.mark.parametrize(("profile", "reason", "possible"), UNPACKED)
+def test_what_a_format_cannot_hold_is_refused_and_others_named(tmp_path, profile, reason, possible):
+    path = tmp_path / "new" / f"x.{profile.storage.value.lower()}"
+
+    with pytest.raises(CannotPack) as caught:
+        create_cache(path, profile, SETTINGS)
+
+    assert caught.value.reason is CannotPackReason[reason]
+    assert caught.value.storage == profile.storage.value
+    assert caught.value.possible == possible
+    assert everything_in(tmp_path) == []
+    with pytest.raises(CannotPack):
+        check_can_pack(path, profile)
+    assert [each.value for each in possible_formats(profile)] == list(possible)
 
 
 @pytest.mark.parametrize(("name", "profile", "option"), OPTIONS)
@@ -353,7 +397,7 @@ def test_what_is_there_stays(tmp_path, storage, what):
     assert everything_in(tmp_path) == before
 
 
-@pytest.mark.parametrize("storage", [TPKX, MBTILES])
+@pytest.mark.parametrize("storage", [TPKX, MBTILES, GPKG])
 def test_an_empty_folder_is_no_place_for_a_package(tmp_path, storage):
     (tmp_path / NAMES[storage]).mkdir()
 
@@ -374,7 +418,7 @@ FAILURES = [
     (OSError(28, "No space left on device"), DiskFull),
     (OSError(5, "Input/output error"), TargetProblem),
 ]
-TURNS = {V2: 10, EXPLODED: 10, TPKX: 7, MBTILES: 7}
+TURNS = {V2: 10, EXPLODED: 10, TPKX: 7, MBTILES: 7, GPKG: 7}
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,9 @@ import pytest
 from made_pictures import pattern, png
 
 from tile_cache_manager.plugin.core.errors import (
-    BadCacheOption,
-    BadScheme,
-    BadSchemeReason,
     CacheInUse,
+    CannotPack,
+    CannotPackReason,
     DamagedCache,
     DiskFull,
     HostileFile,
@@ -34,7 +33,7 @@ from tile_cache_manager.plugin.core.errors import (
     TargetExists,
 )
 from tile_cache_manager.plugin.core.schemes import scheme_of_scales, web_mercator, wgs84
-from tile_cache_manager.plugin.core.storage import mbtiles, sqlite_file
+from tile_cache_manager.plugin.core.storage import sqlite_file, tile_table
 from tile_cache_manager.plugin.core.storage.mbtiles import (
     MBTilesStore,
     create_mbtiles,
@@ -156,24 +155,23 @@ def test_levels_are_told_by_resolution_not_by_id(path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "error"),
+    ("changes", "reason"),
     [
-        ({"scheme": wgs84()}, BadScheme),
-        ({"scheme": scheme_of_scales([1e6, 3e5], web_mercator().crs, -HALF, HALF, 1.0)}, BadScheme),
-        ({"scheme": scheme_of_scales([1e6], web_mercator().crs, 0, 0, 1.0)}, BadScheme),
-        ({"image_format": "MIXED"}, BadCacheOption),
-        ({"image_format": "LERC"}, BadCacheOption),
+        ({"scheme": wgs84()}, "SCHEME"),
+        ({"scheme": scheme_of_scales([1e6, 3e5], web_mercator().crs, -HALF, HALF, 1.0)}, "SCHEME"),
+        ({"scheme": scheme_of_scales([1e6], web_mercator().crs, 0, 0, 1.0)}, "SCHEME"),
+        ({"image_format": "MIXED"}, "TILE_FORMAT"),
+        ({"image_format": "LERC"}, "TILE_FORMAT"),
     ],
 )
-def test_what_mbtiles_cannot_hold_is_refused_and_nothing_left(tmp_path, changes, error):
+def test_what_mbtiles_cannot_hold_is_refused_and_nothing_left(tmp_path, changes, reason):
     if "scheme" in changes:
         changes = {**changes, "cached_ids": tuple(e.id for e in changes["scheme"].levels)}
 
-    with pytest.raises(error) as caught:
+    with pytest.raises(CannotPack) as caught:
         create_mbtiles(tmp_path / "new" / "x.mbtiles", profile(**changes))
 
-    if error is BadScheme:
-        assert caught.value.reason is BadSchemeReason.NOT_MBTILES
+    assert caught.value.reason is CannotPackReason[reason]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -824,7 +822,7 @@ def test_a_damaged_file_is_not_saved_where_there_is_no_room(store, path, monkeyp
     store.close()
     damage(path, [60])
     broken = path.read_bytes()
-    monkeypatch.setattr(mbtiles, "free_bytes", lambda _path: 1000)
+    monkeypatch.setattr(tile_table, "free_bytes", lambda _path: 1000)
 
     with MBTilesStore(path, is_writable=True) as store:
         (found,) = store.file_findings()
@@ -874,7 +872,7 @@ def test_a_writer_goes_over_to_the_file_that_another_one_defragmented(store, pat
 
 def test_the_room_for_defragmenting_is_looked_for_first(store, path, monkeypatch):
     store.write(7, {(0, 0): b"one"})
-    monkeypatch.setattr(mbtiles, "free_bytes", lambda _path: 100)
+    monkeypatch.setattr(tile_table, "free_bytes", lambda _path: 100)
     with pytest.raises(DiskFull) as caught:
         store.defragment(next(store.holes(7)))
     assert caught.value.free == 100

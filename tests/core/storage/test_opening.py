@@ -332,10 +332,10 @@ def a_vector_package_unpacked(folder: Path) -> Path:
 
 
 def another_database(folder: Path) -> Path:
-    with closing(sqlite3.connect(folder / "x.gpkg")) as database:
-        database.execute("CREATE TABLE gpkg_contents (x)")
+    with closing(sqlite3.connect(folder / "x.sqlite")) as database:
+        database.execute("CREATE TABLE contents (x)")
         database.commit()
-    return folder / "x.gpkg"
+    return folder / "x.sqlite"
 
 
 NO_CACHES = [
