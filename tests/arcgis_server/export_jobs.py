@@ -37,6 +37,7 @@ class EstimateJob(Job):
     """One ``estimateExportTilesSize``."""
 
     ID_END = "_et"
+    CHANGES_CACHE = False
 
     def __init__(
         self, state: SiteState, task: str, form: dict[str, str], plan: Callable[[], ExportPlan]
@@ -78,6 +79,7 @@ class ExportJob(Job):
     """
 
     ID_END = "_et"
+    CHANGES_CACHE = False
 
     def __init__(
         self, state: SiteState, task: str, form: dict[str, str], plan: Callable[[], ExportPlan]

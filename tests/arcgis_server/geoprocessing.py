@@ -7,27 +7,32 @@ from typing import Any
 
 from flask import Response, request
 
+from . import uploads
 from .answers import EsriError, answer, bad_request, not_found, value_of
 from .bundles import tiles_present
+from .cache_transfers import ExportCacheJob, ImportJob
 from .coverage import expected_count
 from .job_plan import service_named
-from .jobs import job_json
-from .profiles import STATUS_TASK, TILES_TASK, Service, Tasks
+from .jobs import Job, job_json
+from .profiles import EXPORT_TASK, IMPORT_TASK, STATUS_TASK, TILES_TASK, Service, Tasks
 from .schemes import Lod
 from .state import SiteState, site_address
-from .tasks import OUTPUT, public_name, root_json, task_json, tasks_of
-
-_FORM_NAMES = (
-    "service_url",
-    "levels",
-    "thread_count",
-    "update_mode",
-    "constraining_extent",
-    "jobid",
-    "area_of_interest",
+from .tasks import (
+    OUTPUT,
+    parameters_of,
+    public_name,
+    root_json,
+    takes_uploads,
+    task_json,
+    tasks_of,
 )
-_REQUIRED = ("service_url", "levels", "thread_count")
-_DEFAULT_MODE_AS_SHOWN = "Recreate All Tiles"
+
+_JOBS = {TILES_TASK: Job, EXPORT_TASK: ExportCacheJob, IMPORT_TASK: ImportJob}
+_WORDS_SHOWN = {
+    "update_mode": {"": "RECREATE_ALL_TILES", "Recreate All Tiles": "RECREATE_ALL_TILES"},
+    "storage_format_type": {"": "COMPACT", "Compact": "COMPACT"},
+}
+"""What stands for a value of the choice list: nothing, and the default as it is shown."""
 
 
 def respond(state: SiteState, service: str, parts: list[str]) -> Response:
@@ -42,53 +47,79 @@ def respond(state: SiteState, service: str, parts: list[str]) -> Response:
     if not parts:
         return answer(state.profile, root_json(state.profile, service), service)
     task, *rest = parts
+    if task == "uploads" and takes_uploads(state.profile, service):
+        return answer(state.profile, uploads.respond(state, rest), "Uploads")
     if task not in tasks_of(service):
         raise not_found(f"Task {task}")
-    if task not in {TILES_TASK, STATUS_TASK}:
+    if task not in {*_JOBS, STATUS_TASK}:
         raise bad_request(f"The task {task} is not available on this site.")
     if not rest:
         return answer(state.profile, task_json(service, task, tasks), task)
     if task == STATUS_TASK and rest == ["execute"]:
         return answer(state.profile, _report(state, tasks), task)
-    if task == TILES_TASK and rest == ["submitJob"]:
-        return answer(state.profile, _submit(state, tasks), task)
-    if task == TILES_TASK and rest[0] == "jobs" and len(rest) > 1:
-        return answer(state.profile, _job(state, tasks, rest[1], rest[2:]), task)
+    if task in _JOBS and rest == ["submitJob"]:
+        return answer(state.profile, _submit(state, task, tasks), task)
+    if task in _JOBS and rest[0] == "jobs" and len(rest) > 1:
+        return answer(state.profile, _job(state, task, tasks, rest[1], rest[2:]), task)
     raise bad_request(f"The operation {'/'.join(rest)} is not supported.")
 
 
-def _submit(state: SiteState, tasks: Tasks) -> dict[str, Any]:
+def _inputs(task: str, tasks: Tasks) -> list[dict[str, Any]]:
+    """Return the parameters that a client fills in, under their canonical names."""
+    return [p for p in parameters_of(task, tasks) if p["name"] != OUTPUT]
+
+
+def _submit(state: SiteState, task: str, tasks: Tasks) -> dict[str, Any]:
     given = {**request.args.to_dict(), **request.form.to_dict()}
     given.pop("token", None)
-    form = {name: given.get(public_name(tasks, name), "").strip() for name in _FORM_NAMES}
-    missing = [public_name(tasks, name) for name in _REQUIRED if not form[name]]
+    inputs = _inputs(task, tasks)
+    form = {p["name"]: given.get(public_name(tasks, p["name"]), "").strip() for p in inputs}
+    _check_required(tasks, inputs, form)
+    for parameter in inputs:
+        if "choiceList" in parameter:
+            name = parameter["name"]
+            form[name] = _chosen(tasks, parameter, form[name])
+    job = state.jobs.start(_JOBS[task](state, task, form))
+    with state.lock:
+        state.submissions.append({"jobId": job.job_id, "task": task, "form": given})
+    return {"jobId": job.job_id, "jobStatus": "esriJobSubmitted"}
+
+
+def _check_required(tasks: Tasks, inputs: list[dict[str, Any]], form: dict[str, str]) -> None:
+    missing = [
+        public_name(tasks, p["name"])
+        for p in inputs
+        if p["parameterType"] == "esriGPParameterTypeRequired"
+        and p["defaultValue"] in {"", None}
+        and not form[p["name"]]
+    ]
     if missing:
         raise bad_request(
             "Invalid or missing input parameters.", *(f"Required: {name}" for name in missing)
         )
-    if form["update_mode"] in {"", _DEFAULT_MODE_AS_SHOWN}:
-        form["update_mode"] = "RECREATE_ALL_TILES"
-    if form["update_mode"] not in tasks.modes:
-        name = public_name(tasks, "update_mode")
+
+
+def _chosen(tasks: Tasks, parameter: dict[str, Any], text: str) -> str:
+    name = parameter["name"]
+    value = _WORDS_SHOWN[name].get(text, text)
+    if value not in parameter["choiceList"]:
         raise bad_request(
             "Invalid or missing input parameters.",
-            f"'{form['update_mode']}' is not in the choice list of {name}.",
+            f"'{value}' is not in the choice list of {public_name(tasks, name)}.",
         )
-    job = state.jobs.submit(TILES_TASK, form)
-    with state.lock:
-        state.submissions.append({"jobId": job.job_id, "task": TILES_TASK, "form": given})
-    return {"jobId": job.job_id, "jobStatus": "esriJobSubmitted"}
+    return value
 
 
-def _job(state: SiteState, tasks: Tasks, job_id: str, rest: list[str]) -> dict[str, Any]:
+def _job(state: SiteState, task: str, tasks: Tasks, job_id: str, rest: list[str]) -> dict[str, Any]:
     job = state.jobs.get(job_id)
-    if job is None:
+    if job is None or job.task != task:
         raise EsriError(400, "Unable to complete operation.", [f"Job {job_id} does not exist."])
     output = public_name(tasks, OUTPUT)
+    names = [parameter["name"] for parameter in _inputs(task, tasks)]
     if not rest:
         inputs = {
             public_name(tasks, name): {"paramUrl": f"inputs/{public_name(tasks, name)}"}
-            for name in _FORM_NAMES
+            for name in names
         }
         return {**job_json(job, output, tasks.progress), "inputs": inputs}
     if rest == ["cancel"]:
@@ -97,7 +128,7 @@ def _job(state: SiteState, tasks: Tasks, job_id: str, rest: list[str]) -> dict[s
     if rest == ["results", output] and job.status == "esriJobSucceeded":
         return _parameter_value(output, job.output(site_address(state)))
     if len(rest) == 2 and rest[0] == "inputs":
-        for name in _FORM_NAMES:
+        for name in names:
             if public_name(tasks, name) == rest[1]:
                 return _parameter_value(rest[1], job.form[name])
     raise bad_request(f"There is no {'/'.join(rest)} for job {job_id}.")

@@ -174,6 +174,13 @@ class RunningSite:
         """
         self.control(site, "republish", service=service, **values)
 
+    def server_share(self, site: str) -> Path:
+        """Return the folder of the server's disk that its caching tasks may read and write.
+
+        Export Cache and ImportCache take paths in it, absolute or relative to it.
+        """
+        return self.folder / site / "server_shares"
+
     def clear_faults(self, site: str) -> None:
         """Take all faults away; requests held in silence are answered."""
         self.control(site, "clear_faults")

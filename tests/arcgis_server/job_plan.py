@@ -48,12 +48,14 @@ def make_plan(state: SiteState, form: dict[str, str]) -> Plan:
     Raises:
         JobRefused: the service, a scale, the mode, the number of instances or the area is wrong.
     """
-    service = _service(state, form.get("service_url", ""))
+    service = cached_service(state, form.get("service_url", ""))
     mode = form.get("update_mode") or "RECREATE_ALL_TILES"
     if mode not in _MODES:
         raise JobRefused(f"ERROR: The update mode {mode} needs an earlier job of this site.")
-    _check_instances(form.get("thread_count", ""))
-    lods = [_lod(service, text) for text in form.get("levels", "").split(";") if text.strip()]
+    check_instances(form.get("thread_count", ""))
+    lods = [
+        lod_of_scale(service, text) for text in form.get("levels", "").split(";") if text.strip()
+    ]
     if not lods:
         raise JobRefused("ERROR: No scales were given.")
     try:
@@ -80,7 +82,12 @@ def service_named(state: SiteState, task_name: str) -> Service | None:
     return state.service_named(task_name)
 
 
-def _service(state: SiteState, task_name: str) -> Service:
+def cached_service(state: SiteState, task_name: str) -> Service:
+    """Return the service that a task is to work on.
+
+    Raises:
+        JobRefused: there is none, or it has no cache.
+    """
     service = service_named(state, task_name)
     if service is None:
         raise JobRefused(f"ERROR 001459: The service {task_name} was not found.")
@@ -89,7 +96,8 @@ def _service(state: SiteState, task_name: str) -> Service:
     return service
 
 
-def _check_instances(text: str) -> None:
+def check_instances(text: str) -> None:
+    """Raise JobRefused where the text is no number of caching instances."""
     try:
         number = int(text)
     except ValueError as error:
@@ -98,7 +106,12 @@ def _check_instances(text: str) -> None:
         raise JobRefused(f"ERROR: {number} is not a number of instances.")
 
 
-def _lod(service: Service, text: str) -> Lod:
+def lod_of_scale(service: Service, text: str) -> Lod:
+    """Return the level of a scale.
+
+    Raises:
+        JobRefused: the text is no scale, or the scheme has no such level.
+    """
     try:
         scale = float(text)
     except ValueError as error:

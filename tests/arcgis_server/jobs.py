@@ -33,6 +33,7 @@ class Job:
     """One submission of Manage Map Cache Tiles. ``form`` holds canonical names and texts."""
 
     ID_END = ""
+    CHANGES_CACHE = True
 
     def __init__(self, state: SiteState, task: str, form: dict[str, str]) -> None:
         self.job_id = f"j{uuid.uuid4().hex}{self.ID_END}"
@@ -207,7 +208,12 @@ class JobBoard:
         return list(self._jobs.values())
 
     def running_on(self, service_name: str) -> list[Job]:
-        return [job for job in self.all() if job.running and job.service_name == service_name]
+        """Return the jobs at work that change the cache of a service."""
+        return [
+            job
+            for job in self.all()
+            if job.running and job.CHANGES_CACHE and job.service_name == service_name
+        ]
 
     def clear(self) -> None:
         """Stop all jobs, wait for them, and forget them."""

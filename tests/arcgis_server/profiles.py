@@ -27,6 +27,8 @@ EUROPE_MERCATOR: Box = (-1500000.0, 4000000.0, 4500000.0, 9000000.0)
 
 TILES_TASK = "Manage Map Cache Tiles"
 STATUS_TASK = "ReportCacheStatus"
+EXPORT_TASK = "Export Cache"
+IMPORT_TASK = "ImportCache"
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,10 @@ class Service:
 
 @dataclass(frozen=True)
 class Tasks:
-    """What the ``System`` folder offers and how its tasks behave."""
+    """What the ``System`` folder offers and how its tasks behave.
+
+    ``uploads``: files may be handed over, and ImportCache takes them.
+    """
 
     folders: tuple[str, ...] = ("CachingControllers", "CachingTools", "ReportingTools")
     names: dict[str, str] = field(default_factory=dict)
@@ -88,6 +93,7 @@ class Tasks:
     progress: bool = True
     percent_in_messages: bool = False
     status_as_text: bool = False
+    uploads: bool = True
 
 
 @dataclass(frozen=True)
@@ -191,7 +197,7 @@ _OLD = Site(
         Service("World", "MapServer", WEB_MERCATOR, WORLD, web_mercator(9), levels=(0, 8)),
         Service("Dynamic", "MapServer", WEB_MERCATOR, WORLD),
     ),
-    tasks=Tasks(folders=("CachingTools",), progress=False, percent_in_messages=True),
+    tasks=Tasks(folders=("CachingTools",), progress=False, percent_in_messages=True, uploads=False),
     security="system",
     token_in_header=False,
     modern_root=False,
@@ -274,7 +280,7 @@ _WKT = Site(
             export_allowed=True,
         ),
     ),
-    tasks=Tasks(),
+    tasks=Tasks(uploads=False),
 )
 
 _OTHER_NAMES = Site(
@@ -303,6 +309,16 @@ _OTHER_NAMES = Site(
             "jobid": "input_job",
             "area_of_interest": "aoi",
             "out_service_url": "output_service",
+            "target_cache": "cache_path",
+            "storage_format_type": "cache_format",
+            "copy_data_from_server": "copy_to_client",
+            "tile_package": "as_package",
+            "export_extent": "extent_to_export",
+            "import_extent": "extent_to_import",
+            "replace_existing_tiles": "overwrite",
+            "temp_output_path": "scratch_path",
+            "export_options": "options",
+            "upload_item": "uploaded_package",
         },
         modes=("RECREATE_ALL_TILES", "DELETE_TILES"),
     ),

@@ -45,6 +45,7 @@ class SiteState:
         self.requests: Counter[str] = Counter()
         self.submissions: list[dict[str, Any]] = []
         self.pictures: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
+        self.uploads: dict[str, Path] = {}
         self.spoils: list[str] = []  # what is to be wrong with the next packages
         self.revision = 1
         self.tiles_per_second = tiles_per_second
@@ -103,6 +104,7 @@ class SiteState:
             self.submissions.clear()
             self.pictures.clear()
             self.spoils.clear()
+            self.uploads.clear()
             self.services = self.profile.services
             self.revision = 1
             self.tiles_per_second = self._started_with
@@ -122,6 +124,7 @@ class SiteState:
 
     def _make_caches(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.shares_folder.mkdir(parents=True)
         for service in self.services:
             self._make_cache(service)
 

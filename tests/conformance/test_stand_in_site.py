@@ -166,8 +166,8 @@ def test_a_submission_with_a_wrong_form_is_refused(
 
 
 def test_other_tasks_are_listed_but_refused(publisher: Client) -> None:
-    assert "Export Cache" in publisher.get("System/CachingControllers/GPServer")["tasks"]
-    task = "System/CachingControllers/GPServer/Export Cache"
+    assert "Manage Map Cache Status" in publisher.get("System/CachingControllers/GPServer")["tasks"]
+    task = "System/CachingControllers/GPServer/Manage Map Cache Status"
     assert publisher.submit(task)["error"]["code"] == 400
 
 
