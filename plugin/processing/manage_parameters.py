@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qgis.core import (
-    QgsProcessing,
-    QgsProcessingAlgorithm,
-    QgsProcessingContext,
-    QgsProcessingFeatureSourceDefinition,
     QgsProcessingParameterAuthConfig,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterDateTime,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterEnum,
-    QgsProcessingParameterExtent,
-    QgsProcessingParameterFeatureSource,
     QgsProcessingParameterNumber,
     QgsProcessingParameterString,
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
-from ..core.errors import BadCacheOption, BadInstances, BadScales
-from ..core.request import SITE_DECIDES, Resume, TileFilter, UpdateMode, parse_scales
+from ..core.errors import BadCacheOption, BadInstances
+from ..core.request import SITE_DECIDES, Resume, TileFilter, UpdateMode
 from ..host import areas
-from .extents import check_crs, reversed_extent
-from .values import advanced, comes_to_nothing, is_given, is_there, truth_of
+from . import area_values
+from .reading import Values
+from .values import advanced, is_given, is_there, truth_of
 
 INPUT_SERVICE = "INPUT_SERVICE"
 SCALES = "SCALES"
 UPDATE_MODE = "UPDATE_MODE"
 NUM_OF_INSTANCES = "NUM_OF_INSTANCES"
-AREA_OF_INTEREST = "AREA_OF_INTEREST"
 UPDATE_EXTENT = "UPDATE_EXTENT"
 WAIT = "WAIT"
 PORTAL_URL = "PORTAL_URL"
@@ -42,8 +34,6 @@ OLDER_THAN = "OLDER_THAN"
 RESUME = "RESUME"
 
 DO_WAIT, DO_NOT_WAIT = "WAIT", "DO_NOT_WAIT"
-
-Parameters = dict[str, Any]
 
 
 def what() -> list[QgsProcessingParameterDefinition]:
@@ -67,19 +57,8 @@ def what() -> list[QgsProcessingParameterDefinition]:
 
 def where() -> list[QgsProcessingParameterDefinition]:
     """The area."""
-    return [
-        QgsProcessingParameterFeatureSource(
-            AREA_OF_INTEREST,
-            _tr("Area of interest"),
-            [QgsProcessing.SourceType.TypeVectorPolygon],
-            optional=True,
-        ),
-        QgsProcessingParameterExtent(
-            UPDATE_EXTENT,
-            _tr("Update extent (where no area of interest is given)"),
-            optional=True,
-        ),
-    ]
+    label = _tr("Update extent (where no area of interest is given)")
+    return area_values.parameters(UPDATE_EXTENT, label)
 
 
 def on_this_computer() -> list[QgsProcessingParameterDefinition]:
@@ -136,22 +115,8 @@ def on_a_site() -> list[QgsProcessingParameterDefinition]:
     ]
 
 
-class ManageValues:
-    """The values of one run, as `algorithm` reads them; nothing given never means everything."""
-
-    def __init__(
-        self,
-        algorithm: QgsProcessingAlgorithm,
-        parameters: Parameters,
-        context: QgsProcessingContext,
-    ) -> None:
-        self._algorithm = algorithm
-        self._parameters = parameters
-        self._context = context
-
-    def text(self, name: str) -> str:
-        """The value as text."""
-        return str(self._algorithm.parameterAsString(self._parameters, name, self._context))
+class ManageValues(Values):
+    """The values of one run; nothing given never means everything."""
 
     def mode(self) -> UpdateMode:
         """What happens to the tiles."""
@@ -163,31 +128,22 @@ class ManageValues:
 
     def resume(self) -> Resume:
         """What the run starts from. Raises BadCacheOption."""
-        text = "" if self._is_nothing(RESUME) else self.text(RESUME)
+        text = "" if self.is_nothing(RESUME) else self.text(RESUME)
         names = [each.name for each in Resume]
         if text not in names:
             raise BadCacheOption(RESUME, text, ", ".join(names))
         return Resume[text]
 
-    def scales(self) -> tuple[float, ...]:
-        """The scales asked for; () for all, only where none were given. Raises BadScales."""
-        text = self.text(SCALES)
-        if not text.strip() and is_given(self._parameters, SCALES):
-            raise BadScales(text)
-        return parse_scales(text)
-
     def instances(self) -> int:
         """The caching instances. Raises BadInstances."""
-        instances = self._algorithm.parameterAsInt(
-            self._parameters, NUM_OF_INSTANCES, self._context
-        )
+        instances = self.algorithm.parameterAsInt(self.parameters, NUM_OF_INSTANCES, self.context)
         if instances != SITE_DECIDES and instances < 1:
             raise BadInstances(instances)
         return int(instances)
 
     def source(self) -> str | None:
         """The text of the source; None where none is given. Raises BadCacheOption."""
-        if not is_given(self._parameters, SOURCE):
+        if not is_given(self.parameters, SOURCE):
             return None
         text = self.text(SOURCE).strip()
         if not text:
@@ -199,69 +155,31 @@ class ManageValues:
 
         Raises BadCacheOption for a value that comes to nothing: it is no word for "all".
         """
-        text = "" if self._is_nothing(ONLY_EXISTING) else self.text(ONLY_EXISTING)
+        text = "" if self.is_nothing(ONLY_EXISTING) else self.text(ONLY_EXISTING)
         only_existing = truth_of(text)
         if only_existing is None:
             raise BadCacheOption(ONLY_EXISTING, text, _tr("true or false"))
         return TileFilter(only_existing, self._older_than())
 
     def area(self) -> areas.AreaSource:
-        """What the area is made from; the polygons win over the extent. Main thread.
-
-        The whole cache only where neither is given. An empty layer, a NULL or an expression without
-        result is given, and no word for "everywhere", where tiles may be deleted.
-        """
-        self.check_area()
-        transforms = self._context.transformContext()
-        if is_there(self._parameters, AREA_OF_INTEREST):
-            source = self._algorithm.parameterAsSource(
-                self._parameters, AREA_OF_INTEREST, self._context
-            )
-            return areas.LayerArea.of_source(source, self._selected_only(), transforms)
-        if not is_there(self._parameters, UPDATE_EXTENT):
-            return areas.FullExtent()
-        check_crs(self.text(UPDATE_EXTENT))
-        crs = self._extent_crs()
-        across = reversed_extent(self.text(UPDATE_EXTENT), crs, transforms)
-        if across is not None:
-            return across
-        extent = self._algorithm.parameterAsExtent(self._parameters, UPDATE_EXTENT, self._context)
-        return areas.RectangleArea(UPDATE_EXTENT, extent, crs, transforms)
+        """What the area is made from. Main thread. Raises RequestError."""
+        return area_values.area(self, UPDATE_EXTENT)
 
     def check_area(self) -> None:
-        """Raises BadCacheOption for an area or extent that was given as nothing."""
-        polygons = _tr("a layer of polygons, or leave it out for the whole cache")
-        extent = _tr("xmin,xmax,ymin,ymax [EPSG:code], or leave it out for the whole cache")
-        for name, allowed in ((AREA_OF_INTEREST, polygons), (UPDATE_EXTENT, extent)):
-            if self._is_nothing(name):
-                raise BadCacheOption(name, "", allowed)
-
-    def _selected_only(self) -> bool:
-        value = self._parameters[AREA_OF_INTEREST]
-        is_definition = isinstance(value, QgsProcessingFeatureSourceDefinition)
-        return is_definition and bool(value.selectedFeaturesOnly)
+        """Raises BadCacheOption, BadRules for an area that was given as nothing, or badly."""
+        area_values.check(self, UPDATE_EXTENT)
 
     def _older_than(self) -> float | None:
-        if not is_there(self._parameters, OLDER_THAN):
+        if not is_there(self.parameters, OLDER_THAN):
             return None
-        moment = self._algorithm.parameterAsDateTime(self._parameters, OLDER_THAN, self._context)
+        moment = self.algorithm.parameterAsDateTime(self.parameters, OLDER_THAN, self.context)
         if not moment.isValid():
             allowed = _tr("a date and time such as 2026-01-31T18:00:00")
             raise BadCacheOption(OLDER_THAN, self.text(OLDER_THAN), allowed)
         return float(moment.toMSecsSinceEpoch() / 1000)
 
-    def _extent_crs(self) -> Any:
-        """CRS of UPDATE_EXTENT; None, that of the cache, for numbers that nothing gives a CRS."""
-        given = (self._parameters, UPDATE_EXTENT, self._context)
-        crs = self._algorithm.parameterAsExtentCrs(*given)
-        is_layer = self._algorithm.parameterAsLayer(*given) is not None
-        return crs if is_layer or crs.isValid() else None
-
-    def _is_nothing(self, name: str) -> bool:
-        return comes_to_nothing(self._parameters, name, self._context)
-
     def _keyword(self, name: str) -> str:
-        return str(self._algorithm.parameterAsEnumString(self._parameters, name, self._context))
+        return str(self.algorithm.parameterAsEnumString(self.parameters, name, self.context))
 
 
 def _tr(text: str) -> str:

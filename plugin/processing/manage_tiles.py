@@ -28,6 +28,7 @@ from ..core.errors import (
     RequestError,
     TileCacheError,
 )
+from ..core.level_areas import by_area
 from ..core.local.source import TileSource
 from ..core.local.space import USUAL_TILE
 from ..core.request import Outcome, Resume, TileFilter, UpdateMode, UpdateReport, UpdateRequest
@@ -239,14 +240,14 @@ def _tell_work(
     """Say how many tiles there are before the work begins, for none but that question is asked."""
     if request.resume in (Resume.CONTINUE, Resume.FAILED):
         return  # of which a part is left
-    area = request.extent if request.area is None else request.area
-    if area is None:
-        area = description.extent
-    if area is None and description.is_local:
-        area = area_of(description.scheme)
-    if area is None:
-        return
-    tiles = sum(count_tiles(description.scheme, request.levels, area).values())
+    tiles = 0
+    for levels, place in by_area(request.areas, request.levels):
+        area = description.extent if place is None else place
+        if area is None and description.is_local:
+            area = area_of(description.scheme)
+        if area is None:
+            return
+        tiles += sum(count_tiles(description.scheme, levels, area).values())
     size = tiles * USUAL_TILE if description.is_local else None
     text = messages.work_sentence(tiles, len(request.levels), request.mode, size)
     tell = feedback.pushWarning if messages.are_very_many(tiles) else feedback.pushInfo

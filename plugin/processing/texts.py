@@ -34,6 +34,11 @@ meant.</p>
 xmax means an extent that crosses the antimeridian. Without a code, the
 numbers are in the CRS of the project; without a project, or where that has no CRS, in the CRS of
 the cache.</p>
+<h4>Areas by scale (AREA_RULES)</h4>
+<p>A file of rules, as the dialog saves them: an area for each range of scales. In place of area of
+interest and extent, not beside them. A scale that you name and no rule holds is refused; a layer
+that is not in the project is opened from where it was. A rule for what the map canvas shows is
+refused here.</p>
 <p>Labels are placed anew in each block of up to 2048 pixels, so a name may appear once in each
 block that its feature reaches into. After a change of style, old and new labels meet at the rim
 of the area: take the area a bit larger than what has changed, or the whole cache.</p>
