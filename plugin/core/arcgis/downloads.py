@@ -222,12 +222,11 @@ class _Download:
     def _opened(self, head: HttpResponse, start: int) -> BinaryIO:
         """The part's file, ready to take what comes behind `head`. Raises BadPackage."""
         self._has_answered = True
-        service, told = self._file.service, self._file.size
         if head.headers.get("content-encoding", "identity").lower() != "identity":
-            raise BadPackage(service, BadPackageReason.DAMAGED, "compressed on its way")
+            detail = "compressed on its way"
+            raise BadPackage(self._file.service, BadPackageReason.DAMAGED, detail)
         begin, size = _place(head)
-        if size is not None and told is not None and size != told:
-            raise BadPackage(service, BadPackageReason.SIZE, f"{size} bytes, not {told}")
+        self._check_size(size)
         if head.status == 206 and self._about is not None:
             known = self._about.size
             is_other = None not in (known, size) and known != size
@@ -249,7 +248,9 @@ class _Download:
         here, size = self._here(), self._about.size if self._about else None
         if head.status == NOT_IN_RANGE:
             # what is here is not the beginning of what is there; unless it is all of that
-            if here and _place(head)[1] == here and size in (None, here):
+            there = _place(head)[1]
+            self._check_size(there)
+            if here and there == here and size in (None, here):
                 return True
             self._forget()
             return False
@@ -260,6 +261,13 @@ class _Download:
             self._forget()
             raise BadPackage(self._file.service, BadPackageReason.SIZE, f"{here} bytes, not {size}")
         return size is None or here == size
+
+    def _check_size(self, size: int | None) -> None:
+        """Raises BadPackage where the file has another `size` than was told before."""
+        told = self._file.size
+        if size is not None and told is not None and size != told:
+            detail = f"{size} bytes, not {told}"
+            raise BadPackage(self._file.service, BadPackageReason.SIZE, detail)
 
     def _begin_empty(self, head: HttpResponse) -> None:
         """A file of no bytes has no piece that begins it."""
