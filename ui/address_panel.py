@@ -62,6 +62,11 @@ class AddressPanel(QWidget, FORM):
         self.show_services(())
         self.show_summary("")
 
+    def hide_care(self) -> None:
+        """Offer to load what is there, and nothing else."""
+        for button in (self.new_button, self.add_button, self.care_button):
+            button.hide()
+
     def address(self) -> str:
         """What stands in the address field, without blanks around it."""
         return self.address_combo.currentText().strip()

@@ -10,18 +10,15 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtWidgets import QWidget
 
 from ..plugin.core.description import CacheDescription
-from ..plugin.core.storage.profile import StorageFormat
 from ..plugin.host import local_tasks, messages, shown_layers
 from .address_panel import AddressPanel
 from .create_dialog import CreateDialog
 from .dialog_lines import DialogLines
 from .latest_task import LatestTask
 from .local_care import LocalCare
+from .map_adding import add_to_map, why_not_drawn
 from .progress_panel import ProgressPanel
 from .resume_offer import ResumeOffer
-
-DRAWN_BY_QGIS = (StorageFormat.COMPACT_V2, StorageFormat.TPKX, StorageFormat.MBTILES)
-"""What GDAL has drivers for; TPKX since 3.8."""
 
 
 class LocalSide(QObject):
@@ -76,7 +73,7 @@ class LocalSide(QObject):
         self._description = description
         reason = self._why_not_local()
         self._care.allow(description, reason or busy_reason)
-        reason = reason or self._why_not_drawn()
+        reason = reason or why_not_drawn(description.kind)
         self._panel.add_button.setEnabled(not reason)
         self._panel.add_button.setToolTip(
             reason or self.tr("Add a layer to the project that shows the tiles of the cache")
@@ -143,12 +140,6 @@ class LocalSide(QObject):
             return self.tr("For caches on this computer; this one is on a site.")
         return ""
 
-    def _why_not_drawn(self) -> str:
-        if self._description.kind in [each.value for each in DRAWN_BY_QGIS]:
-            return ""
-        storage = messages.storage_text(self._description.kind)
-        return self.tr("QGIS has no reader for this format: {format}.").format(format=storage)
-
     def _discard(self, path: str) -> None:
         """Have the cache at `path` forget its unfinished update."""
         self._offer.withdraw()
@@ -164,12 +155,7 @@ class LocalSide(QObject):
         self._lines.complain(messages.sentence(error))
 
     def _add_to_map(self) -> None:
-        path = self._description.address
-        layer = shown_layers.layer_of_cache(Path(path))
-        if layer is not None:
-            self._project.addMapLayer(layer)
-            return
-        text = self.tr("QGIS cannot open {path}: look with Verify whether it is sound.")
-        if self._description.kind == StorageFormat.TPKX.value:
-            text = self.tr("QGIS cannot open {path}: tile packages need GDAL 3.8 or later.")
-        self._lines.complain(text.format(path=messages.path_text(path)))
+        path = Path(self._description.address)
+        problem = add_to_map(path, self._description.kind, self._project)
+        if problem:
+            self._lines.complain(problem)

@@ -10,6 +10,7 @@ from typing import Any
 from qgis.PyQt.QtCore import QAbstractTableModel, QLocale, QModelIndex, QObject, Qt, pyqtSignal
 
 from ..plugin.core.description import CacheDescription, LevelStatus
+from ..plugin.core.request import LevelEstimate
 from ..plugin.core.tiling import Level
 from ..plugin.host import messages
 
@@ -42,6 +43,7 @@ class ScalesModel(QAbstractTableModel):
         self._unit = ""
         self._ticked: set[int] = set()
         self._counts: dict[int, int] = {}
+        self._estimates: dict[int, str] = {}
 
     def set_description(self, description: CacheDescription | None, unit: str = "") -> None:
         """Show the levels of `description`; `unit` is that of its CRS.
@@ -54,6 +56,7 @@ class ScalesModel(QAbstractTableModel):
         self._description = description
         self._unit = unit
         self._counts = {}
+        self._estimates = {}
         self._levels = description.scheme.levels if description else ()
         cached = {level.id for level in self.cached_levels()}
         self._ticked = cached if kept is None else cached & kept
@@ -71,6 +74,12 @@ class ScalesModel(QAbstractTableModel):
             return
         self._counts = dict(counts)
         self._column_changed(Column.TILES)
+
+    def set_estimates(self, estimates: Iterable[LevelEstimate]) -> None:
+        """Tell these estimates as tool tips of the numbers of tiles, and no others."""
+        self._estimates = {
+            each.level.id: messages.export_estimate_lines((each,))[0] for each in estimates
+        }
 
     def cached_levels(self) -> tuple[Level, ...]:
         """The levels that can be ticked, coarsest first."""
@@ -179,7 +188,7 @@ class ScalesModel(QAbstractTableModel):
 
     def _meaning(self, column: Column) -> str:
         return {
-            Column.SCALE: self.tr("Ticked: the tiles of this scale are updated"),
+            Column.SCALE: self.tr("Ticked: the tiles of this scale are meant"),
             Column.LEVEL: self.tr("Number of the level in the tiling scheme"),
             Column.RESOLUTION: self.tr("Size of a pixel on the ground of the map"),
             Column.TILES: self.tr("How many tiles of the scale the area of interest touches"),
@@ -218,6 +227,8 @@ class ScalesModel(QAbstractTableModel):
     def _tool_tip(self, level: Level, column: Column) -> str | None:
         if not self._is_cached(level):
             return messages.uncached_reason(self._description, level)
+        if column is Column.TILES:
+            return self._estimates.get(level.id)
         status = self._status(level)
         if column is not Column.CACHED or status is None or not status.expected:
             return None

@@ -9,6 +9,7 @@ from qgis.PyQt.QtCore import QEvent, QObject, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QHeaderView, QWidget
 
 from ..plugin.core.description import CacheDescription
+from ..plugin.core.request import LevelEstimate
 from ..plugin.core.tiling import Level
 from ..plugin.host import messages
 from ..plugin.host.crs import qgis_crs
@@ -22,7 +23,7 @@ VISIBLE_ROWS = 4
 
 
 class ScalesPanel(QWidget, FORM):
-    """Which scales are to be updated."""
+    """Which scales are meant."""
 
     ticked_changed = pyqtSignal()
 
@@ -78,6 +79,10 @@ class ScalesPanel(QWidget, FORM):
         """Show how many tiles the area touches, by level id."""
         self.model.set_counts(counts)
         self._fit_columns()
+
+    def show_estimates(self, estimates: Iterable[LevelEstimate]) -> None:
+        """Tell what each scale takes, where one points at its number of tiles."""
+        self.model.set_estimates(estimates)
 
     # QObject interface
 

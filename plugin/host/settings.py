@@ -107,6 +107,41 @@ class Settings:
         _write("last_folder", value)
 
     @property
+    def export_format(self) -> str:
+        """Keyword of the StorageFormat that tiles were last exported to; "" for none."""
+        return _read("export_format", "")
+
+    @export_format.setter
+    def export_format(self, value: str) -> None:
+        _write("export_format", value)
+
+    @property
+    def export_overwrite(self) -> str:
+        """Keyword of what last became of tiles that the target had; "" for none."""
+        return _read("export_overwrite", "")
+
+    @export_overwrite.setter
+    def export_overwrite(self, value: str) -> None:
+        _write("export_overwrite", value)
+
+    @property
+    def export_clip(self) -> bool:
+        return _read("export_clip", False)
+
+    @export_clip.setter
+    def export_clip(self, value: bool) -> None:
+        _write("export_clip", value)
+
+    @property
+    def export_folder(self) -> str:
+        """The folder into which tiles were last exported; "" for none."""
+        return _read("export_folder", "")
+
+    @export_folder.setter
+    def export_folder(self, value: str) -> None:
+        _write("export_folder", value)
+
+    @property
     def recent_addresses(self) -> tuple[str, ...]:
         """Addresses used last, the newest first."""
         lines = _read("recent_addresses", "").splitlines()

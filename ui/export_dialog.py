@@ -1,0 +1,195 @@
+"""The dialog in which tiles of services and caches are exported into packages and caches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from qgis.core import Qgis, QgsMapLayer, QgsProject
+from qgis.gui import QgsMapCanvas, QgsMessageBar
+from qgis.PyQt.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+
+from ..plugin.core.description import CacheDescription
+from ..plugin.core.errors import TileCacheError
+from ..plugin.core.request import LevelEstimate
+from ..plugin.host import connections, export_tasks, messages
+from .cache_dialog import CacheDialog
+from .export_control import ExportControl
+from .export_panel import ExportPanel
+from .export_run import ExportPlan, QueuePlan, estimate_task
+from .services_panel import ServicesPanel
+
+
+class ExportDialog(CacheDialog):
+    """Choose format and place of what the ticked scales and the area are exported to.
+
+    Of one service or cache, or of several services of the project, one after the other.
+    `ExportControl` runs it; `unload` ends it, and what was got is kept.
+    """
+
+    def __init__(
+        self,
+        canvas: QgsMapCanvas,
+        project: QgsProject,
+        message_bar: QgsMessageBar,
+        active_layer: Callable[[], QgsMapLayer | None],
+        parent: QWidget | None = None,
+    ) -> None:
+        self._project = project
+        super().__init__(__file__, canvas, project, message_bar, active_layer, parent)
+        self.setWindowTitle(self.tr("Export Cache Tiles"))
+        self.address_panel.hide_care()
+        self.area_panel.area_kind_combo.setToolTip(self.tr("Where tiles are exported"))
+        self.scales_panel.scales_view.setToolTip(
+            self.tr(
+                "Tick the scales whose tiles are exported; the space bar ticks or unticks the"
+                " selected rows"
+            )
+        )
+        self.export_panel = ExportPanel(self)
+        self._add_right_panel(self.export_panel)
+        self.progress_panel.show_state(self.tr("No export is running."))
+        self._control = ExportControl(self.progress_panel, message_bar, self, project)
+        self._control.busy_changed.connect(self._update_run_button)
+        self._control.told.connect(self._tell)
+        self._control.queue_reported.connect(self.services_panel.show_results)
+        self.begin(self.export_panel, self.tr("Export"), self.tr("Start the export"))
+        self._count_line.estimated.connect(self._show_estimates)
+        self.services_panel.changed.connect(self._form_changed)
+        self.tabs.currentChanged.connect(self._tab_changed)
+
+    def open_for(self, layers: Iterable[QgsMapLayer]) -> None:
+        """Speak of what `layers` are drawn from: of one it is loaded, of several all are ticked."""
+        shown = list(layers)
+        services = connections.services_of(shown)
+        one = connections.of_layer(shown[0]) if shown else None
+        if len(services) > 1:
+            self.services_panel.tick_only([each.url for each in services])
+            self.tabs.setCurrentWidget(self.services_panel)
+        elif one is not None:
+            self.tabs.setCurrentIndex(0)
+            self.load(one.url, one.auth_config_id)
+
+    def unload(self) -> None:
+        """End loading, counting, drawing and exporting; let go of canvas and project."""
+        super().unload()
+        self.services_panel.unload()
+        self._control.unload()
+
+    @property
+    def is_several(self) -> bool:
+        """Whether several services are exported."""
+        return self.tabs.currentWidget() is self.services_panel
+
+    # CacheDialog interface
+
+    def busy_reason(self) -> str:
+        return self._control.busy_reason()
+
+    def unfit(self, _description: CacheDescription) -> Exception | None:
+        return None
+
+    def run(self) -> None:
+        self._lines.offer(None)
+        if self.is_several:
+            self.services_panel.forget_results()
+            self._control.carry_out(self._queue_plan(), self._counter)
+        else:
+            self._control.carry_out(self._filled_plan(), self._counter)
+
+    def estimate(self) -> None:
+        try:
+            task = estimate_task(self._filled_plan())
+        except TileCacheError as error:
+            self._complain_of(error)
+            return
+        self._count_line.estimate(task)
+
+    def _add_left_panels(
+        self, layout: QVBoxLayout, active_layer: Callable[[], QgsMapLayer | None]
+    ) -> None:
+        self.tabs = QTabWidget(self)
+        self.tabs.setObjectName("services_tabs")
+        one = QWidget()
+        super()._add_left_panels(QVBoxLayout(one), active_layer)
+        self.services_panel = ServicesPanel(self._project)
+        margins = one.layout().contentsMargins()
+        self.services_panel.layout().setContentsMargins(margins)
+        self.tabs.addTab(one, self.tr("One Service or Cache"))
+        self.tabs.addTab(self.services_panel, self.tr("Several Services"))
+        layout.addWidget(self.tabs, 1)
+
+    def _show_description(self, description: CacheDescription | None) -> None:
+        super()._show_description(description)
+        self.services_panel.show_description(description)
+
+    def _reason_not_to_run(self) -> str:
+        return self.busy_reason() if self.is_several else super()._reason_not_to_run()
+
+    def _wrong_choice(self) -> str:
+        if self.is_several:
+            return self.services_panel.problem() or self.export_panel.problem()
+        return super()._wrong_choice() or self.export_panel.problem()
+
+    def _levels_changed(self) -> None:
+        super()._levels_changed()
+        if self.is_several:  # scales that rules leave out are left out of the export
+            self.area_panel.show_ticked(())
+
+    def _counts_changed(self) -> None:
+        super()._counts_changed()
+        if self.is_several:
+            self._count_line.say(self.tr("Tiles are counted when it is each service's turn."))
+
+    # ours
+
+    def _tab_changed(self) -> None:
+        self.export_panel.show_several(self.is_several)
+        self._levels_changed()
+        self._counts_changed()
+        self._form_changed()
+
+    def _show_estimates(self, estimates: tuple[LevelEstimate, ...]) -> None:
+        """Tell scale by scale, where one points, what is told in all."""
+        lines = messages.export_estimate_lines(tuple(estimates))
+        self.export_panel.tile_count_label.setToolTip("\n".join(lines))
+        self.scales_panel.show_estimates(estimates)
+
+    def _tell(self, sentence: str, level: Qgis.MessageLevel, paths: tuple[Path, ...]) -> None:
+        """Say in the dialog, too, what came of it, in place of what came of the last one."""
+        self._lines.offer(self._control.line(sentence, level, paths))
+
+    def _filled_plan(self) -> ExportPlan:
+        """What the form asks for, with the very area that is shown and counted."""
+        panel = self.export_panel
+        return ExportPlan(
+            description=self._description,
+            auth_config_id=self.address_panel.used_auth_config_id(),
+            levels=self.scales_panel.ticked_levels(),
+            counted=None if self._counter.is_counting else self._counter.counted,
+            target=panel.target.path(),
+            storage=panel.storage(),
+            overwrite=panel.overwrite(),
+            is_clipped=panel.is_clipped(),
+            way=panel.way(),
+            is_owner=panel.is_owner(),
+            draws_missing=panel.draws_missing(),
+        )
+
+    def _queue_plan(self) -> QueuePlan:
+        """What the form asks for of several services."""
+        panel = self.export_panel
+        return QueuePlan(
+            services=self.services_panel.chosen(),
+            folder=panel.folder(),
+            choices=export_tasks.QueueChoices(
+                area=self.area_panel.chosen().source,
+                storage=panel.storage(),
+                coarsest=self.services_panel.coarsest(),
+                finest=self.services_panel.finest(),
+                overwrite=panel.overwrite(),
+                is_clipped=panel.is_clipped(),
+                way=panel.way(),
+                owned=self.services_panel.owned(),
+            ),
+        )

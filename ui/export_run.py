@@ -1,0 +1,161 @@
+"""What a filled export form asks for, and the task that carries it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from qgis.core import QgsProject
+from qgis.PyQt.QtCore import QObject
+
+from ..plugin.core.arcgis.address import service_of
+from ..plugin.core.description import CacheDescription
+from ..plugin.core.export.package_names import target_names
+from ..plugin.core.export.request import ExportRequest, ExportWay, Overwrite
+from ..plugin.core.local.source import TileSource
+from ..plugin.core.storage.creation import SUFFIXES
+from ..plugin.core.storage.profile import StorageFormat
+from ..plugin.core.storage.sidecar import CacheSettings
+from ..plugin.core.tiling import Level
+from ..plugin.host import areas, connections, export_tasks, messages, network, sign_in, sources
+from .task_run import TaskRun
+from .tile_counter import total_tiles
+
+
+@dataclass(frozen=True)
+class ExportPlan:
+    """An export of one service or cache.
+
+    `counted`: its area, and how many tiles that touches; None while that is being worked out. For
+    the rest see ExportRequest.
+    """
+
+    description: CacheDescription
+    auth_config_id: str
+    levels: tuple[Level, ...]
+    counted: areas.Counted | None
+    target: Path
+    storage: StorageFormat
+    overwrite: Overwrite = Overwrite.OVERWRITE
+    is_clipped: bool = False
+    way: ExportWay = ExportWay.AUTO
+    is_owner: bool = False
+    draws_missing: bool = False
+
+    @property
+    def is_local(self) -> bool:
+        """Whether no site has to take it on."""
+        return self.description.is_local
+
+    @property
+    def tiles(self) -> int | None:
+        """How many tiles the area touches; None where that is not known."""
+        return None if self.counted is None else total_tiles(self.levels, self.counted.tiles)
+
+    @property
+    def title(self) -> str:
+        """What is exported to where, as the task manager lists it."""
+        text = messages.tr("{service}: Export to {file}")
+        return text.format(service=self.description.name, file=self.target.name)
+
+    def request(self) -> ExportRequest:
+        """What is asked for, once it is counted. Raises LevelsWithoutArea."""
+        return ExportRequest(
+            scheme=self.description.scheme,
+            levels=self.levels,
+            areas=self.counted.area,
+            target=self.target,
+            storage=self.storage,
+            overwrite=self.overwrite,
+            is_clipped=self.is_clipped,
+            way=self.way,
+            is_owner=self.is_owner,
+            draws_missing=self.draws_missing,
+        )
+
+
+@dataclass(frozen=True)
+class QueuePlan:
+    """Exports of several services, each to something of its own in `folder`.
+
+    Nothing is counted before each one's turn.
+    """
+
+    services: tuple[connections.NamedService, ...]
+    folder: Path
+    choices: export_tasks.QueueChoices
+
+    is_local = True
+    counted = areas.Counted({}, None)
+
+    @property
+    def title(self) -> str:
+        """What is exported, as the task manager lists it."""
+        if len(self.services) == 1:
+            return messages.tr("Export of 1 service")
+        return messages.tr("Export of {count} services").format(count=len(self.services))
+
+    def entries(self) -> tuple[export_tasks.QueueEntry, ...]:
+        """Each service with its target and sign-in. Main thread. Raises SignInUnusable."""
+        ending = SUFFIXES.get(self.choices.storage, "")
+        names = target_names([service_of(each.url).name for each in self.services], ending)
+        return tuple(
+            export_tasks.QueueEntry(
+                each.url, self.folder / name, sign_in.credentials(each.auth_config_id)
+            )
+            for each, name in zip(self.services, names)
+        )
+
+
+class ExportRun(TaskRun):
+    """Carries out exports and queues of them, one at a time."""
+
+    def __init__(self, project: QgsProject, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._project = project
+
+    def start(self, plan: ExportPlan | QueuePlan) -> None:
+        """Start `plan`, which is counted.
+
+        Raises TileCacheError where a sign-in cannot be read, something not be drawn, or the areas
+        leave scales out.
+        """
+        if isinstance(plan, QueuePlan):
+            task = export_tasks.QueueTask(
+                plan.title,
+                plan.entries(),
+                plan.folder,
+                choices=plan.choices,
+                transport=network.transport(),
+            )
+        else:
+            task = export_tasks.ExportTask(
+                plan.title,
+                plan.description.address,
+                request=plan.request(),
+                credentials=None if plan.is_local else sign_in.credentials(plan.auth_config_id),
+                transport=None if plan.is_local else network.transport(),
+                drawing=self._drawing(plan),
+            )
+        self.follow(task)
+
+    def _drawing(self, plan: ExportPlan) -> TileSource | None:
+        """What missing tiles are drawn from, copied as it is now. Raises NothingToDraw."""
+        if not plan.draws_missing:
+            return None
+        shown = plan.description
+        settings = CacheSettings(shown.source, shown.background)
+        return sources.make_source(shown.source, self._project, settings, Path(shown.address))
+
+
+def estimate_task(plan: ExportPlan) -> export_tasks.EstimateExportTask:
+    """The task that estimates `plan`, which is counted. Main thread.
+
+    Raises SignInUnusable, LevelsWithoutArea.
+    """
+    return export_tasks.EstimateExportTask(
+        plan.description.address,
+        request=plan.request(),
+        credentials=None if plan.is_local else sign_in.credentials(plan.auth_config_id),
+        transport=None if plan.is_local else network.transport(),
+    )

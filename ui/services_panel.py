@@ -1,0 +1,241 @@
+"""The panel in which several services of the project are chosen, and a range of scales."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from qgis.core import QgsProject
+from qgis.gui import QgsScaleWidget
+from qgis.PyQt.QtCore import Qt, QTimer, pyqtSignal
+from qgis.PyQt.QtWidgets import QHeaderView, QLineEdit, QTreeWidgetItem, QWidget
+
+from ..plugin.core.description import CacheDescription
+from ..plugin.core.export.request import QueueReport
+from ..plugin.core.schemes import web_mercator
+from ..plugin.host import connections, messages
+from .forms import load_form
+
+FORM = load_form(__file__)
+
+SERVICE, MINE, RESULT = range(3)
+"""The columns of the list."""
+FOUND = Qt.ItemDataRole.UserRole
+VISIBLE_ROWS = 5
+"""So many services are seen without scrolling, however small the dialog is made."""
+USUAL_TILE_SIZE = 256
+
+
+class ServicesPanel(QWidget, FORM):
+    """The map and image services that layers of the project are drawn from, to tick.
+
+    `changed`: what is ticked or typed is another. Whose tiles are whose is said service by service,
+    and forgotten with the project's layer.
+    """
+
+    changed = pyqtSignal()
+
+    def __init__(self, project: QgsProject, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setupUi(self)
+        self._project = project
+        self._scales: tuple[float, ...] = ()
+        self._layers_timer = QTimer(self)
+        self._layers_timer.setSingleShot(True)
+        self._layers_timer.timeout.connect(self.list_services)
+        self._set_up_list()
+        self._set_up_scales()
+        self.services_view.itemChanged.connect(self._ticks_changed)
+        self.all_services_button.clicked.connect(lambda: self._tick(None))
+        self.no_services_button.clicked.connect(lambda: self._tick(()))
+        project.layersAdded.connect(self._list_soon)
+        project.layersRemoved.connect(self._list_soon)
+        self.show_description(None)
+        self.list_services()
+
+    def unload(self) -> None:
+        """Let go of the project."""
+        self._layers_timer.stop()
+        self._project.layersAdded.disconnect(self._list_soon)
+        self._project.layersRemoved.disconnect(self._list_soon)
+
+    def list_services(self) -> None:
+        """List the services that the project has now; ticks and results of those that stay stay."""
+        layers = [each.layer() for each in self._project.layerTreeRoot().findLayers()]
+        found = connections.services_of(layer for layer in layers if layer is not None)
+        before = {item.data(SERVICE, FOUND).url: item for item in self._items()}
+        if list(found) == [i.data(SERVICE, FOUND) for i in self._items()]:
+            return
+        self.services_view.blockSignals(True)
+        kept = {url: item.clone() for url, item in before.items()}
+        self.services_view.clear()
+        for service in found:
+            item = kept.get(service.url) or _new_item()
+            item.setData(SERVICE, FOUND, service)
+            item.setText(SERVICE, service.name)
+            item.setToolTip(SERVICE, service.url)
+            item.setToolTip(MINE, self._mine_tip())
+            self.services_view.addTopLevelItem(item)
+        self.services_view.blockSignals(False)
+        self._ticks_changed()
+
+    def show_description(self, description: CacheDescription | None) -> None:
+        """Offer the scales of this service to choose from; None: the usual ones."""
+        levels = web_mercator(USUAL_TILE_SIZE).levels
+        if description is not None:
+            levels = description.cached_levels
+        self._scales = tuple(level.scale for level in levels)
+        texts = [f"1:{round(scale)}" for scale in self._scales]
+        for widget in (self.coarsest_widget, self.finest_widget):
+            is_null, scale = widget.isNull(), widget.scale()
+            widget.blockSignals(True)
+            widget.updateScales(texts)
+            widget.setNull() if is_null else widget.setScale(scale)
+            widget.blockSignals(False)
+
+    def tick_only(self, urls: Iterable[str]) -> None:
+        """Tick the services at `urls`, and no others."""
+        self.list_services()
+        self._tick(set(urls))
+
+    def chosen(self) -> tuple[connections.NamedService, ...]:
+        """The ticked services, in the order of the layer tree."""
+        return tuple(
+            item.data(SERVICE, FOUND) for item in self._items() if _is_ticked(item, SERVICE)
+        )
+
+    def owned(self) -> frozenset[str]:
+        """Addresses of the services whose tiles the person has said to be theirs to copy."""
+        return frozenset(
+            item.data(SERVICE, FOUND).url for item in self._items() if _is_ticked(item, MINE)
+        )
+
+    def coarsest(self) -> float | None:
+        """The scale denominator at which the range begins; None: there is no such end."""
+        return self._scale_of(self.coarsest_widget)
+
+    def finest(self) -> float | None:
+        """The scale denominator at which the range ends; None: there is no such end."""
+        return self._scale_of(self.finest_widget)
+
+    def problem(self) -> str:
+        """What is still to be done, as a sentence; "" for nothing."""
+        if not self.services_view.topLevelItemCount():
+            return self._none_text()
+        if not self.chosen():
+            return self.tr("Tick the services whose tiles are exported.")
+        coarsest, finest = self.coarsest(), self.finest()
+        if coarsest is not None and finest is not None and coarsest < finest:
+            return self.tr("The first scale is the less detailed one: exchange the two.")
+        return ""
+
+    def show_results(self, report: QueueReport) -> None:
+        """Show what came of each service."""
+        results = {item.address: item for item in report.items}
+        self.services_view.blockSignals(True)
+        for item in self._items():
+            result = results.get(item.data(SERVICE, FOUND).url)
+            text = ""
+            if result is not None:
+                text = self.tr("Exported")
+                if result.is_done_before:
+                    text = self.tr("Done before")
+                elif result.error is not None:
+                    text = self.tr("Failed")
+            elif report.is_cancelled and _is_ticked(item, SERVICE):
+                text = self.tr("Not begun")
+            item.setText(RESULT, text)
+            item.setToolTip(RESULT, "" if result is None else messages.queue_line(result))
+        self.services_view.blockSignals(False)
+
+    def forget_results(self) -> None:
+        """Show no results: another run begins."""
+        self.show_results(QueueReport(()))
+
+    # ours
+
+    def _set_up_list(self) -> None:
+        view = self.services_view
+        titles = [self.tr("Service"), self.tr("Mine to Copy"), self.tr("Result")]
+        view.setHeaderLabels(titles)
+        view.headerItem().setToolTip(MINE, self._mine_tip())
+        view.headerItem().setToolTip(RESULT, self.tr("What came of the last run"))
+        header = view.header()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(SERVICE, QHeaderView.ResizeMode.Stretch)
+        row = view.fontMetrics().height() + 4
+        view.setMinimumHeight(header.sizeHint().height() + VISIBLE_ROWS * row)
+
+    def _set_up_scales(self) -> None:
+        for widget, name in (
+            (self.coarsest_widget, self.tr("Least Detailed")),
+            (self.finest_widget, self.tr("Most Detailed")),
+        ):
+            widget.setAllowNull(True)
+            widget.setNull()
+            widget.setAccessibleName(name)
+            widget.findChild(QLineEdit).setPlaceholderText(name)
+            widget.scaleChanged.connect(self.changed)
+        self.scale_range_note_label.setText(
+            self.tr("Each service is exported at its own cached scales within this range.")
+        )
+
+    def _list_soon(self) -> None:
+        self._layers_timer.start()
+
+    def _items(self) -> list[QTreeWidgetItem]:
+        view = self.services_view
+        return [view.topLevelItem(row) for row in range(view.topLevelItemCount())]
+
+    def _tick(self, urls: Iterable[str] | None) -> None:
+        """Tick the services at `urls`, None for all, and no others."""
+        self.services_view.blockSignals(True)
+        for item in self._items():
+            wanted = urls is None or item.data(SERVICE, FOUND).url in urls
+            item.setCheckState(SERVICE, _state(wanted))
+        self.services_view.blockSignals(False)
+        self.services_view.viewport().update()
+        self._ticks_changed()
+
+    def _ticks_changed(self) -> None:
+        is_empty = not self.services_view.topLevelItemCount()
+        for button in (self.all_services_button, self.no_services_button):
+            button.setEnabled(not is_empty)
+        self.services_note_label.setText(self._none_text())
+        self.services_note_label.setVisible(is_empty)
+        self.changed.emit()
+
+    def _scale_of(self, widget: QgsScaleWidget) -> float | None:
+        """The scale in `widget`, unrounded where it is one of those that are offered."""
+        if widget.isNull():
+            return None
+        shown = widget.scale()
+        exact = (scale for scale in self._scales if round(scale) == round(shown))
+        return next(exact, shown)
+
+    def _none_text(self) -> str:
+        return self.tr(
+            "The project has no layer of an ArcGIS map or image service: add one, from the Browser"
+            " panel for example."
+        )
+
+    def _mine_tip(self) -> str:
+        return self.tr(
+            "Only for a service that does not allow its tiles to be exported: tick it where you own"
+            " the tiles or have their owner's leave. It is remembered nowhere."
+        )
+
+
+def _new_item() -> QTreeWidgetItem:
+    item = QTreeWidgetItem()
+    for column in (SERVICE, MINE):
+        item.setCheckState(column, Qt.CheckState.Unchecked)
+    return item
+
+
+def _state(is_ticked: bool) -> Qt.CheckState:
+    return Qt.CheckState.Checked if is_ticked else Qt.CheckState.Unchecked
+
+
+def _is_ticked(item: QTreeWidgetItem, column: int) -> bool:
+    return Qt.CheckState(item.checkState(column)) == Qt.CheckState.Checked
