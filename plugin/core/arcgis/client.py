@@ -72,6 +72,8 @@ class Client:
         self._site_url = site_url
         self._sign_in = sign_in
         self._token: Token | FixedToken | None = None
+        if isinstance(sign_in, FixedToken):
+            self._token = sign_in
         self._repeats = repeats or Repeats()
         self._cancelled = cancelled
         self._posts_refused = False
@@ -231,17 +233,15 @@ class Client:
         return HttpRequest("POST", url, {**fields, "token": token.value}, headers)
 
     def _current_token(self) -> Token | FixedToken | None:
-        if isinstance(self._sign_in, FixedToken):
-            self._token = self._sign_in
-        elif self._sign_in is not None:
-            with self._signing_in:
-                token = self._token
-                if not (isinstance(token, Token) and token.is_fresh()):
-                    token = request_token(self._site_url, self._sign_in, self._plain)
-                    self._token = token
-                # not what stands there by now: another thread may just have dropped it
-                return token
-        return self._token
+        if self._sign_in is None or isinstance(self._sign_in, FixedToken):
+            return self._token
+        with self._signing_in:
+            token = self._token
+            if not (isinstance(token, Token) and token.is_fresh()):
+                token = request_token(self._site_url, self._sign_in, self._plain)
+                self._token = token
+            # not what stands there by now: another thread may just have dropped it
+            return token
 
     def _plain(self, method: str, url: str, params: Mapping[str, str]) -> dict[str, Any]:
         """For the sign-in itself: without a token. Asking for a token twice does no harm."""
@@ -318,7 +318,7 @@ class Client:
         except SignInNeeded as refused:
             try:
                 response = send(ways[not by_form])
-            except SiteRefused:
+            except (SiteRefused, NotArcGIS):
                 raise refused from None
         self._files_by_form = not by_form
         return response
