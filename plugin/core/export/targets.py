@@ -31,6 +31,7 @@ from ..storage.store import TileStore
 from ..tiling import Extent
 from .matching import differences, level_map
 from .request import ExportRequest
+from .store_tiles import is_same_place
 
 MADE = "made_by_export.json"
 """In our folder beside a cache that an export made, until that has come to its end."""
@@ -59,7 +60,7 @@ def check_target(request: ExportRequest, like: CacheProfile) -> CacheProfile | N
         if error.reason is NotACacheReason.NOT_READABLE:
             raise
         raise TargetExists(str(path)) from error
-    if not _is_it(place.path, path) or profile.storage is not request.storage:
+    if not is_meant(place.path, path) or profile.storage is not request.storage:
         raise TargetExists(str(path))
     found = differences(profile, like.scheme, like.image_format, request.levels)
     if found:
@@ -172,14 +173,13 @@ def _is_free(path: Path) -> bool:
         return not path.exists() or (path.is_dir() and not any(path.iterdir()))
 
 
-def _is_it(found: Path, path: Path) -> bool:
-    """Whether the cache `found` is meant by `path`, and does not just lie somewhere below it."""
-    with suppress(OSError):
-        if found.samefile(path):
-            return True
-        is_of_service = found.name.lower() == _SERVICE_LAYERS and found.parent.samefile(path)
-        return is_of_service or not path.is_dir()  # a file that was named lies in it
-    return False
+def is_meant(found: Path, path: Path) -> bool:
+    """Whether the cache at `found` is meant by `path`, and does not just lie somewhere below it.
+
+    A file or folder of it is, and the folder of a service in ArcGIS's directories.
+    """
+    is_of_service = found.name.lower() == _SERVICE_LAYERS and is_same_place(found.parent, path)
+    return is_of_service or is_same_place(found, path) or is_same_place(found, path.parent)
 
 
 def _make(request: ExportRequest, like: CacheProfile) -> None:
