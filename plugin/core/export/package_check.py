@@ -17,7 +17,7 @@ from ..local.plan import bundles_of
 from ..storage.opening import open_store
 from ..storage.profile import CacheProfile
 from ..storage.store import Bools, TileStore
-from ..tiling import TileRange
+from ..tiling import TileRange, TilingScheme
 from .matching import differences, level_map, takes
 from .split import Part
 
@@ -57,6 +57,17 @@ def check_package(
     except (StorageError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         detail = getattr(error, "detail", "") or str(error)
         raise BadPackage(like.name, BadPackageReason.DAMAGED, detail) from error
+
+
+def is_empty(part: Part, scheme: TilingScheme, is_there: IsThere) -> bool:
+    """Whether the service says of some tiles of `part`, from all over it, that none is there."""
+    listed: list[Tile] = []
+    for level in part.levels:
+        for block, mask in bundles_of(cover(scheme, level, part.area)):
+            if len(listed) >= _BUNDLES_LISTED:
+                break
+            listed += _first_of(mask, level.id, block)
+    return all(is_there(*tile) is False for tile in _some(listed))
 
 
 def _checked(
@@ -124,8 +135,12 @@ def _counted(
             found += int((mask & there).sum())
             if len(missing) < _BUNDLES_LISTED:
                 missing += _first_of(mask & ~there, level.id, block)
-    step = max(1, len(missing) // _ASKED_AFTER)
-    return found, missing[::step][:_ASKED_AFTER]
+    return found, _some(missing)
+
+
+def _some(tiles: list[Tile]) -> list[Tile]:
+    """A few of `tiles`, from all over them."""
+    return tiles[:: max(1, len(tiles) // _ASKED_AFTER)][:_ASKED_AFTER]
 
 
 def _first_of(mask: Bools, level_id: int, block: TileRange) -> Iterator[Tile]:

@@ -32,7 +32,7 @@ from ..errors import (
 from ..level_areas import LevelArea
 from ..request import Feedback, Message, Severity
 from ..storage.profile import CacheProfile
-from .package_check import IsThere, check_package
+from .package_check import IsThere, check_package, is_empty
 from .parts import PartRecord, PartState, PartStep
 from .split import Part, split
 
@@ -232,6 +232,12 @@ class Packages:
         return split(self._like.scheme, part.levels, areas, limit, self._like.name)
 
     def _do_without(self, name: str, error: TileCacheError) -> None:
+        part = self._record.parts[name]
+        if isinstance(error, JobFailed) and is_empty(part, self._like.scheme, self._is_there):
+            # a site fails where there is nothing to export
+            self._record.again(name)
+            self._record.set(name, replace(self._state(name), step=PartStep.CHECKED))
+            return
         if not self._may_do_without:
             raise error
         self._failed_in_a_row += 1

@@ -71,8 +71,8 @@ class PartFile:
 class PartState:
     """How far a part is. `job_url`: the job that it was asked of. `files`: what came of it.
 
-    `announced`, `announced_bytes`: tiles and bytes that the site estimated. ONE_BY_ONE: no package
-    of it can be had.
+    `announced`, `announced_bytes`: tiles and bytes that the site estimated. CHECKED without files:
+    there is no tile in it. ONE_BY_ONE: no package of it can be had.
     """
 
     step: PartStep = PartStep.PLANNED
@@ -221,7 +221,8 @@ class PartRecord:
         except (StorageError, *_UNREADABLE):
             return PartState()
         is_here = all(_is_whole(self.folder, file) for file in files)
-        if state.step in (PartStep.DOWNLOADED, PartStep.CHECKED) and not (files and is_here):
+        is_missing = state.step is PartStep.DOWNLOADED and not files
+        if is_missing or not is_here:
             return PartState(PartStep.PLANNED, "", state.announced, state.announced_bytes)
         return state
 

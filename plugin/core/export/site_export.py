@@ -15,7 +15,7 @@ from dataclasses import replace
 from ..arcgis.address import ServiceAddress
 from ..arcgis.caching import TASK_SERVICES
 from ..arcgis.client import Client
-from ..arcgis.export_cache import ExportCache
+from ..arcgis.export_cache import TASK_NAME, ExportCache
 from ..arcgis.export_tiles import ExportTiles
 from ..arcgis.gp_task import find_task
 from ..arcgis.jobs import Pace
@@ -39,9 +39,6 @@ from .split import Part, split
 from .store_tiles import StoreTiles
 from .targets import check_target
 from .ways import limit_of, ways_of
-
-EXPORT_CACHE = "Export Cache"
-"""The caching tool that exports."""
 
 _ASKING, _GETTING = 5.0, 70.0  # percent: by then the site is asked, and all packages are here
 
@@ -83,6 +80,7 @@ class _SiteExport:
         self._reader = TileReader(client, service, self._description)
         self._ways: list[ExportWay] = []
         self._jobs = self._received = 0
+        self._percent = 0.0
 
     def run(self) -> ExportReport:
         like = self._plan.like
@@ -190,7 +188,7 @@ class _SiteExport:
         if not self._client.is_signed_in:
             return False
         try:
-            find_task(self._client, self._service.site_url, TASK_SERVICES, EXPORT_CACHE)
+            find_task(self._client, self._service.site_url, TASK_SERVICES, TASK_NAME)
         except (CachingUnavailable, SiteError):
             return False
         return True
@@ -200,9 +198,13 @@ class _SiteExport:
 
     def _within(self, first: float, last: float) -> Feedback:
         """The feedback for a stretch of the export, from `first` to `last` percent."""
-        whole = self._feedback
-        share = (last - first) / 100.0
-        return replace(whole, progress=lambda percent: whole.progress(first + percent * share))
+
+        def tell(percent: float) -> None:
+            # What is asked for once more is behind again; people want to see it go on.
+            self._percent = max(self._percent, first + percent * (last - first) / 100.0)
+            self._feedback.progress(self._percent)
+
+        return replace(self._feedback, progress=tell)
 
     def _report(self, filled: Filled) -> ExportReport:
         report = filled.report

@@ -1,0 +1,506 @@
+"""Exports of services of the stand-in site: all tiles of the area, as they are, whatever happens.
+
+Which tiles an area touches is found by trying every tile with shapely; what they look like is asked
+of the service; what is in the target is read by the tests' own readers of bundles.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from arcgis_server.handle import PUBLISHER, running_site
+from exported_tiles import served, tiles_in_bundles, tiles_of_tpkx
+from scripted_site import Recorder
+from shapely.geometry import Polygon, box
+from site_caches import FEW_REPEATS, QUICK, sign_in, touched
+
+from tile_cache_manager.plugin.core.arcgis.address import service_of
+from tile_cache_manager.plugin.core.arcgis.client import Client
+from tile_cache_manager.plugin.core.arcgis.service import parse_service
+from tile_cache_manager.plugin.core.arcgis.transport import RequestsTransport
+from tile_cache_manager.plugin.core.description import CacheDescription
+from tile_cache_manager.plugin.core.errors import (
+    BadPackage,
+    BadPackageReason,
+    DamagedCache,
+    ExportNotAllowed,
+    JobFailed,
+    ServiceChanged,
+    TargetExists,
+    TooManyTiles,
+)
+from tile_cache_manager.plugin.core.export.parts import discard_export, export_folder
+from tile_cache_manager.plugin.core.export.request import ExportReport, ExportRequest, ExportWay
+from tile_cache_manager.plugin.core.export.site_export import export_service
+from tile_cache_manager.plugin.core.level_areas import LevelArea
+from tile_cache_manager.plugin.core.request import Feedback, Outcome
+from tile_cache_manager.plugin.core.storage.profile import StorageFormat
+from tile_cache_manager.plugin.core.tiling import Extent
+
+WORLD = Extent(-20037508.342789244, -20037508.342789244, 20037508.342789244, 20037508.342789244)
+COUNTRY = Polygon([(600e3, 5.9e6), (1.9e6, 5.95e6), (2.1e6, 7.0e6), (1.1e6, 7.4e6), (5e5, 6.6e6)])
+TOWN = Polygon([(950e3, 6.50e6), (962e3, 6.501e6), (958e3, 6.512e6), (949e3, 6.509e6)])
+QUARTER = box(955_000, 6_505_000, 955_400, 6_505_300)
+
+SERVICE = "/arcgis/rest/services/Streets/MapServer"
+PACKAGE_FILE = r"arcgisoutput/.*\.tpkx$"
+
+
+class NoPixels:
+    """For exports in which no picture is looked into."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name} of a picture was asked for")
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    pytest.importorskip("flask", reason="the stand-in ArcGIS site needs Flask")
+    with running_site(tmp_path_factory.mktemp("sites"), drawing="plain") as running:
+        yield running
+
+
+@pytest.fixture
+def site(sites: Any) -> Any:
+    sites.reset("classic", "secured")
+    return sites
+
+
+class Service:
+    """A service of the stand-in site, and how it is exported here."""
+
+    def __init__(self, site: Any, name: str, key: str = "classic", kind: str = "MapServer") -> None:
+        self.site, self.name, self.key = site, name, key
+        self.task_name = f"{name}:{kind}"
+        self.address = service_of(site.service_url(key, name, kind))
+        account = sign_in(PUBLISHER if key == "secured" else None)
+        self.client = Client(
+            RequestsTransport(), self.address.site_url, account, repeats=FEW_REPEATS
+        )
+
+    def describe(self) -> CacheDescription:
+        return parse_service(self.client.read(self.address.url), self.address)
+
+    def request(self, target: Path, areas: Any, *ids: int, **more: Any) -> ExportRequest:
+        scheme = self.describe().scheme
+        levels = tuple(level for level in scheme.levels if level.id in ids)
+        storage = StorageFormat.TPKX if target.suffix == ".tpkx" else StorageFormat.COMPACT_V2
+        return ExportRequest(scheme, levels, areas, target, storage, **more)
+
+    def export(self, request: ExportRequest, feedback: Feedback | None = None) -> ExportReport:
+        return export_service(
+            self.client,
+            self.address,
+            request,
+            feedback or Feedback(),
+            pixels=NoPixels(),
+            pace=QUICK,
+        )
+
+    def tile(self, tile: tuple[int, int, int]) -> bytes:
+        return served(self.site, self.name, tile, self.key)
+
+
+def exported(target: Path) -> dict[tuple[int, int, int], bytes]:
+    """Tiles of a target by level, row, column."""
+    if target.suffix == ".tpkx":
+        with TemporaryDirectory() as folder:
+            return tiles_of_tpkx(target, Path(folder))
+    return tiles_in_bundles(target / "_alllayers")
+
+
+def brute_force(service: Service, request: ExportRequest) -> dict[int, set[tuple[int, int]]]:
+    """Tiles of each level that its area touches, every one tried with shapely."""
+    description = service.describe()
+    found = {}
+    for level in request.levels:
+        areas = request.areas if isinstance(request.areas, tuple) else None
+        area = request.areas
+        if areas is not None:
+            area = next(each.area for each in areas if level.id in each.level_ids)
+        if isinstance(area, Extent):
+            area = box(*area.bounds).buffer(-1.0)
+        found[level.id] = touched(description, level, area)
+    return found
+
+
+def check(service: Service, request: ExportRequest, report: ExportReport, each: int = 1) -> None:
+    """All tiles of the area are in the target, and every `each`th is as the service has it."""
+    expected = brute_force(service, request)
+    tiles = exported(request.target)
+    assert set(tiles) == {
+        (z, row, col) for z, of_level in expected.items() for row, col in of_level
+    }
+    for tile in sorted(tiles)[::each]:
+        assert tiles[tile] == service.tile(tile)
+    assert {level.level.id: level.planned for level in report.levels} == {
+        z: len(of_level) for z, of_level in expected.items()
+    }
+    assert report.outcome is Outcome.DONE
+    assert report.total("made") == len(tiles)
+    assert report.target == str(request.target)
+    assert report.size > 0
+    assert not export_folder(request.target).exists()
+
+
+def jobs(site: Any, task: str = "exportTiles") -> list[dict[str, Any]]:
+    return [each for each in site.submissions("classic") if each.get("task") == task]
+
+
+@contextmanager
+def running(
+    service: Service, request: ExportRequest
+) -> Iterator[tuple[Callable[[], ExportReport], Callable[[], None], Callable[[], None]]]:
+    """Run an export in a thread. Gives `result()`, `cancel()` and `abandon()`."""
+    cancelled, abandoned = threading.Event(), threading.Event()
+    feedback = Feedback(cancelled=cancelled.is_set, abandoned=abandoned.is_set)
+    ended: list[Any] = []
+
+    def run() -> None:
+        try:
+            ended.append(service.export(request, feedback))
+        except Exception as error:
+            ended.append(error)
+
+    def result() -> ExportReport:
+        thread.join(60)
+        assert ended, "the export did not end within a minute"
+        if isinstance(ended[0], Exception):
+            raise ended[0]
+        return ended[0]
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield result, cancelled.set, abandoned.set
+    finally:
+        abandoned.set()
+        thread.join(60)
+
+
+RULES = (
+    LevelArea((0, 1, 2, 3, 4), WORLD),
+    LevelArea((5, 6, 7, 8, 9), COUNTRY),
+    LevelArea((10, 11, 12, 13, 14, 15), TOWN),
+    LevelArea((16, 17, 18, 19), QUARTER),
+)
+
+
+@pytest.mark.parametrize("name", ["Streets", "Places"])
+def test_twenty_scales_with_an_area_for_each_range(site: Any, tmp_path: Path, name: str) -> None:
+    service = Service(site, name)
+    site.set_export_limit("classic", service.task_name, 300)
+    request = service.request(tmp_path / f"{name}.tpkx", RULES, *range(20))
+    report = service.export(request)
+    check(service, request, report, each=37)
+    assert report.ways == (ExportWay.EXPORT_TILES,)
+    assert report.jobs == len(jobs(site)) >= 4
+    assert report.received > 0
+
+
+def test_over_the_limit_it_splits_and_merges_to_the_same_bytes_as_one_big_one(
+    site: Any, tmp_path: Path
+) -> None:
+    service = Service(site, "Streets")
+    whole = service.request(tmp_path / "whole.tpkx", COUNTRY, *range(4, 10))
+    assert service.export(whole).jobs == 1
+    site.set_export_limit("classic", service.task_name, 50)
+    parts = replace(whole, target=tmp_path / "parts.tpkx")
+    report = service.export(parts)
+    assert report.jobs > 4
+    assert exported(parts.target) == exported(whole.target)
+    check(service, parts, report, each=97)
+
+
+def test_a_site_that_takes_fewer_tiles_than_it_said_gets_smaller_parts(
+    site: Any, tmp_path: Path
+) -> None:
+    service = Service(site, "Streets")
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, *range(4, 10))
+
+    feedback_seen: list[float] = []
+
+    def progress(percent: float) -> None:
+        if not feedback_seen:
+            # after the service was read, before the first package is asked for
+            site.set_export_limit("classic", service.task_name, 50)
+        feedback_seen.append(percent)
+
+    report = service.export(request, Feedback(progress=progress))
+    check(service, request, report, each=97)
+    assert report.jobs > 4
+    assert feedback_seen == sorted(feedback_seen)
+    assert feedback_seen[-1] == 100.0
+
+
+def test_a_download_that_is_cut_ten_times_still_ends_right(site: Any, tmp_path: Path) -> None:
+    service = Service(site, "Streets")
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, *range(4, 10))
+    site.cut("classic", PACKAGE_FILE, after=3_000, count=10)
+    report = service.export(request)
+    check(service, request, report, each=53)
+    assert report.jobs == 1
+    asked = [n for path, n in site.requests("classic").items() if path.endswith(".tpkx")]
+    assert asked == [11]
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("truncated", BadPackageReason.DAMAGED),
+        ("scheme", BadPackageReason.SCHEME),
+        ("fewer", BadPackageReason.TOO_FEW),
+        ("foreign", BadPackageReason.FOREIGN),
+    ],
+)
+class TestBadPackages:
+    def test_once_is_asked_for_again(
+        self, site: Any, tmp_path: Path, how: str, reason: BadPackageReason
+    ) -> None:
+        service = Service(site, "Streets")
+        request = service.request(tmp_path / "Streets.tpkx", COUNTRY, *range(5, 9))
+        site.spoil_next_package("classic", how)
+        recorder = Recorder()
+        report = service.export(request, recorder.feedback)
+        check(service, request, report, each=31)
+        assert report.jobs == 2
+        told = [m.error for m in recorder.messages if isinstance(m.error, BadPackage)]
+        assert [error.reason for error in told] == [reason]
+
+    def test_twice_is_an_error_and_the_target_as_it_was(
+        self, site: Any, tmp_path: Path, how: str, reason: BadPackageReason
+    ) -> None:
+        service = Service(site, "Streets")
+        target = tmp_path / "Streets.tpkx"
+        service.export(service.request(target, COUNTRY, 4))
+        before = target.read_bytes()
+        request = service.request(target, COUNTRY, *range(5, 9), way=ExportWay.EXPORT_TILES)
+        for _ in range(2):
+            site.spoil_next_package("classic", how)
+        with pytest.raises(BadPackage) as caught:
+            service.export(request)
+        assert caught.value.reason is reason
+        assert target.read_bytes() == before
+
+    def test_twice_is_read_one_by_one_where_the_way_is_left_to_us(
+        self, site: Any, tmp_path: Path, how: str, reason: BadPackageReason
+    ) -> None:
+        service = Service(site, "Streets")
+        request = service.request(tmp_path / "Streets.tpkx", COUNTRY, *range(5, 8))
+        for _ in range(2):
+            site.spoil_next_package("classic", how)
+        report = service.export(request)
+        check(service, request, report)
+        assert report.ways == (ExportWay.EXPORT_TILES, ExportWay.ONE_BY_ONE)
+
+
+def test_a_job_that_fails_is_made_up_for_by_reading_its_tiles(site: Any, tmp_path: Path) -> None:
+    service = Service(site, "Streets")
+    site.set_export_limit("classic", service.task_name, 60)
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, *range(5, 9))
+    # the estimates go first
+    recorder = Recorder()
+    begun: list[float] = []
+
+    def progress(percent: float) -> None:
+        if percent >= 5.0 and not begun:
+            begun.append(percent)
+            site.fail_next("classic", "ERROR 999999: out of licences")
+
+    report = service.export(request, replace(recorder.feedback, progress=progress))
+    check(service, request, report)
+    assert report.ways == (ExportWay.EXPORT_TILES, ExportWay.ONE_BY_ONE)
+    failures = [m.error for m in recorder.messages if isinstance(m.error, JobFailed)]
+    assert [error.message for error in failures] == ["ERROR 999999: out of licences"]
+
+
+def test_tiles_can_be_read_one_by_one(site: Any, tmp_path: Path) -> None:
+    service = Service(site, "Streets")
+    request = service.request(tmp_path / "cache", COUNTRY, 5, 6, 7, way=ExportWay.ONE_BY_ONE)
+    report = service.export(request)
+    check(service, request, report)
+    assert report.ways == (ExportWay.ONE_BY_ONE,)
+    assert report.jobs == 0
+    assert report.received == sum(map(len, exported(request.target).values()))
+
+
+@pytest.mark.parametrize("way", [ExportWay.AUTO, ExportWay.EXPORT_TILES, ExportWay.ONE_BY_ONE])
+def test_a_service_that_does_not_allow_export_is_left_alone(
+    site: Any, tmp_path: Path, way: ExportWay
+) -> None:
+    service = Service(site, "Streets")
+    site.set_export_allowed("classic", service.task_name, False)
+    with pytest.raises(ExportNotAllowed):
+        service.export(service.request(tmp_path / "Streets.tpkx", COUNTRY, 5, way=way))
+    assert list(tmp_path.iterdir()) == []
+    assert not [path for path in site.requests("classic") if "/tile/" in path]
+    assert site.submissions("classic") == []
+
+
+def test_unless_its_owner_says_the_tiles_are_theirs(site: Any, tmp_path: Path) -> None:
+    service = Service(site, "Streets")
+    site.set_export_allowed("classic", service.task_name, False)
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, 5, 6, is_owner=True)
+    report = service.export(request)
+    check(service, request, report)
+    assert report.ways == (ExportWay.ONE_BY_ONE,)
+
+
+def test_gaps_of_the_service_are_told_and_no_reason_to_doubt_a_package(
+    site: Any, tmp_path: Path
+) -> None:
+    service = Service(site, "World")
+    site.fill("classic", "World:MapServer", [2, 3, 4], extent="-9000000 -9000000 2000000 3000000")
+    request = service.request(tmp_path / "World.tpkx", WORLD, 2, 3, 4)
+    report = service.export(request)
+    cached = site.read_cache("classic", "World")
+    expected = {(z, *tile) for z in (2, 3, 4) for tile in cached[z]}
+    assert set(exported(request.target)) == expected
+    assert report.total("made") == len(expected)
+    assert report.total("gaps") == 16 + 64 + 256 - len(expected)
+    assert report.ways == (ExportWay.EXPORT_TILES,)
+
+
+def test_a_service_that_changed_since_is_refused(site: Any, tmp_path: Path) -> None:
+    service = Service(site, "Streets")
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, 5)
+    site.republish("classic", service.task_name, tile_size=512)
+    with pytest.raises(ServiceChanged):
+        service.export(request)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_service_that_changes_under_way_leaves_the_target_as_it_was(
+    site: Any, tmp_path: Path
+) -> None:
+    service = Service(site, "Streets")
+    target = tmp_path / "cache"
+    service.export(service.request(target, COUNTRY, 5))
+    before = exported(target)
+    site.pause_after("classic", 10)
+    with running(service, service.request(target, COUNTRY, 6, 7)) as (result, _cancel, _abandon):
+        # an estimate makes no tile, so it is the export that stands still
+        site.wait_until_paused("classic")
+        site.release("classic")
+        site.republish("classic", service.task_name, origin=[-20037000.0, 20037000.0])
+        with pytest.raises((ServiceChanged, BadPackage)):
+            result()
+    assert exported(target) == before
+
+
+def test_a_cancelled_export_goes_on_with_what_it_has(site: Any, tmp_path: Path) -> None:
+    service = Service(site, "Streets")
+    site.set_export_limit("classic", service.task_name, 100)
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, *range(5, 10))
+    cancelled = threading.Event()
+
+    def progress(percent: float) -> None:
+        if percent > 40:
+            cancelled.set()
+
+    report = service.export(request, Feedback(progress=progress, cancelled=cancelled.is_set))
+    assert report.outcome is Outcome.CANCELLED
+    assert not request.target.exists()
+    first = report.jobs
+    again = service.export(request)
+    check(service, request, again, each=53)
+    whole = service.export(replace(request, target=tmp_path / "other.tpkx"))
+    assert first > 0
+    assert again.jobs < whole.jobs
+
+
+def test_cancelling_cancels_the_job_on_the_site(site: Any, tmp_path: Path) -> None:
+    service = Service(site, "Streets")
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, 6, 7)
+    site.pause_after("classic", 10)
+    with running(service, request) as (result, cancel, _abandon):
+        site.wait_until_paused("classic")
+        cancel()
+        assert result().outcome is Outcome.CANCELLED
+    assert site.jobs("classic")[-1]["jobStatus"] == "esriJobCancelled"
+    assert not request.target.exists()
+    discard_export(request.target)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_that_went_on_without_us_is_found_again(site: Any, tmp_path: Path) -> None:
+    service = Service(site, "Streets")
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, 6, 7)
+    site.pause_after("classic", 10)
+    with running(service, request) as (result, _cancel, abandon):
+        site.wait_until_paused("classic")
+        abandon()
+        assert result().outcome is Outcome.CANCELLED
+    site.release("classic")
+    report = service.export(request)
+    check(service, request, report, each=11)
+    assert report.jobs == 0
+    assert len(jobs(site)) == 1
+
+
+def test_a_job_that_the_site_forgot_is_asked_for_anew(site: Any, tmp_path: Path) -> None:
+    service = Service(site, "Streets")
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, 6, 7)
+    site.pause_after("classic", 10)
+    with running(service, request) as (result, _cancel, abandon):
+        site.wait_until_paused("classic")
+        abandon()
+        result()
+    site.reset("classic")
+    report = service.export(request)
+    check(service, request, report, each=11)
+    assert report.jobs == 1
+
+
+def test_a_merge_that_was_cut_short_goes_on_without_asking_the_site_for_packages(
+    site: Any, tmp_path: Path
+) -> None:
+    service = Service(site, "Streets")
+    request = service.request(tmp_path / "cache", COUNTRY, *range(5, 11))
+    cancelled = threading.Event()
+
+    def progress(percent: float) -> None:
+        if percent > 75:
+            cancelled.set()
+
+    report = service.export(request, Feedback(progress=progress, cancelled=cancelled.is_set))
+    assert report.outcome is Outcome.CANCELLED
+    assert 0 < (report.total("made") or 0) < (report.total("planned") or 0)
+    asked = len(site.submissions("classic"))
+    again = service.export(request)
+    check(service, request, again, each=97)
+    assert len(site.submissions("classic")) == asked
+    assert again.received == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "error"), [("Streets.tpkx", DamagedCache), ("Streets", TargetExists)]
+)
+def test_a_target_that_is_no_cache_is_refused_before_anything_is_asked(
+    site: Any, tmp_path: Path, name: str, error: type[Exception]
+) -> None:
+    service = Service(site, "Streets")
+    (tmp_path / name).write_text("my notes")
+    with pytest.raises(error):
+        service.export(service.request(tmp_path / name, COUNTRY, 5))
+    assert (tmp_path / name).read_text() == "my notes"
+    assert site.submissions("classic") == []
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+def test_a_limit_of_nothing_is_told(site: Any, tmp_path: Path) -> None:
+    service = Service(site, "Streets")
+    request = service.request(tmp_path / "Streets.tpkx", QUARTER, 19)
+
+    def progress(_percent: float) -> None:
+        site.set_export_limit("classic", service.task_name, 0)
+
+    with pytest.raises(TooManyTiles):
+        service.export(request, Feedback(progress=progress))
