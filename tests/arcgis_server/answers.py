@@ -64,9 +64,11 @@ def value_of(name: str, default: str = "") -> str:
     return str(request.form.get(name, request.args.get(name, default)))
 
 
-def answer(site: Site, data: dict[str, Any], title: str, status: int = 200) -> Response:
+def answer(
+    site: Site, data: dict[str, Any], title: str, status: int = 200, default: str = "html"
+) -> Response:
     """Return the data in the format that ``f`` asks for; without ``f`` it is a page."""
-    wanted = value_of("f", "html").lower()
+    wanted = value_of("f", default).lower()
     if wanted in {"json", "pjson"}:
         indent = 1 if wanted == "pjson" else None
         kind = "application/json" if site.modern_root else "text/plain"

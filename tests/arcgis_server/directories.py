@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from flask import Response, send_file
+from flask import Response, request, send_file
 
 from .answers import answer, page
 from .export_jobs import DIRECTORY
@@ -22,7 +22,10 @@ def respond(state: SiteState, parts: list[str]) -> Response:
     if path.is_file():
         return _file(path)
     if path.is_dir():
-        return answer(state.profile, _listing(state, root, path), f"Directory: {path.name}")
+        # Esri's Python client leaves out ``f`` and reads JSON; browsers say that they want a page
+        default = "html" if "text/html" in request.headers.get("Accept", "") else "json"
+        listing = _listing(state, root, path)
+        return answer(state.profile, listing, f"Directory: {path.name}", default=default)
     return page("Not Found", "There is nothing here.", 404)
 
 

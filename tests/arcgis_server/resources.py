@@ -81,6 +81,11 @@ def _service(state: SiteState, service: Service, rest: list[str]) -> Response:
         return tilemap(state, service, rest[1:])
     if rest == [operation]:
         return export(state, service)
+    if len(rest) == 1 and rest[0].isdecimal():
+        layer = roots.layer_json(state.profile, service, int(rest[0]))
+        if layer is None:
+            raise not_found(f"Layer {rest[0]}")
+        return answer(state.profile, layer, str(layer["name"]))
     if rest[0] in exports.OPERATIONS:
         return exports.respond(state, service, rest)
     raise bad_request(f"The operation {rest[0]} is not supported.")

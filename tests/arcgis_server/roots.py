@@ -21,6 +21,24 @@ def root_json(site: Site, service: Service) -> dict[str, Any]:
     return _map(site, service)
 
 
+def layer_json(site: Site, service: Service, number: int) -> dict[str, Any] | None:
+    """Return ``<service>/<number>?f=json``, or None where there is no such layer."""
+    layers = _layers(service)
+    if service.kind != "MapServer" or number >= len(layers):
+        return None
+    return {
+        "currentVersion": site.version,
+        **layers[number],
+        "type": "Raster Layer" if service.theme == "imagery" else "Feature Layer",
+        "description": "",
+        "copyrightText": _COPYRIGHT,
+        "geometryType": "esriGeometryPolygon",
+        "extent": _extent(site, service),
+        "fields": [],
+        "capabilities": "Map",
+    }
+
+
 def _map(site: Site, service: Service) -> dict[str, Any]:
     data: dict[str, Any] = {"currentVersion": site.version}
     if site.version >= 11:
