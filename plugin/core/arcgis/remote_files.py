@@ -57,7 +57,8 @@ def remote_files(client: Client, job_url: str, value: object, service: str) -> l
 
     Raises SiteError, BadPackage (nothing there, or nothing that can be).
     """
-    files = [each for url in _urls(value) for each in _at(client, urljoin(job_url, url), service)]
+    urls = [_resolved(job_url, url, service) for url in _urls(value)]
+    files = [each for url in urls for each in _at(client, url, service)]
     if not files:
         raise BadPackage(service, BadPackageReason.MISSING)
     return files
@@ -69,12 +70,11 @@ def _urls(value: object) -> list[str]:
         return [value.strip()] if value.strip() else []
     if isinstance(value, list):
         return [url for each in value for url in _urls(each)]
-    return _urls(mapping(value).get("url"))
+    return _urls(text(mapping(value).get("url")))
 
 
 def _at(client: Client, url: str, service: str) -> list[RemoteFile]:
     """The file at `url`, or those in the directory there."""
-    _check(url, service)
     name = _last_part(url)
     if name.lower().endswith(PACKAGE_SUFFIXES):
         return [_file(url, name, None, "", service)]
@@ -151,9 +151,7 @@ class _Directory:
 
     def _joined(self, base: str, url: str) -> str:
         directory = public_address(base).rstrip("/") + "/"
-        joined = urljoin(directory, url)
-        _check(joined, self._service)
-        return self._moved(joined)
+        return self._moved(_resolved(directory, url, self._service))
 
 
 def _file(url: str, name: str, size: int | None, folder: str, service: str) -> RemoteFile:
@@ -172,11 +170,13 @@ def _safe(name: str, service: str) -> str:
     return name
 
 
-def _check(url: str, service: str) -> None:
-    """Raises BadPackage unless `url` can be asked for."""
+def _resolved(base: str, url: str, service: str) -> str:
+    """`url` as it is meant at `base`. Raises BadPackage unless it can be asked for."""
     try:
-        scheme, host, _ = origin_of(url)
+        resolved = urljoin(base, url)
+        scheme, host, _ = origin_of(resolved)
     except ValueError:
-        scheme = host = ""
+        resolved = scheme = host = ""
     if scheme not in ("http", "https") or not host:
         raise BadPackage(service, BadPackageReason.MISSING, public_address(url)[:200])
+    return resolved
