@@ -11,13 +11,11 @@ from qgis.core import (
     QgsMapLayer,
     QgsMapLayerProxyModel,
     QgsProject,
-    QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import QLocale, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QLineEdit, QWidget
 
 from ..plugin.core.description import CacheDescription
-from ..plugin.core.errors import BadArea
 from ..plugin.core.tiling import Level
 from ..plugin.host import messages, rule_sources
 from ..plugin.host.area_rules import AreaRule, RuleArea, RuleAreaKind, ScaleRange
@@ -170,7 +168,7 @@ class RuleDialog(QDialog, FORM):
 
     def _show_layer(self, area: RuleArea) -> None:
         named = named_layer(area)
-        layer = None if named is None else layer_in(self._project, named)
+        layer = None if named is None else rule_sources.layer_of(named, self._project)
         self.rule_layer_combo.setLayer(layer)
         if named is not None:
             self.filter_edit.setExpression(named.expression)
@@ -258,7 +256,7 @@ class RuleDialog(QDialog, FORM):
 
     def _layer_missing(self) -> str:
         named = None if self._rule is None else named_layer(self._rule.area)
-        if named is not None and layer_in(self._project, named) is None:
+        if named is not None and rule_sources.layer_of(named, self._project) is None:
             return self.tr(
                 "The project has no layer “{name}” any more: choose another one."
             ).format(name=named.layer_name)
@@ -345,17 +343,6 @@ def named_layer(area: RuleArea) -> RuleArea | None:
     if area.base is not None:
         return named_layer(area.base)
     return area if area.kind is RuleAreaKind.LAYER else None
-
-
-def layer_in(project: QgsProject, area: RuleArea) -> QgsVectorLayer | None:
-    """The layer of `project` that `area` names; None where it has none such."""
-    layer = project.mapLayer(area.layer_id)
-    if layer is None:
-        try:
-            layer = rule_sources.layer_of(area, project)
-        except BadArea:
-            return None
-    return layer if project.mapLayer(layer.id()) is not None else None
 
 
 def without_buffer(area: RuleArea) -> RuleArea:

@@ -24,7 +24,7 @@ from ..plugin.host import areas, messages, rule_file, rule_sources
 from ..plugin.host.area_rules import AreaRule, RuleArea, RuleAreaKind, gaps, overlaps
 from ..plugin.host.settings import Settings
 from .forms import load_form
-from .rule_dialog import RuleDialog, layer_in, named_layer
+from .rule_dialog import RuleDialog, named_layer
 from .rule_questions import ask_path_to_load, ask_path_to_save, ask_to_replace, tell_problem
 from .rules_model import Column, RulesModel
 
@@ -142,7 +142,7 @@ class RulesPanel(QWidget, FORM):
     def layers(self) -> list[QgsVectorLayer]:
         """The project's layers that the rules are about."""
         named = [named_layer(rule.area) for rule in self.rules]
-        found = [layer_in(self._project, each) for each in named if each is not None]
+        found = [rule_sources.layer_of(each, self._project) for each in named if each is not None]
         return list({layer.id(): layer for layer in found if layer is not None}.values())
 
     def follows_selection(self) -> bool:
