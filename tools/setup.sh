@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the project needs and is missing: programs by apt, Python packages into .venv, and
-# other programs that read tile caches into .venv-readers.
+# Installs what the project needs and is missing: programs by apt, Python packages into .venv, other
+# programs that read tile caches into .venv-readers, and Esri's Python client into .venv-esri.
 # Says what it does; says nothing and ends at once when all is there.
 set -eu
 cd "$(dirname "$0")/.."
@@ -62,9 +62,30 @@ install_readers() {
   wanted_state tools/readers-requirements.txt >.venv-readers/.ready
 }
 
+# Esri's client is for a few tests only: where it cannot be had, the rest goes on, and they tell why.
+# Without the dependencies that its package names and exporting tiles does not need (see the list).
+install_esri_client() {
+  echo "setup: installing tools/esri-requirements.txt into .venv-esri"
+  state=$(wanted_state tools/esri-requirements.txt)
+  /usr/bin/python3 -m venv --clear .venv-esri
+  if ! /usr/bin/python3 -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'; then
+    echo "it needs Python 3.11 to 3.14, and this is $(/usr/bin/python3 -V)" >.venv-esri/.absent
+  elif PIP_USER=0 .venv-esri/bin/python -m pip install -q --disable-pip-version-check --no-deps \
+    --only-binary :all: -r tools/esri-requirements.txt; then
+    rm -f .venv-esri/.absent
+  else
+    echo "make setup could not install tools/esri-requirements.txt" >.venv-esri/.absent
+  fi
+  if [ -f .venv-esri/.absent ]; then
+    echo "setup: no Esri client ($(cat .venv-esri/.absent)); to try again, delete .venv-esri and make setup" >&2
+  fi
+  echo "$state" >.venv-esri/.ready
+}
+
 packages_ready() { environment_ready .venv tools/requirements.txt; }
 readers_ready() { environment_ready .venv-readers tools/readers-requirements.txt; }
-ready() { programs_present && packages_ready && readers_ready; }
+esri_ready() { environment_ready .venv-esri tools/esri-requirements.txt; }
+ready() { programs_present && packages_ready && readers_ready && esri_ready; }
 
 ready && exit 0
 mkdir -p build
@@ -74,4 +95,5 @@ ready && exit 0
 programs_present || install_programs
 packages_ready || install_python_packages
 readers_ready || install_readers
+esri_ready || install_esri_client
 echo "setup: ready"
