@@ -143,6 +143,7 @@ class RuleDialog(QDialog, FORM):
         for choice in self._choices:
             self.kind_combo.addItem(choice.text)
         self.rule_layer_combo.setFilters(QgsMapLayerProxyModel.Filter.PolygonLayer)
+        self.rule_layer_combo.setCurrentIndex(0)
         self.rule_layer_combo.setAllowEmptyLayer(True)
         self.buffer_unit_combo.addItem(self.tr("metres"), 1)
         self.buffer_unit_combo.addItem(self.tr("kilometres"), METRES_A_KILOMETRE)
@@ -151,9 +152,8 @@ class RuleDialog(QDialog, FORM):
     def _show_rule(self, rule: AreaRule | None, gap: tuple[Level, ...]) -> None:
         if rule is None:
             ends = (gap[0].scale, gap[-1].scale) if gap else (None, None)
-            has_layer = self.rule_layer_combo.count() > 1
+            has_layer = self.rule_layer_combo.currentLayer() is not None
             area = RuleArea(RuleAreaKind.LAYER if has_layer else RuleAreaKind.FULL)
-            self.rule_layer_combo.setCurrentIndex(1 if has_layer else 0)
         else:
             ends, area = (rule.from_scale, rule.to_scale), rule.area
             self._show_layer(area)
@@ -168,9 +168,8 @@ class RuleDialog(QDialog, FORM):
 
     def _show_layer(self, area: RuleArea) -> None:
         named = named_layer(area)
-        layer = None if named is None else rule_sources.layer_of(named, self._project)
-        self.rule_layer_combo.setLayer(layer)
         if named is not None:
+            self.rule_layer_combo.setLayer(rule_sources.layer_of(named, self._project))
             self.filter_edit.setExpression(named.expression)
             self.rule_selected_check.setChecked(named.selected_only)
 
