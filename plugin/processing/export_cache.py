@@ -13,7 +13,6 @@ from qgis.core import (
     QgsProcessingOutputString,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterFileDestination,
-    QgsProcessingParameterNumber,
     QgsProcessingParameterString,
     QgsProject,
 )
@@ -25,7 +24,7 @@ from ..core.export.request import ExportReport, ExportRequest
 from ..core.export.run import estimate_export, run_export
 from ..core.export.server_side import export_on_server
 from ..core.local.source import TileSource
-from ..core.request import SITE_DECIDES, LevelEstimate, Outcome
+from ..core.request import LevelEstimate, Outcome
 from ..core.storage.opening import find_cache, local_path
 from ..core.storage.sidecar import read_settings
 from ..host import messages, network, shown_layers, sign_in, sources, tasks
@@ -251,15 +250,11 @@ class ExportCache(CacheAlgorithm):
             request,
             path,
             core_feedback(feedback),
-            instances=self._instances(values),
             sign_in=self._sign_in,
             transport=self._transport,
         )
         tell(report, feedback)
         return self._results(report)
-
-    def _instances(self, values: given.ExportValues) -> int:
-        return int(self.parameterAsInt(values.parameters, given.NUM_OF_INSTANCES, values.context))
 
     def _results(self, report: ExportReport) -> dict[str, Any]:
         return {
@@ -302,13 +297,6 @@ def _more() -> list[Any]:
                 _tr("Copy data from the server ({values}: the path is one of the server's)"),
                 copying,
                 given.DO_COPY,
-            ),
-            QgsProcessingParameterNumber(
-                given.NUM_OF_INSTANCES,
-                _tr("Number of caching instances (-1: the site decides)"),
-                QgsProcessingParameterNumber.Type.Integer,
-                SITE_DECIDES,
-                minValue=SITE_DECIDES,
             ),
         ),
     ]

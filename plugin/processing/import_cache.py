@@ -15,7 +15,6 @@ from qgis.core import (
     QgsProcessingOutputNumber,
     QgsProcessingOutputString,
     QgsProcessingParameterBoolean,
-    QgsProcessingParameterNumber,
     QgsProcessingParameterString,
 )
 from qgis.PyQt.QtCore import QCoreApplication
@@ -24,7 +23,7 @@ from ..core.cache import open_cache
 from ..core.errors import RequestError, TileCacheError
 from ..core.export.importing import ImportRequest, run_import
 from ..core.export.request import Overwrite
-from ..core.request import SITE_DECIDES, Outcome
+from ..core.request import Outcome
 from ..core.storage.opening import local_path
 from ..host import messages, network, shown_layers, sign_in
 from ..host.tile_pixels import TilePixels
@@ -87,13 +86,6 @@ class ImportCache(CacheAlgorithm):
                     self.UPLOAD_DATA,
                     _tr("Upload the package to the site (else the path is one that it sees)"),
                     defaultValue=True,
-                ),
-                QgsProcessingParameterNumber(
-                    given.NUM_OF_INSTANCES,
-                    _tr("Number of caching instances (-1: the site decides)"),
-                    QgsProcessingParameterNumber.Type.Integer,
-                    SITE_DECIDES,
-                    minValue=SITE_DECIDES,
                 ),
             ),
         ):

@@ -7,6 +7,9 @@ from qgis.PyQt.QtGui import QIcon
 
 from .create_cache import CreateCache
 from .defragment_cache import DefragmentCache
+from .export_cache import ExportCache
+from .export_caches import ExportCaches
+from .import_cache import ImportCache
 from .manage_tiles import ManageTiles
 from .verify_cache import VerifyCache
 
@@ -30,5 +33,8 @@ class TileCacheProvider(QgsProcessingProvider):
         return self._icon
 
     def loadAlgorithms(self) -> None:
-        for algorithm in (CreateCache, ManageTiles, VerifyCache, DefragmentCache):
+        for algorithm in (
+            *(CreateCache, ManageTiles, ExportCache, ExportCaches, ImportCache),
+            *(VerifyCache, DefragmentCache),
+        ):
             self.addAlgorithm(algorithm())

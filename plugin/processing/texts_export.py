@@ -81,8 +81,6 @@ copy. This is kept nowhere.</p>
 <h4>Copy data from the server (COPY_DATA)</h4>
 <p>DO_NOT_COPY: TARGET is a path that the server sees, and the site writes there by its tool Export
 Cache; for those who administer it.</p>
-<h4>Number of caching instances (NUM_OF_INSTANCES)</h4>
-<p>With DO_NOT_COPY: how many instances of the site's caching service work on the job.</p>
 
 <h3>Outputs</h3>
 <h4>Cache or package (OUTPUT_CACHE)</h4>
@@ -141,8 +139,6 @@ compared first; where tiles do not fit, nothing is changed and what differs is t
 {_SITE}
 <h4>Upload the package to the site (UPLOAD_DATA)</h4>
 <p>For a service. If not, SOURCE_CACHE is a path that the server sees.</p>
-<h4>Number of caching instances (NUM_OF_INSTANCES)</h4>
-<p>For a service: how many instances of the site's caching service work on the job.</p>
 
 <h3>Outputs</h3>
 <h4>Tiles in the area (TILES), new (MADE), replaced (REPLACED), failed

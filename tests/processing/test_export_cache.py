@@ -1,0 +1,306 @@
+"""`tilecache:exportcache` and `exportcaches` as scripts run them, read by other programs."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from exported_tiles import (
+    HALF,
+    expected_tiles,
+    served,
+    tiles_in_bundles,
+    tiles_of_mbtiles,
+    tiles_of_tpkx,
+)
+from processing_inputs import polygon_layer, scales_of
+from qgis.core import QgsProcessingException, QgsProcessingFeedback, QgsProject, QgsRasterLayer
+
+from tile_cache_manager.plugin.host import area_rules, rule_file
+
+pytestmark = pytest.mark.qgis
+
+PARIS = "POLYGON((2.2 48.8, 2.45 48.8, 2.45 48.9, 2.2 48.9, 2.2 48.8))"
+
+
+def mercator(longitude: float, latitude: float) -> tuple[float, float]:
+    """By the formula of the spherical Mercator projection."""
+    y = math.log(math.tan(math.pi / 4 + math.radians(latitude) / 2))
+    return longitude / 180 * HALF, y / math.pi * HALF
+
+
+PARIS_MERCATOR = (*mercator(2.2, 48.8), *mercator(2.45, 48.9))
+
+
+class Heard(QgsProcessingFeedback):
+    """Keeps what an algorithm says."""
+
+    def __init__(self) -> None:
+        super().__init__(False)
+        self.lines: list[str] = []
+
+    def pushInfo(self, info: str) -> None:
+        self.lines.append(info)
+
+    def pushWarning(self, warning: str) -> None:
+        self.lines.append(warning)
+
+    def reportError(self, error: str, fatalError: bool = False) -> None:
+        self.lines.append(error)
+
+
+@pytest.fixture
+def export(provider: Any, qgis_processing: Any, fresh_site: Any) -> Callable[..., dict[str, Any]]:
+    """Runs `exportcache` on the service Streets."""
+
+    def run(algorithm: str = "exportcache", heard: Any = None, **given: Any) -> dict[str, Any]:
+        if algorithm == "exportcache":
+            given.setdefault("INPUT_SERVICE", fresh_site.service_url("classic", "Streets"))
+        return dict(qgis_processing.run(f"tilecache:{algorithm}", given, feedback=heard))
+
+    return run
+
+
+def test_a_package_holds_just_the_tiles_of_the_area_byte_for_byte(
+    export: Callable[..., dict[str, Any]], fresh_site: Any, tmp_path: Path
+) -> None:
+    target = tmp_path / "Straßen.tpkx"
+
+    results = export(
+        TARGET=str(target),
+        SCALES=scales_of(None, 3, 9, 12),
+        AREA_OF_INTEREST=polygon_layer(PARIS),
+    )
+
+    expected = expected_tiles(PARIS_MERCATOR, 3, 9, 12)
+    found = tiles_of_tpkx(target, tmp_path / "unpacked")
+    assert set(found) == expected
+    assert {tile: served(fresh_site, "Streets", tile) for tile in found} == found
+    assert (results["TILES"], results["MADE"], results["FAILED"]) == (len(expected),) * 2 + (0,)
+    assert results["OUTPUT_CACHE"] == str(target)
+    assert results["SIZE"] == target.stat().st_size
+    assert results["JOBS"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "storage", "name"),
+    [
+        ("CACHE_DATASET", "COMPACT_V2", "Straßen"),
+        ("CACHE_DATASET", "EXPLODED", "Straßen"),
+        ("CACHE_DATASET", "COMPACT", "Straßen"),
+        ("TILE_PACKAGE", "COMPACT_V2", "Straßen.tpk"),
+        ("MBTILES", "COMPACT_V2", "Straßen.mbtiles"),
+        ("GEOPACKAGE", "COMPACT_V2", "Straßen.gpkg"),
+    ],
+)
+def test_every_kind_of_target(
+    kind: str, storage: str, name: str, export: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    target = tmp_path / name
+
+    results = export(
+        TARGET=str(target),
+        EXPORT_TYPE=kind,
+        STORAGE_FORMAT=storage,
+        SCALES=scales_of(None, 2, 9),
+        EXPORT_EXTENT="2.2,2.45,48.8,48.9 [EPSG:4326]",
+    )
+
+    expected = expected_tiles(PARIS_MERCATOR, 2, 9)
+    assert (results["MADE"], results["GAPS"], results["FAILED"]) == (len(expected), 0, 0)
+    if kind == "MBTILES":
+        assert set(tiles_of_mbtiles(target)) == expected
+    if storage == "EXPLODED":
+        files = sorted(target.rglob("*.png"))
+        assert len(files) == len(expected)
+    if (kind, storage) == ("CACHE_DATASET", "COMPACT_V2"):
+        assert set(tiles_in_bundles(target / "_alllayers")) == expected
+
+
+def test_areas_by_scale_from_a_file(
+    export: Callable[..., dict[str, Any]], fresh_site: Any, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.json"
+    town = area_rules.RuleArea(area_rules.RuleAreaKind.GEOMETRY, wkt=PARIS, crs="EPSG:4326")
+    rule_file.save_rules(
+        rules,
+        (
+            area_rules.AreaRule(None, 1.4e8, area_rules.RuleArea(area_rules.RuleAreaKind.FULL)),
+            area_rules.AreaRule(1.3e8, None, town),
+        ),
+    )
+    target = tmp_path / "Streets.tpkx"
+
+    results = export(TARGET=str(target), AREA_RULES=str(rules))
+
+    world = expected_tiles((-HALF + 1, -HALF + 1, HALF - 1, HALF - 1), 0, 1, 2)
+    expected = world | expected_tiles(PARIS_MERCATOR, *range(3, 20))
+    assert results["TILES"] == len(expected)
+    assert set(tiles_of_tpkx(target, tmp_path / "unpacked")) == expected
+
+
+def test_an_estimate_copies_nothing(export: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    target, heard = tmp_path / "Streets.tpkx", Heard()
+
+    results = export(
+        heard=heard,
+        TARGET=str(target),
+        SCALES=scales_of(None, 3, 9),
+        AREA_OF_INTEREST=polygon_layer(PARIS),
+        ESTIMATE_ONLY=True,
+    )
+
+    assert results["TILES"] == len(expected_tiles(PARIS_MERCATOR, 3, 9))
+    assert results["SIZE"] > 0
+    assert [line for line in heard.lines if line.startswith("1:73,957,191: 1 tiles, about")]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_service_that_does_not_allow_export(
+    export: Callable[..., dict[str, Any]], fresh_site: Any, tmp_path: Path
+) -> None:
+    target = tmp_path / "Countries.tpkx"
+    asked = {
+        "INPUT_SERVICE": fresh_site.service_url("classic", "Basemaps/Countries"),
+        "TARGET": str(target),
+        "SCALES": scales_of(None, 1),
+    }
+    fresh_site.fill("classic", "Basemaps/Countries:MapServer", [1])
+
+    with pytest.raises(QgsProcessingException, match="does not allow its tiles to be exported"):
+        export(**asked)
+    assert not target.exists()
+    results = export(**asked, TILES_ARE_MINE=True)
+
+    assert results["MADE"] == 4
+    assert set(tiles_of_tpkx(target, tmp_path / "unpacked")) == {
+        (1, row, col) for row in (0, 1) for col in (0, 1)
+    }
+
+
+# what is given, what is said
+REFUSED = [
+    ({"SCALES": ";;"}, "is not a list of scales"),
+    ({"EXPORT_TYPE": "ZIP"}, "."),
+    ({"CLIP": "perhaps"}, "true or false"),
+    ({"AREA_OF_INTEREST": ""}, "a layer of polygons"),
+    ({"EXPORT_EXTENT": " "}, "."),
+    ({"EXPORT_TYPE": "MBTILES"}, "ends in .mbtiles"),
+    ({"AREA_RULES": "/no/such/rules.json"}, "rules.json"),
+    ({"SCALES": "500000"}, "1:500,000 is none of the scales"),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), REFUSED)
+def test_what_is_refused(
+    given: dict[str, Any],
+    said: str,
+    export: Callable[..., dict[str, Any]],
+    fresh_site: Any,
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(QgsProcessingException, match=said):
+        export(TARGET=str(tmp_path / "Streets.tpkx"), **given)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+# several services
+
+
+@pytest.fixture
+def project_layers(fresh_site: Any) -> Iterator[None]:
+    project = QgsProject.instance()
+    for name in ("Streets", "Places"):
+        source = f"format='PNG32' url='{fresh_site.service_url('classic', name)}'"
+        project.addMapLayer(QgsRasterLayer(source, name, "arcgismapserver"))
+    yield
+    project.clear()
+
+
+def test_every_service_of_the_project(
+    export: Callable[..., dict[str, Any]], fresh_site: Any, project_layers: None, tmp_path: Path
+) -> None:
+    asked = {
+        "FOLDER": str(tmp_path / "out"),
+        "COARSEST_SCALE": 3e8,
+        "FINEST_SCALE": 5e6,
+        "AREA_OF_INTEREST": polygon_layer(PARIS),
+    }
+
+    first = export("exportcaches", **asked)
+    again = export("exportcaches", **asked)
+
+    assert (first["DONE"], first["DONE_BEFORE"], first["FAILED"]) == (2, 0, 0)
+    assert (again["DONE"], again["DONE_BEFORE"], again["FAILED"]) == (0, 2, 0)
+    expected = expected_tiles(PARIS_MERCATOR, *range(1, 7))
+    for name in ("Streets", "Places"):
+        found = tiles_of_tpkx(tmp_path / "out" / f"{name}.tpkx", tmp_path / name)
+        assert set(found) == expected
+        finest = min(tile for tile in expected if tile[0] == 6)
+        assert found[finest] == served(fresh_site, name, finest)
+
+
+def test_a_service_that_fails_does_not_stop_the_others(
+    export: Callable[..., dict[str, Any]], fresh_site: Any, tmp_path: Path
+) -> None:
+    heard = Heard()
+    services = [
+        fresh_site.service_url("classic", name) for name in ("Dynamic", "Streets", "NoSuchService")
+    ]
+
+    results = export(
+        "exportcaches",
+        heard,
+        SERVICES="\n".join(services),
+        FOLDER=str(tmp_path / "out"),
+        COARSEST_SCALE=3e8,
+        FINEST_SCALE=1e8,
+    )
+
+    assert (results["DONE"], results["FAILED"]) == (1, 2)
+    assert any("Dynamic has no tile cache" in line for line in heard.lines)
+    assert sorted(each.name for each in (tmp_path / "out").glob("*.tpkx")) == ["Streets.tpkx"]
+
+
+# importing
+
+
+def test_a_package_is_imported_into_a_cache(
+    export: Callable[..., dict[str, Any]], fresh_site: Any, tmp_path: Path
+) -> None:
+    package, cache = tmp_path / "part.tpkx", tmp_path / "cache"
+    common = {"SCALES": scales_of(None, 2, 5)}
+    export(TARGET=str(package), EXPORT_EXTENT="2.2,2.45,48.8,48.9 [EPSG:4326]", **common)
+    export(
+        TARGET=str(cache),
+        EXPORT_TYPE="CACHE_DATASET",
+        EXPORT_EXTENT="-70,-69,-21,-20 [EPSG:4326]",
+        **common,
+    )
+    before = tiles_in_bundles(cache / "_alllayers")
+
+    results = export("importcache", INPUT_SERVICE=str(cache), SOURCE_CACHE=str(package))
+
+    after = tiles_in_bundles(cache / "_alllayers")
+    assert set(after) == set(before) | expected_tiles(PARIS_MERCATOR, 2, 5)
+    assert {tile: after[tile] for tile in before} == before
+    assert results["MADE"] == len(after) - len(before)
+
+
+def test_what_differs_is_told_before_anything_is_imported(
+    export: Callable[..., dict[str, Any]], fresh_site: Any, tmp_path: Path
+) -> None:
+    package, cache = tmp_path / "part.tpkx", tmp_path / "cache"
+    export(TARGET=str(package), SCALES=scales_of(None, 1))
+    shutil.copytree(fresh_site.cache_folder("gaps", "World"), cache)
+    before = sorted(each.name for each in cache.rglob("*"))
+
+    with pytest.raises(QgsProcessingException, match="coordinate reference system"):
+        export("importcache", INPUT_SERVICE=str(cache), SOURCE_CACHE=str(package))
+
+    assert sorted(each.name for each in cache.rglob("*")) == before
