@@ -15,7 +15,7 @@ from ..local.update import run_update
 from ..request import Feedback, Outcome, UpdateMode, UpdateReport, UpdateRequest
 from ..storage.profile import CacheProfile
 from ..storage.sidecar import work_folder
-from ..storage.store import TileStore
+from ..tiling import TilingScheme
 from .edges import EdgeTiles, forget_merges
 from .matching import level_map
 from .request import ExportRequest, Pixels
@@ -51,7 +51,7 @@ def fill(
         unused = stack.enter_context(ExitStack())
         unused.callback(source.close)
         store = stack.enter_context(opened_target(request, like, _stopped(feedback)))
-        update = update_of(request, store, like)
+        update = update_of(request, store.profile.scheme, like)
         known = level_map(request.scheme, store.profile.scheme)
         areas = {known[each.id]: area_at(request.areas, each) for each in request.levels}
         edges = EdgeTiles(source, store, areas, request.overwrite, request.is_clipped, pixels)
@@ -63,24 +63,25 @@ def fill(
         return Filled(_told(report, request, known), store.path, size_of(store.path))
 
 
-def update_of(request: ExportRequest, store: TileStore, like: CacheProfile) -> UpdateRequest:
-    """The update of `store` that stores the tiles of `request`: in its scheme, with its level ids.
+def update_of(request: ExportRequest, scheme: TilingScheme, like: CacheProfile) -> UpdateRequest:
+    """The update of a cache with `scheme` that stores the tiles of `request`, with its level ids.
 
-    The whole cache is where `like` has its extent.
+    Levels that it does not have are left out. The whole cache is where `like` has its extent.
     """
-    scheme = store.profile.scheme
     known = level_map(request.scheme, scheme)
-    wanted = {known[level.id] for level in request.levels}
+    wanted = {known[level.id] for level in request.levels if level.id in known}
+    groups = (
+        LevelArea(
+            tuple(known[level.id] for level in levels if level.id in known),
+            like.extent if area is None else area,
+        )
+        for levels, area in by_area(request.areas, request.levels)
+    )
     return UpdateRequest(
         scheme=scheme,
         levels=tuple(level for level in scheme.levels if level.id in wanted),
         mode=UpdateMode.RECREATE_ALL,
-        level_areas=tuple(
-            LevelArea(
-                tuple(known[level.id] for level in levels), like.extent if area is None else area
-            )
-            for levels, area in by_area(request.areas, request.levels)
-        ),
+        level_areas=tuple(group for group in groups if group.level_ids),
     )
 
 

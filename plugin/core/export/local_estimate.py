@@ -77,7 +77,7 @@ def estimate_copy(
     again; None where that cannot be. Takes LOOKING and COPYING seconds at the most.
     Raises AreaOutside, EmptyArea, StorageError.
     """
-    plan = plan_of(update_of(request, store, like), like, like.name)
+    plan = plan_of(update_of(request, store.profile.scheme, like), like, like.name)
     end = clock() + LOOKING
     found: dict[int, _Found] = {}
     for number, level in enumerate(plan.levels):
