@@ -6,6 +6,8 @@ of the service; what is in the target is read by the tests' own readers of bundl
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,22 +19,34 @@ import pytest
 from arcgis_server.handle import running_site
 from exported_services import COUNTRY, QUARTER, TOWN, WORLD, Service, brute_force, exported
 from scripted_site import Recorder
+from shapely.geometry import box
 
 from tile_cache_manager.plugin.core.errors import (
     BadPackage,
     BadPackageReason,
+    CachesDiffer,
     DamagedCache,
+    DiskFull,
     ExportNotAllowed,
     JobFailed,
     ServiceChanged,
     TargetExists,
     TooManyTiles,
 )
+from tile_cache_manager.plugin.core.export import announcing
 from tile_cache_manager.plugin.core.export.parts import discard_export, export_folder
 from tile_cache_manager.plugin.core.export.request import ExportReport, ExportRequest, ExportWay
 from tile_cache_manager.plugin.core.level_areas import LevelArea
+from tile_cache_manager.plugin.core.local.space import reserve_of
 from tile_cache_manager.plugin.core.request import Feedback, Outcome
 
+OTHERS = {
+    "hosted": ("hosted", "City_Tiles", "MapServer"),
+    "degrees, levels with gaps": ("gaps", "World", "MapServer"),
+    "metres of Europe, packages of the old form": ("wkt", "Europe", "MapServer"),
+    "a newer one": ("othernames", "World", "MapServer"),
+    "imagery of two formats": ("classic", "Imagery", "ImageServer"),
+}
 PACKAGE_FILE = r"arcgisoutput/.*\.tpkx$"
 
 
@@ -422,3 +436,111 @@ def test_a_limit_of_nothing_is_told(site: Any, tmp_path: Path) -> None:
 
     with pytest.raises(TooManyTiles):
         service.export(request, Feedback(progress=progress))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs to copy the process")
+@pytest.mark.parametrize("percent", [5.5, 30.0, 60.0, 72.0, 90.0])
+def test_a_killed_export_goes_on_with_what_it_has(
+    site: Any, tmp_path: Path, percent: float
+) -> None:
+    service = Service(site, "Streets")
+    site.set_export_limit("classic", service.task_name, 60)
+    request = service.request(tmp_path / "cache", COUNTRY, *range(4, 9))
+
+    def progress(now: float) -> None:
+        if now > percent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if not child:
+        try:
+            service.export(request, Feedback(progress=progress))
+        finally:
+            os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    before = len(jobs(site))
+    report = service.export(request)
+    check(service, request, report, each=29)
+    # no package that was asked for before is asked for again
+    assert len(jobs(site)) == before + report.jobs
+    whole = len({each["form"]["areaOfInterest"] + each["form"]["levels"] for each in jobs(site)})
+    assert len(jobs(site)) == whole
+
+
+def test_a_part_without_any_tile_is_no_failure(site: Any, tmp_path: Path) -> None:
+    service = Service(site, "World")
+    site.fill("classic", "World:MapServer", [3, 4], extent="-9000000 -9000000 2000000 3000000")
+    site.set_export_limit("classic", service.task_name, 40)
+    request = service.request(tmp_path / "World.tpkx", WORLD, 3, 4, way=ExportWay.EXPORT_TILES)
+    report = service.export(request)
+    cached = site.read_cache("classic", "World")
+    assert set(exported(request.target)) == {(z, *tile) for z in (3, 4) for tile in cached[z]}
+    assert report.outcome is Outcome.DONE
+    assert report.jobs >= 8
+
+
+def test_where_there_is_clearly_no_room_nothing_is_exported(
+    site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(site, "Streets")
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, 5, 6, 7)
+    monkeypatch.setattr(announcing, "free_bytes", lambda path: reserve_of(path) + 10_000)
+    with pytest.raises(DiskFull) as caught:
+        service.export(request)
+    assert caught.value.free == 10_000
+    assert caught.value.needed > 10_000
+    assert jobs(site) == []
+    assert not request.target.exists()
+
+
+def test_a_target_that_exists_gets_the_new_tiles_and_keeps_its_own(
+    site: Any, tmp_path: Path
+) -> None:
+    service = Service(site, "Streets")
+    target = tmp_path / "Streets.tpkx"
+    first = service.request(target, box(600e3, 5.9e6, 1.2e6, 6.6e6), 7, 8)
+    service.export(first)
+    before = exported(target)
+    second = service.request(target, box(1.1e6, 6.3e6, 2.0e6, 7.2e6), 7, 8)
+    report = service.export(second)
+    after = exported(target)
+    wanted = {(z, *t) for z, of_level in brute_force(service, second).items() for t in of_level}
+    assert set(after) == set(before) | wanted
+    assert report.total("replaced") == len(set(before) & wanted) > 0
+    assert report.total("made") == len(wanted - set(before)) > 0
+
+
+def test_a_target_of_another_scheme_is_refused_before_anything_is_asked(
+    site: Any, tmp_path: Path
+) -> None:
+    service = Service(site, "Streets")
+    target = tmp_path / "Streets.tpkx"
+    service.export(service.request(target, COUNTRY, 5))
+    before = target.read_bytes()
+    site.republish("classic", service.task_name, tile_size=512)
+    asked = len(site.submissions("classic"))
+    with pytest.raises(CachesDiffer):
+        service.export(service.request(target, COUNTRY, 5))
+    assert target.read_bytes() == before
+    assert len(site.submissions("classic")) == asked
+
+
+@pytest.mark.parametrize("which", OTHERS)
+def test_other_sites_export_as_well(site: Any, tmp_path: Path, which: str) -> None:
+    key, name, kind = OTHERS[which]
+    site.reset(key)
+    service = Service(site, name, key, kind)
+    description = service.describe()
+    levels = description.cached_levels[:3]
+    ids = [level.id for level in levels]
+    site.fill(key, service.task_name, ids)
+    request = service.request(tmp_path / "cache", None, *ids)
+    report = service.export(request)
+    cached = site.read_cache(key, name)
+    found = exported(request.target)
+    assert set(found) == {(z, *tile) for z in ids for tile in cached[z]}
+    assert report.outcome is Outcome.DONE
+    assert report.ways == (ExportWay.EXPORT_TILES,)
+    assert {tile: len(content) for tile, content in found.items()} == {
+        (z, *tile): stored.size for z in ids for tile, stored in cached[z].items()
+    }
