@@ -5,20 +5,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from qgis.core import QgsApplication, QgsProject
 from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QIcon
-from qgis.PyQt.QtWidgets import QAction
+from qgis.PyQt.QtWidgets import QAction, QWidget
 
+from ..ui.algorithm_dialog import open_algorithm
+from ..ui.export_dialog import ExportDialog
+from ..ui.layer_actions import LayerAction
 from ..ui.update_dialog import UpdateDialog
 from .host import network_watch
 from .processing.provider import TileCacheProvider
 
 MENU = "&Tile Cache Manager"
-ICON = Path(__file__).parents[1] / "resources" / "icons" / "tile_cache_manager.svg"
+ICONS = Path(__file__).parents[1] / "resources" / "icons"
+ICON = ICONS / "tile_cache_manager.svg"
+EXPORT_ICON = ICONS / "export_tiles.svg"
+IMPORT_ICON = ICONS / "import_tiles.svg"
+IMPORT_ALGORITHM = "tilecache:importcache"
 
 
 class TileCacheManagerPlugin:
@@ -28,7 +36,12 @@ class TileCacheManagerPlugin:
         self.iface = iface
         self.action: QAction | None = None
         self.create_action: QAction | None = None
+        self.export_action: QAction | None = None
+        self.import_action: QAction | None = None
+        self.layer_export_action: QAction | None = None
+        self.layer_actions: LayerAction | None = None
         self.dialog: UpdateDialog | None = None
+        self.export_dialog: ExportDialog | None = None
         self.provider: TileCacheProvider | None = None
 
     # QGIS plugin interface
@@ -40,25 +53,75 @@ class TileCacheManagerPlugin:
 
     def initGui(self) -> None:
         self.initProcessing()
-        self.action = QAction(QIcon(str(ICON)), _tr("Manage Cache Tiles…"), self.iface.mainWindow())
-        self.action.setObjectName("tile_cache_manager_update")
-        self.action.setToolTip(_tr("Recreate or delete the tiles of a web tile cache in an area"))
-        self.action.triggered.connect(self.open_dialog)
+        self.action = self._action(
+            ICON,
+            "tile_cache_manager_update",
+            _tr("Manage Cache Tiles…"),
+            _tr("Recreate or delete the tiles of a web tile cache in an area"),
+            self.open_dialog,
+        )
         self.iface.addPluginToWebMenu(MENU, self.action)
         self.iface.addWebToolBarIcon(self.action)
-        self.create_action = QAction(
-            QIcon(str(ICON)), _tr("Create a Cache…"), self.iface.mainWindow()
+        self.create_action = self._action(
+            ICON,
+            "tile_cache_manager_create",
+            _tr("Create a Cache…"),
+            _tr("Create a tile cache on this computer"),
+            self.create_cache,
         )
-        self.create_action.setObjectName("tile_cache_manager_create")
-        self.create_action.setToolTip(_tr("Create a tile cache on this computer"))
-        self.create_action.triggered.connect(self.create_cache)
         self.iface.addPluginToWebMenu(MENU, self.create_action)
+        self.export_action = self._action(
+            EXPORT_ICON,
+            "tile_cache_manager_export",
+            _tr("Export Tiles…"),
+            _tr("Export tiles of web tile caches into packages and caches on this computer"),
+            self.open_export_dialog,
+        )
+        self.iface.addPluginToWebMenu(MENU, self.export_action)
+        self.iface.addWebToolBarIcon(self.export_action)
+        self.import_action = self._action(
+            IMPORT_ICON,
+            "tile_cache_manager_import",
+            _tr("Import Tiles…"),
+            _tr("Import the tiles of a package or cache into another cache or a service"),
+            self.import_tiles,
+        )
+        self.iface.addPluginToWebMenu(MENU, self.import_action)
+        self.layer_export_action = self._action(
+            EXPORT_ICON,
+            "tile_cache_manager_export_layer",
+            _tr("Export Tiles…"),
+            _tr("Export tiles of the service or cache that the layer is drawn from"),
+            self.export_layers,
+        )
+        self.layer_actions = LayerAction(
+            self.iface, QgsProject.instance(), self.layer_export_action
+        )
 
     def unload(self) -> None:
+        if self.export_dialog is not None:
+            self.export_dialog.unload()
+            self.export_dialog.deleteLater()
+            self.export_dialog = None
         if self.dialog is not None:
             self.dialog.unload()
             self.dialog.deleteLater()
             self.dialog = None
+        if self.layer_actions is not None:
+            self.layer_actions.unload()
+            self.layer_actions = None
+        if self.layer_export_action is not None:
+            self.layer_export_action.deleteLater()
+            self.layer_export_action = None
+        if self.import_action is not None:
+            self.iface.removePluginWebMenu(MENU, self.import_action)
+            self.import_action.deleteLater()
+            self.import_action = None
+        if self.export_action is not None:
+            self.iface.removeWebToolBarIcon(self.export_action)
+            self.iface.removePluginWebMenu(MENU, self.export_action)
+            self.export_action.deleteLater()
+            self.export_action = None
         if self.create_action is not None:
             self.iface.removePluginWebMenu(MENU, self.create_action)
             self.create_action.deleteLater()
@@ -77,25 +140,60 @@ class TileCacheManagerPlugin:
 
     def open_dialog(self) -> None:
         """Show the dialog, made at first use."""
-        dialog = self._made_dialog()
-        dialog.show()
-        dialog.raise_()
-        dialog.activateWindow()
+        _show(self._made_dialog())
 
     def create_cache(self) -> None:
         """Show the dialog in which a cache is created; the new cache opens in the other one."""
         self._made_dialog().create_cache()
 
+    def open_export_dialog(self) -> None:
+        """Show the dialog in which tiles are exported, made at first use."""
+        _show(self._made_export_dialog())
+
+    def export_layers(self) -> None:
+        """Show it for the layers that are selected in the layer tree."""
+        layers = self.layer_actions.layers()
+        self.open_export_dialog()
+        self.export_dialog.open_for(layers)
+
+    def import_tiles(self) -> None:
+        """Show Processing's dialog in which tiles are imported."""
+        open_algorithm(IMPORT_ALGORITHM, self.iface.messageBar())
+
+    def _action(
+        self, icon: Path, name: str, text: str, tip: str, triggered: Callable[[], None]
+    ) -> QAction:
+        action = QAction(QIcon(str(icon)), text, self.iface.mainWindow())
+        action.setObjectName(name)
+        action.setToolTip(tip)
+        action.triggered.connect(triggered)
+        return action
+
     def _made_dialog(self) -> UpdateDialog:
         if self.dialog is None:
-            self.dialog = UpdateDialog(
-                self.iface.mapCanvas(),
-                QgsProject.instance(),
-                self.iface.messageBar(),
-                self.iface.activeLayer,
-                self.iface.mainWindow(),
-            )
+            self.dialog = UpdateDialog(*self._surroundings())
         return self.dialog
+
+    def _made_export_dialog(self) -> ExportDialog:
+        if self.export_dialog is None:
+            self.export_dialog = ExportDialog(*self._surroundings())
+        return self.export_dialog
+
+    def _surroundings(self) -> tuple[Any, ...]:
+        """What a dialog is told of the window that it belongs to."""
+        return (
+            self.iface.mapCanvas(),
+            QgsProject.instance(),
+            self.iface.messageBar(),
+            self.iface.activeLayer,
+            self.iface.mainWindow(),
+        )
+
+
+def _show(dialog: QWidget) -> None:
+    dialog.show()
+    dialog.raise_()
+    dialog.activateWindow()
 
 
 def _tr(text: str) -> str:

@@ -50,6 +50,7 @@ class ServicesPanel(QWidget, FORM):
         project.layersAdded.connect(self._list_soon)
         project.layersRemoved.connect(self._list_soon)
         self.show_description(None)
+        self._ticks_changed()
         self.list_services()
 
     def unload(self) -> None:

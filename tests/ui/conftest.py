@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from dialog_person import Person
+from scripted_exports import ScriptedExports
 
 from tile_cache_manager.plugin.core.arcgis.catalogue import ServiceEntry
 from tile_cache_manager.plugin.core.description import CacheDescription, LevelStatus
@@ -45,6 +46,8 @@ WORLD = CacheDescription(
     modes=tuple(UpdateMode),
     status=(LevelStatus(1, 4, 4), LevelStatus(2, 15, 16), LevelStatus(3, 7)),
 )
+
+EXPORTABLE = replace(WORLD, export_tiles_allowed=True)
 
 LOCAL_PATH = "/data/my caches/World"
 LOCAL = replace(
@@ -362,3 +365,51 @@ def person(dialog: Any, wait_until: Any) -> Person:
 def visitor(opener: Opener, wait_until: Any) -> Person:
     """Somebody who uses the dialog with nothing scripted behind it."""
     return Person(opener.open(), wait_until)
+
+
+# The dialog in which tiles are exported
+
+
+@pytest.fixture
+def exports(monkeypatch: pytest.MonkeyPatch, cache: ScriptedCache) -> Iterator[ScriptedExports]:
+    """What carries the dialog's exports out; they run through at once."""
+    from tile_cache_manager.plugin.host import export_tasks
+
+    scripted = ScriptedExports()
+    scripted.go_on.set()
+    monkeypatch.setattr(export_tasks, "run_export", scripted.run)
+    monkeypatch.setattr(export_tasks, "estimate_export", scripted.estimate)
+    monkeypatch.setattr(export_tasks, "run_queue", scripted.run_queue)
+    cache.answer = EXPORTABLE
+    yield scripted
+    scripted.go_on.set()
+
+
+@pytest.fixture
+def export_opener(
+    canvas: Any, project: Any, qgis_bar: Any, qgis_window: Any, forgetful: None
+) -> Iterator[Opener]:
+    """Opens export dialogs; the last one is unloaded at the end of the test."""
+    from tile_cache_manager.ui.export_dialog import ExportDialog
+
+    opener = Opener(lambda: ExportDialog(canvas, project, qgis_bar, lambda: None, qgis_window))
+    yield opener
+    opener.unload()
+
+
+@pytest.fixture
+def exporter(
+    exports: ScriptedExports, export_opener: Opener, wait_until: Any, tmp_path: Any
+) -> Person:
+    """Somebody who uses the export dialog, open and empty, and exports into `tmp_path`."""
+    from tile_cache_manager.plugin.host.settings import Settings
+
+    Settings().export_folder = str(tmp_path)
+    return Person(export_opener.open(), wait_until)
+
+
+@pytest.fixture
+def exportable(exporter: Person) -> CacheDescription:
+    """The World service, which allows its tiles to be exported, loaded in the export dialog."""
+    exporter.load(WORLD_URL)
+    return EXPORTABLE

@@ -1,0 +1,219 @@
+"""Exporting several services, one after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from qgis.core import QgsProject
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtWidgets import QPushButton, QTabWidget
+from service_layers import service_layer, service_url
+
+from tile_cache_manager.plugin.core import errors
+from tile_cache_manager.plugin.core.storage.profile import StorageFormat
+from tile_cache_manager.plugin.host import areas
+
+NAMES = ["World", "Roads/Night", "Streets"]
+SERVICE, MINE, RESULT = range(3)
+
+
+@pytest.fixture
+def several(exporter: Any, project: Any) -> Any:
+    """The list of services, of a project with a layer of each of NAMES; one service has two."""
+    project.addMapLayers([service_layer(name) for name in [*NAMES, "World"]])
+    exporter.find("services_tabs").setCurrentIndex(1)
+    view = exporter.find("services_view")
+    exporter.wait_until(lambda: view.topLevelItemCount() == len(NAMES), what="the list")
+    return view
+
+
+def item(view: Any, name: str) -> Any:
+    (found,) = view.findItems(name, Qt.MatchFlag.MatchExactly, SERVICE)
+    return found
+
+
+def tick(view: Any, name: str, column: int = SERVICE) -> None:
+    item(view, name).setCheckState(column, Qt.CheckState.Checked)
+
+
+def run_to_the_end(person: Any, qgis_bar: Any) -> str:
+    """Agree, and give what QGIS's message bar says then."""
+    qgis_bar.clearWidgets()
+    person.click("run_button")
+    person.answer("Yes")
+    person.wait_until(lambda: qgis_bar.currentItem() is not None, what="a line in QGIS's bar")
+    return qgis_bar.currentItem().text()
+
+
+def test_each_service_is_listed_once(several: Any) -> None:
+    listed = [several.topLevelItem(row).text(SERVICE) for row in range(len(NAMES))]
+    assert sorted(listed) == sorted(NAMES)
+
+
+def test_the_list_follows_the_project_and_keeps_ticks(
+    several: Any, exporter: Any, project: QgsProject
+) -> None:
+    tick(several, "World")
+    gone = [each.id() for each in project.mapLayersByName("Streets")]
+    project.removeMapLayers(gone)
+    exporter.wait_until(lambda: several.topLevelItemCount() == 2, what="a shorter list")
+
+    assert Qt.CheckState(item(several, "World").checkState(SERVICE)) == Qt.CheckState.Checked
+
+
+def test_a_queue_is_asked_for_as_the_form_says(
+    several: Any, exporter: Any, exports: Any, qgis_bar: Any, tmp_path: Path
+) -> None:
+    tick(several, "World")
+    tick(several, "Roads/Night")
+    tick(several, "Roads/Night", MINE)
+    exporter.find("coarsest_widget").setScaleString("1:147914382")
+    exporter.find("finest_widget").setScaleString("1:36978595")
+    combo = exporter.find("format_combo")
+    combo.setCurrentIndex(combo.findData(StorageFormat.MBTILES))
+    exporter.find("folder_edit").setText(str(tmp_path / "all"))
+    run_to_the_end(exporter, qgis_bar)
+
+    ((items, folder),) = exports.queues
+    assert folder == tmp_path / "all"
+    assert {each.address: each.target.name for each in items} == {
+        service_url("World"): "World.mbtiles",
+        service_url("Roads/Night"): "Roads_Night.mbtiles",
+    }
+
+
+def test_scales_and_confirmation_reach_each_request(
+    several: Any, exporter: Any, exports: Any, world: Any, tmp_path: Path
+) -> None:
+    tick(several, "World")
+    tick(several, "World", MINE)
+    exporter.find("coarsest_widget").setScaleString("1:147914382")
+    exporter.find("finest_widget").setScaleString("1:36978595")
+    choices = exporter.dialog._queue_plan().choices
+
+    request = choices.request(world, tmp_path / "World.tpkx", lambda: False)
+    assert [level.id for level in request.levels] == [2, 3, 4]
+    assert request.is_owner
+    assert isinstance(choices.area, areas.FullExtent)
+
+
+def test_no_end_of_the_range_is_no_bound(several: Any, exporter: Any, world: Any) -> None:
+    tick(several, "World")
+    choices = exporter.dialog._queue_plan().choices
+    assert (choices.coarsest, choices.finest) == (None, None)
+
+
+def test_one_report_tells_what_came_of_each(
+    several: Any, exporter: Any, exports: Any, qgis_bar: Any
+) -> None:
+    exporter.click("all_services_button")
+    exports.results = {
+        service_url("Roads/Night"): errors.ExportNotAllowed("Roads/Night"),
+        service_url("Streets"): "before",
+    }
+    said = run_to_the_end(exporter, qgis_bar)
+
+    assert "1 exported, 1 done before, 1 failed" in said
+    assert "run it again for the rest" in said
+    results = {name: item(several, name).text(RESULT) for name in NAMES}
+    assert results == {"World": "Exported", "Roads/Night": "Failed", "Streets": "Done before"}
+    assert "does not allow" in item(several, "Roads/Night").toolTip(RESULT)
+    assert "does not allow" in exporter.messages()
+    assert qgis_bar.currentItem().findChild(QPushButton, "open_folder_button") is not None
+
+
+def test_running_again_asks_for_the_same(
+    several: Any, exporter: Any, exports: Any, qgis_bar: Any
+) -> None:
+    exporter.click("all_services_button")
+    for _ in range(2):
+        run_to_the_end(exporter, qgis_bar)
+
+    (first, folder), (second, folder_again) = exports.queues
+    assert folder == folder_again
+    assert [(each.address, each.target) for each in first] == [
+        (each.address, each.target) for each in second
+    ]
+
+
+def test_cancelling_tells_that_the_rest_was_not_begun(
+    several: Any, exporter: Any, exports: Any
+) -> None:
+    tick(several, "World")
+    exports.go_on.clear()
+    exporter.click("run_button")
+    exporter.answer("Yes")
+    exporter.wait_until(lambda: exporter.find("progress_bar").value() == 40, what="40 %")
+    exporter.click("cancel_button")
+    exporter.wait_for_end()
+
+    assert item(several, "World").text(RESULT) == "Not begun"
+    assert item(several, "Streets").text(RESULT) == ""
+
+
+def test_a_person_has_to_agree(several: Any, exporter: Any, exports: Any) -> None:
+    tick(several, "World")
+    exporter.click("run_button")
+    exporter.wait_until(exporter.question, what="the question")
+    assert exporter.question().text() == "Export tiles of 1 service?"
+    exporter.answer("No")
+
+    assert exports.queues == []
+    assert exporter.shows("progress_label") == "Not started: Export of 1 service"
+
+
+def reason(person: Any) -> str:
+    return "" if person.find("run_button").isEnabled() else person.find("run_button").toolTip()
+
+
+def test_what_is_missing_is_said(several: Any, exporter: Any) -> None:
+    assert reason(exporter) == "Tick the services whose tiles are exported."
+    tick(several, "World")
+    assert reason(exporter) == ""
+    exporter.find("folder_edit").setText("somewhere")
+    assert reason(exporter) == "Choose the folder in which packages are made."
+
+
+def test_a_range_the_wrong_way_round_is_said(several: Any, exporter: Any) -> None:
+    tick(several, "World")
+    exporter.find("coarsest_widget").setScaleString("1:1000")
+    exporter.find("finest_widget").setScaleString("1:2000")
+    assert "exchange the two" in reason(exporter)
+
+
+def test_without_services_the_list_says_what_to_do(exporter: Any) -> None:
+    exporter.find("services_tabs").setCurrentIndex(1)
+    assert exporter.find("services_note_label").isVisible()
+    assert "add one" in exporter.shows("services_note_label")
+    assert not exporter.find("all_services_button").isEnabled()
+    assert not exporter.find("run_button").isEnabled()
+
+
+def test_one_and_several_have_places_of_their_own(several: Any, exporter: Any, cache: Any) -> None:
+    tabs: QTabWidget = exporter.find("services_tabs")
+    for index, (seen, unseen) in enumerate(
+        [("target_widget", "folder_widget"), ("folder_widget", "target_widget")]
+    ):
+        tabs.setCurrentIndex(index)
+        assert exporter.find(seen).isVisible()
+        assert not exporter.find(unseen).isVisible()
+    assert not exporter.find("estimate_button").isVisible()
+    assert "each service's turn" in exporter.shows("tile_count_label")
+
+
+def test_one_layer_is_loaded_and_several_are_ticked(
+    several: Any, exporter: Any, project: QgsProject
+) -> None:
+    layers = {layer.name(): layer for layer in project.mapLayers().values()}
+    exporter.dialog.open_for([layers["Streets"], layers["World"]])
+    assert exporter.dialog.is_several
+    ticked = sorted(each.name for each in exporter.dialog.services_panel.chosen())
+    assert ticked == ["Streets", "World"]
+
+    exporter.dialog.open_for([layers["World"]])
+    assert not exporter.dialog.is_several
+    exporter.wait_until(
+        lambda: exporter.shows("summary_label").startswith("World"), what="the service"
+    )
