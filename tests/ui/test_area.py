@@ -88,8 +88,9 @@ def test_only_the_fields_of_the_kind_are_shown(layers: Any, loaded: Any, person:
         "Polygon Layer": {"area_layer_combo", "selected_only_check"},
         "Layer Extent": {"area_layer_combo"},
         "Typed Extent": {"typed_extent_edit"},
+        "Areas by Scale": {"rules_view", "add_rule_button", "suggest_button"},
     }
-    every = {"draw_button", "area_layer_combo", "selected_only_check", "typed_extent_edit"}
+    every = set().union(*fields.values())
     for kind, expected in fields.items():
         person.choose("area_kind_combo", kind)
         assert {name for name in every if person.find(name).isVisible()} == expected, kind
