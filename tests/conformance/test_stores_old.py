@@ -65,7 +65,32 @@ def test_bundles_of_version_1_by_mapproxy(tmp_path: Path) -> None:
     assert store.read(9, 0, 0) is None
     assert store.read(9, 400, 400) is None
     assert [each for level in store.level_ids() for each in store.findings(level)] == []
-    assert not store.is_writable
+
+
+def test_mapproxy_reads_what_we_write_in_version_1(tmp_path: Path) -> None:
+    tiles = {tile: png(pattern(number, size=64)) for number, tile in enumerate(TILES)}
+    removed, replaced = (9, 127, 128), (9, 128, 128)
+    layers = tmp_path / "_alllayers"
+    store = CompactStore(tmp_path, profile(StorageFormat.COMPACT_V1), layers, work_folder(tmp_path))
+    put(store, tiles)
+    put(store, {replaced: b"another one, longer"})
+    assert store.delete(9, [(127, 128), (5, 200)]) == 1
+    store.commit()
+    wanted = {**tiles, replaced: b"another one, longer", removed: None}
+
+    assert mapproxy_tiles(layers, wanted, layout="v1") == wanted
+    holes = [each for level in store.level_ids() for each in store.holes(level)]
+    assert sum(each.unused > 0 for each in holes) == 2
+    assert all(store.defragment(each) == each.unused for each in holes)
+    assert mapproxy_tiles(layers, wanted, layout="v1") == wanted
+    assert all(each.unused == 0 for level in store.level_ids() for each in store.holes(level))
+    assert [each for level in store.level_ids() for each in store.findings(level)] == []
+
+    added = {(9, 127, 128): b"by MapProxy", (9, 130, 130): b"there, too"}
+    mapproxy_write(layers, dict(added), layout="v1")
+    put(store, {(9, 131, 131): b"and we again"})
+    wanted |= {**added, (9, 131, 131): b"and we again"}
+    assert in_store(store) == wanted == mapproxy_tiles(layers, wanted, layout="v1")
 
 
 PACKAGES = {

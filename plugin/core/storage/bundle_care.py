@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import whole_numbers
-from ..errors import DamagedCache
 from ..tiling import BUNDLE_TILES
-from .bundle_v1 import INDEX_SUFFIX, BundleV1
+from .bundle_v1 import INDEX_SUFFIX
 from .bundle_v2 import (
     DATA_START,
     EMPTY_ENTRY,
@@ -33,6 +31,7 @@ from .bundle_v2 import (
     Header,
     Index,
 )
+from .bundled import Bundle
 from .byte_range import OpenFile
 from .files import replacing, storage_errors, sync_folder
 from .pictures import picture_facts
@@ -42,9 +41,6 @@ DAMAGED = ".damaged"
 """How the names of files end that were set aside, since nothing in them can be read."""
 
 _NAME = re.compile(r"R([0-9a-f]{4,})C([0-9a-f]{4,})\.bundle$", re.IGNORECASE)
-_V1_HEADER = struct.Struct("<4I3Q5I")
-_V1_DATA_START = _V1_HEADER.size + 4 * SLOTS
-_V1_USER_HEADER_AT = 40
 _LOOKS, _PAUSE = 20, 0.05  # how often a stale header is looked at again, after so many seconds
 _QUIET = 10.0  # seconds after which nobody is writing any more
 _UNJUDGED = (b"Lerc2 ", b"CntZImage ", b"\x1f\x8b")
@@ -87,37 +83,6 @@ def findings_of(bundle: BundleV2, level_id: int, name: str) -> Iterator[Finding]
         yield Finding(fault, level_id, name, tile, can_be_mended=True)
 
 
-def findings_of_v1(bundle: BundleV1, level_id: int, name: str) -> Iterator[Finding]:
-    """The same of a bundle of version 1, of which nothing can be mended: it is only read."""
-    try:
-        size = bundle.part.size
-        if size < _V1_DATA_START:
-            yield Finding(Fault.CUT, level_id, name)
-            return
-        header = _V1_HEADER.unpack(bundle.part.read(0, _V1_HEADER.size))
-        index = bundle.index()
-    except DamagedCache:
-        yield Finding(Fault.NOT_A_BUNDLE, level_id, name)
-        return
-    except OSError:
-        yield Finding(Fault.UNREADABLE, level_id, name)
-        return
-    first_row, first_col = first_tile(name)
-    rows, cols = (
-        (first_row, first_row + BUNDLE_TILES - 1),
-        (first_col, first_col + BUNDLE_TILES - 1),
-    )
-    if header[5] > size:
-        yield Finding(Fault.CUT, level_id, name)
-    elif header[5] != size or header[8:12] != (*rows, *cols) or header[6] != _V1_USER_HEADER_AT:
-        yield Finding(Fault.HEADER, level_id, name)
-    outside, overlapping = index.used & ~_inside(index), _overlapping(index)
-    for slot in whole_numbers(np.flatnonzero(outside | overlapping)):
-        tile = (first_row + slot // BUNDLE_TILES, first_col + slot % BUNDLE_TILES)
-        fault = Fault.OUTSIDE if outside[slot] else Fault.OVERLAP
-        yield Finding(fault, level_id, name, tile)
-
-
 def mend_bundle(path: Path, finding: Finding) -> bool:
     """Put right what `finding` tells of the bundle at `path`; whether it is right now.
 
@@ -137,14 +102,15 @@ def mend_bundle(path: Path, finding: Finding) -> bool:
         if not is_useless:
             _mend_open(bundle, finding)
     if is_useless:  # closed first: Windows renames no open files
-        _set_aside(path)
+        set_aside(path)
     return True
 
 
-def holes_of(bundle: BundleV2) -> tuple[int, int]:
+def holes_of(bundle: Bundle) -> tuple[int, int]:
     """Bytes of the bundle, and how many of them no tile uses. Raises DamagedCache.
 
-    Without any tile that is all of them, for then nobody needs header and index either.
+    Of version 1: of the file with the tiles. Without any tile that is all of them, for then nobody
+    needs header and index either.
     """
     index = bundle.index()
     if not index.exists.any():
@@ -152,9 +118,9 @@ def holes_of(bundle: BundleV2) -> tuple[int, int]:
     starts, ends = _spans(index, np.flatnonzero(index.exists))
     order = np.argsort(starts, kind="stable")
     starts, ends = starts[order], ends[order]
-    reached = np.maximum.accumulate(np.concatenate([[DATA_START], ends]))[:-1]
+    reached = np.maximum.accumulate(np.concatenate([[index.data_start], ends]))[:-1]
     used = np.maximum(ends - np.maximum(starts, reached), 0).sum()
-    return index.file_size, int(index.file_size - DATA_START - used)
+    return index.file_size, int(index.file_size - index.data_start - used)
 
 
 def defragment_bundle(path: Path) -> int:
@@ -263,8 +229,8 @@ class _Faults:
     def __init__(self, bundle: BundleV2, index: Index) -> None:
         self._part = bundle.part
         self._index = index
-        self._inside = _inside(index)
-        self._overlapping = _overlapping(index)
+        self._inside = inside(index)
+        self._overlapping = overlapping(index)
 
     def all(self) -> list[tuple[int, Fault]]:
         """Slots, ascending, that have a fault, and which."""
@@ -285,7 +251,7 @@ class _Faults:
         return None if is_right else Fault.SIZE
 
 
-def _inside(index: Index) -> Bools:
+def inside(index: Index) -> Bools:
     """Slots whose tile, with its size in front, lies inside the file."""
     return index.exists & (index.offsets >= index.data_start + PREFIX_SIZE)
 
@@ -296,9 +262,9 @@ def _spans(index: Index, slots: Integers) -> tuple[Integers, Integers]:
     return starts, index.offsets[slots] + index.sizes[slots]
 
 
-def _overlapping(index: Index) -> Bools:
+def overlapping(index: Index) -> Bools:
     """Slots whose tile begins within another one, save those that share all their bytes."""
-    slots = np.flatnonzero(_inside(index))
+    slots = np.flatnonzero(inside(index))
     starts, ends = _spans(index, slots)
     spans, which = np.unique(np.column_stack([starts, ends]), axis=0, return_inverse=True)
     reached = np.maximum.accumulate(np.concatenate([[0], spans[:, 1]]))[:-1]
@@ -307,7 +273,7 @@ def _overlapping(index: Index) -> Bools:
     return found
 
 
-def _whole_tile(bundle: BundleV2, index: Index, slot: int) -> bytes | None:
+def whole_tile(bundle: Bundle, index: Index, slot: int) -> bytes | None:
     """The tile in `slot`, where it can be read and is a whole picture or none at all."""
     tile = bundle.read(slot) if index.exists[slot] else None
     if tile is None or (picture_facts(tile) is None and not tile.startswith(_UNJUDGED)):
@@ -327,7 +293,7 @@ def _mend_open(bundle: BundleV2, finding: Finding) -> None:
     index = bundle.index()
     if finding.fault is not Fault.PICTURE and _Faults(bundle, index).at(slot) is None:
         return  # stored anew in the meantime
-    tile = _whole_tile(bundle, index, slot)
+    tile = whole_tile(bundle, index, slot)
     if tile is None:
         bundle.delete([slot])
     elif finding.fault is not Fault.PICTURE:
@@ -342,7 +308,7 @@ def _write_header(bundle: BundleV2) -> None:
         file.write(0, header.to_bytes())
 
 
-def _set_aside(path: Path) -> None:
+def set_aside(path: Path) -> None:
     """Rename `path` so that nobody takes it for a bundle any more."""
     with storage_errors(path):
         path.rename(name_aside(path))

@@ -1,55 +1,114 @@
-"""One bundle of a compact cache, version 1 (ArcGIS 10.0 to 10.2): two files, only read.
+"""One bundle of a compact cache, version 1 (ArcGIS 10.0 to 10.2): two files.
 
 Esri never published the layout; this is what five caches of ArcGIS hold and MapProxy reads
 (mapproxy/cache/compact.py). `.bundlx`: 16 bytes, then 16384 offsets of 5 bytes, column by column,
 then 16 bytes. `.bundle`: 60 bytes of header and 16384 empty records of 4 bytes, then the tiles,
 each behind its size of 4 bytes. An offset points at that size. Where there is no tile it points at
 an empty record, whose size is 0, or, once a tile was removed by MapProxy, is 0.
+
+The index is written anew, whole, each time: an offset of 5 bytes that crosses the border of a
+sector could be torn, and would point anywhere.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from ..errors import DamagedCache
+from ..errors import DamagedCache, TargetProblem, TileTooLarge
 from ..tiling import BUNDLE_TILES
-from .bundle_v2 import PREFIX_SIZE, SLOTS, Index, Integers
-from .byte_range import ByteRange, OpenFile, reading_errors
+from .bundle_v2 import LARGEST_BUNDLE, PREFIX_SIZE, SLOTS, Index, Integers, only_slots
+from .bundled import place_of_name
+from .byte_range import ByteRange, OpenFile, opened_file, reading_errors
+from .files import replacing, storage_errors
 from .level_folders import entries_of
 
 INDEX_SUFFIX = ".bundlx"
+LARGEST_TILE = (1 << 32) - 1
 
 _INDEX_HEADER = struct.Struct("<4I")
 _INDEX_STARTS = (3, 16, SLOTS, 5)
+_INDEX_ENDS = (0, 16, 16, 0)
 _OFFSET_SIZE = 5
 _INDEX_SIZE = _OFFSET_SIZE * SLOTS
-_HEADER_SIZE = 60
-_RECORDS_END = _HEADER_SIZE + 4 * SLOTS
+_HEADER = struct.Struct("<4I3Q5I")
+HEADER_SIZE = _HEADER.size
+DATA_START = HEADER_SIZE + 4 * SLOTS
+_USER_HEADER_AT = 40
+_BY_COLUMN = np.arange(SLOTS, dtype=np.int64).reshape(BUNDLE_TILES, BUNDLE_TILES).T.ravel()
+"""Of each slot, row by row, its place in the index, column by column."""
+EMPTY: Integers = HEADER_SIZE + 4 * _BY_COLUMN
+"""The offset of each slot's empty record."""
+
+
+@dataclass(frozen=True)
+class HeaderV1:
+    """The first 60 bytes of a `.bundle`. `tiles`: how many; `place`: its first row and column."""
+
+    largest_tile: int = 0
+    tiles: int = 0
+    file_size: int = DATA_START
+    place: tuple[int, int] = (0, 0)
+
+    @classmethod
+    def of(cls, content: bytes) -> HeaderV1 | None:
+        """The header that `content` begins with; None where it is none."""
+        if len(content) < HEADER_SIZE:
+            return None
+        found = _HEADER.unpack(content[:HEADER_SIZE])
+        made = cls(found[2], found[4] // 4, found[5], (found[8], found[10]))
+        return made if made.to_bytes() == content[:HEADER_SIZE] else None
+
+    def to_bytes(self) -> bytes:
+        """The 60 bytes."""
+        row, col = self.place
+        last = BUNDLE_TILES - 1
+        return _HEADER.pack(
+            *(3, SLOTS, self.largest_tile, _OFFSET_SIZE),
+            *(4 * self.tiles, self.file_size, _USER_HEADER_AT),
+            *(16, row, row + last, col, col + last),
+        )
 
 
 class BundleV1:
     """A bundle: the file at `path` and the index beside it, or both inside a package.
 
-    `part` and `index_part`: where they lie in the package.
-    Opening raises FileNotFoundError, also where only one of the two is there, DamagedCache,
-    CacheInUse.
+    `part` and `index_part`: where they lie in the package, which is only read.
+    Who writes holds the bundle's lock. Opening raises FileNotFoundError, also where only one of the
+    two is there, DamagedCache, CacheInUse; `for_writing` ReadOnlyCache, TargetProblem as well.
     """
 
     def __init__(
-        self, path: Path, part: ByteRange | None = None, index_part: ByteRange | None = None
+        self,
+        path: Path,
+        part: ByteRange | None = None,
+        index_part: ByteRange | None = None,
+        *,
+        for_writing: bool = False,
     ) -> None:
         self.path = path
         self._own: list[OpenFile] = []
+        self._data: OpenFile | None = None
+        self._index_path = path if index_part else index_beside(path)
         try:
-            self.part = part or self._opened(path)
-            self._index_part = index_part or self._opened(_index_beside(path))
+            if part is None:
+                self._data = self._opened(path, for_writing)
+            self.part = part or ByteRange(self._own[0])
+            self._index_part = index_part or ByteRange(self._opened(self._index_path))
         except BaseException:
             self.close()
             raise
+
+    def header(self) -> HeaderV1 | None:
+        """The header as it stands; None where it is none. Raises DamagedCache."""
+        with reading_errors(self.path):
+            return HeaderV1.of(self.part.read(0, HEADER_SIZE))
 
     def index(self) -> Index:
         """Where the pictures lie, row by row as in version 2. Raises DamagedCache."""
@@ -59,17 +118,15 @@ class BundleV1:
         self._check(content)
         raw = np.frombuffer(content, dtype=np.uint8, offset=_INDEX_HEADER.size)
         weights = np.int64(1) << np.arange(0, 8 * _OFFSET_SIZE, 8, dtype=np.int64)
-        by_column = raw.reshape(SLOTS, _OFFSET_SIZE).astype(np.int64) @ weights
-        offsets = by_column.reshape(BUNDLE_TILES, BUNDLE_TILES).T.ravel()
-        return Index(offsets + PREFIX_SIZE, self._sizes_at(offsets, size), size, _RECORDS_END)
+        offsets = (raw.reshape(SLOTS, _OFFSET_SIZE).astype(np.int64) @ weights)[_BY_COLUMN]
+        return Index(offsets + PREFIX_SIZE, self._sizes_at(offsets, size), size, DATA_START)
 
     def read(self, slot: int) -> bytes | None:
         """The tile in `slot` (128 * row + column); None where there is none.
 
         Raises DamagedCache.
         """
-        row, col = divmod(slot, BUNDLE_TILES)
-        place = _INDEX_HEADER.size + _OFFSET_SIZE * (BUNDLE_TILES * col + row)
+        place = _INDEX_HEADER.size + _OFFSET_SIZE * int(_BY_COLUMN[slot])
         with reading_errors(self.path):
             self._check_start(self._index_part.read(0, _INDEX_HEADER.size))
             entry = self._index_part.read(place, _OFFSET_SIZE)
@@ -82,22 +139,82 @@ class BundleV1:
             size = int.from_bytes(prefix, "little")
             if len(prefix) == PREFIX_SIZE and not size:
                 return None
-            within = offset >= _RECORDS_END and offset + PREFIX_SIZE + size <= self.part.size
+            within = offset >= DATA_START and offset + PREFIX_SIZE + size <= self.part.size
             content = self.part.read(offset + PREFIX_SIZE, size) if within else b""
         if not content or len(content) < size:
             raise DamagedCache(str(self.path), f"tile {slot} lies outside the file")
         return content
+
+    def append(self, tiles: Mapping[int, bytes]) -> None:
+        """Store tiles by slot, replacing those that exist.
+
+        Their bytes are on the disk before an index names them: killed, or without power, at any
+        point there are old tiles or new ones. Offsets of a file that was cut off, which point
+        beyond its end, are emptied. Raises DiskFull and others of `storage_errors`; then no tile
+        has changed. TileTooLarge, DamagedCache: nothing is written.
+        """
+        if not tiles:
+            return
+        index, file = self.index(), self._writable()
+        end = index.file_size
+        content, starts = self._laid_out(tiles, end)
+        offsets = index.offsets - PREFIX_SIZE
+        dangling = index.used & ~index.exists
+        with storage_errors(self.path):
+            if dangling.any():
+                offsets = np.where(dangling, EMPTY, offsets)
+                self._put_index(offsets)
+            self._append_content(file, content, end)
+            offsets[list(starts)] = list(starts.values())
+            self._put_index(offsets)
+            self._put_header(self.index())
+
+    def delete(self, slots: Collection[int]) -> int:
+        """Empty the entries of `slots`; how many tiles there were. Raises as `append`."""
+        index = self.index()
+        self._writable()
+        here = only_slots(slots)
+        if not (here & index.used).any():
+            return 0
+        with storage_errors(self.path):
+            self._put_index(np.where(here, EMPTY, index.offsets - PREFIX_SIZE))
+            self._put_header(self.index())
+        return int(np.count_nonzero(here & index.exists))
+
+    def write_header(self) -> None:
+        """Write the header that the index asks for. Raises as `append`."""
+        with storage_errors(self.path):
+            self._put_header(self.index())
+
+    def pack(self) -> None:
+        """Move the tiles, row by row, to where there are no holes between them, and cut the rest.
+
+        Twice: first behind the end, then to the front, where by then nothing is; so that at any
+        point the index names whole tiles, though the two files cannot be replaced together. Tiles
+        that share their bytes do so after. Needs as much room as the tiles. Raises as `append`.
+        """
+        with storage_errors(self.path):
+            self._move_tiles(self.part.size)
+            end = self._move_tiles(DATA_START)
+            self._writable().truncate(end)
+            self._put_header(self.index())
+            self._writable().sync_content()
+
+    def sync(self) -> None:
+        """Make all that was written durable. Raises as `storage_errors`."""
+        if self._data is not None:
+            with storage_errors(self.path):
+                self._data.sync_content()
 
     def close(self) -> None:
         """Let go of the files; a package's stay open."""
         for file in self._own:
             file.close()
 
-    def _opened(self, path: Path) -> ByteRange:
-        with reading_errors(path):
-            file = OpenFile(path)
+    def _opened(self, path: Path, for_writing: bool = False) -> OpenFile:
+        file = opened_file(path, for_writing)
         self._own.append(file)
-        return ByteRange(file)
+        return file
 
     def _check_start(self, content: bytes) -> None:
         if len(content) < _INDEX_HEADER.size:
@@ -113,13 +230,83 @@ class BundleV1:
     def _sizes_at(self, offsets: Integers, file_size: int) -> Integers:
         """The sizes that stand at `offsets`; where none can be read, 1: a tile outside the file."""
         sizes = np.zeros(SLOTS, dtype=np.int64)
-        named = offsets >= _RECORDS_END
+        named = offsets >= DATA_START
         for slot in np.flatnonzero(named):
             with reading_errors(self.path):
                 prefix = self.part.read(int(offsets[slot]), PREFIX_SIZE)
             whole = len(prefix) == PREFIX_SIZE
             sizes[slot] = int.from_bytes(prefix, "little") if whole else 1
         return sizes
+
+    def _laid_out(self, tiles: Mapping[int, bytes], end: int) -> tuple[bytes, dict[int, int]]:
+        """What to append at `end`, and the offsets that point into it."""
+        parts: list[bytes] = []
+        starts: dict[int, int] = {}
+        for slot, tile in tiles.items():
+            if not tile:
+                raise ValueError(f"slot {slot}: a tile of no bytes cannot be told from none")
+            if len(tile) > LARGEST_TILE:
+                raise TileTooLarge(str(self.path), len(tile))
+            parts += [len(tile).to_bytes(PREFIX_SIZE, "little"), tile]
+            starts[slot] = end
+            end += PREFIX_SIZE + len(tile)
+        if end > LARGEST_BUNDLE:
+            raise TargetProblem(str(self.path), "a bundle cannot be larger than 1 TiB")
+        return b"".join(parts), starts
+
+    def _append_content(self, file: OpenFile, content: bytes, end: int) -> None:
+        """Write `content` at `end`, or leave the file as it was."""
+        try:
+            file.write(end, content)
+            file.sync_content()
+        except BaseException:
+            with suppress(OSError):
+                file.truncate(end)
+            raise
+
+    def _move_tiles(self, to: int) -> int:
+        """Copy the tiles to `to`, where nothing is that the index names; gives where they end."""
+        index, file = self.index(), self._writable()
+        offsets = EMPTY.copy()
+        moved: dict[int, int] = {}
+        for slot in np.flatnonzero(index.exists):
+            start = int(index.offsets[slot]) - PREFIX_SIZE
+            if start not in moved:
+                content = self.part.read(start, PREFIX_SIZE + int(index.sizes[slot]))
+                file.write(to, content)
+                moved[start] = to
+                to += len(content)
+            offsets[slot] = moved[start]
+        file.sync_content()
+        self._put_index(offsets)
+        return to
+
+    def _put_index(self, offsets: Integers) -> None:
+        """Let the index name these offsets, by slot. Raises as `replacing`."""
+        content = index_bytes(offsets)
+        for file in self._own[1:]:
+            file.close()  # Windows replaces no file that we have open
+        del self._own[1:]
+        with replacing(self._index_path, is_locked=True) as part:
+            part.write_bytes(content)
+        self._index_part = ByteRange(self._opened(self._index_path))
+
+    def _put_header(self, index: Index) -> None:
+        exists = index.exists
+        header = HeaderV1(
+            int(index.sizes[exists].max(initial=0)),
+            int(np.count_nonzero(exists)),
+            self.part.size,
+            place_of_name(self.path.name) or (0, 0),
+        )
+        self._writable().write(0, header.to_bytes())
+
+    def _writable(self) -> OpenFile:
+        if self._data is None:
+            raise TargetProblem(str(self.path), "a bundle inside a package is only read")
+        if self._data.size < DATA_START:
+            raise DamagedCache(str(self.path), "cut off")
+        return self._data
 
     def __enter__(self) -> BundleV1:
         return self
@@ -133,7 +320,36 @@ class BundleV1:
         self.close()
 
 
-def _index_beside(path: Path) -> Path:
+def index_bytes(offsets: Integers) -> bytes:
+    """The `.bundlx` of these offsets, by slot."""
+    by_column = np.empty(SLOTS, dtype="<u8")
+    by_column[_BY_COLUMN] = offsets
+    raw = by_column.view(np.uint8).reshape(SLOTS, 8)[:, :_OFFSET_SIZE]
+    return _INDEX_HEADER.pack(*_INDEX_STARTS) + raw.tobytes() + _INDEX_HEADER.pack(*_INDEX_ENDS)
+
+
+def make_empty_v1(path: Path, *, is_locked: bool = True) -> None:
+    """Make a bundle without tiles of the files at `path` and beside it, where one is missing.
+
+    A `.bundle` that lost its index keeps its bytes, as holes. An index without its `.bundle` goes
+    first: it would name tiles in the new one. The caller holds the lock. Raises as `replacing`.
+    """
+    index = index_beside(path)
+    with storage_errors(path):
+        is_there = path.exists() and path.stat().st_size >= DATA_START
+        if not is_there:
+            with suppress(FileNotFoundError):
+                index.unlink()
+    if not is_there:
+        place = place_of_name(path.name) or (0, 0)
+        with replacing(path, is_locked=is_locked) as part:
+            part.write_bytes(HeaderV1(place=place).to_bytes() + bytes(4 * SLOTS))
+    if not index.exists():
+        with replacing(index, is_locked=is_locked) as part:
+            part.write_bytes(index_bytes(EMPTY))
+
+
+def index_beside(path: Path) -> Path:
     """The index of the bundle at `path`, also where its name is written in another case."""
     usual = path.with_suffix(INDEX_SUFFIX)
     if usual.exists():

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ..arrays import whole_numbers
 from ..errors import DamagedCache, TargetProblem, TileTooLarge
 from ..tiling import BUNDLE_TILES
-from .byte_range import ByteRange, OpenFile, reading_errors
+from .byte_range import ByteRange, OpenFile, opened_file, reading_errors
 from .files import replacing, storage_errors
 from .store import Bools
 
@@ -120,7 +120,7 @@ class BundleV2:
         self.path = path
         self._own: OpenFile | None = None
         if part is None:
-            self._own = _opened(path, for_writing)
+            self._own = opened_file(path, for_writing)
             part = ByteRange(self._own)
         self.part = part
 
@@ -182,12 +182,12 @@ class BundleV2:
             self._write_entries(entries)
             sizes = index.sizes.copy()
             sizes[list(tiles)] = [len(tile) for tile in tiles.values()]
-            self._write_header(end + len(content), sizes[index.exists | _only(tiles)])
+            self._write_header(end + len(content), sizes[index.exists | only_slots(tiles)])
 
     def delete(self, slots: Collection[int]) -> int:
         """Empty the entries of `slots`; how many tiles there were. Raises as `append`."""
         index = self.index()
-        here = _only(slots)
+        here = only_slots(slots)
         gone = here & index.used
         if not gone.any():
             return 0
@@ -289,19 +289,6 @@ def make_empty(path: Path, *, is_locked: bool = True) -> None:
         part.write_bytes(Header().to_bytes() + EMPTY_ENTRY.to_bytes(8, "little") * SLOTS)
 
 
-def _opened(path: Path, for_writing: bool) -> OpenFile:
-    if not for_writing:
-        with reading_errors(path):
-            return OpenFile(path)
-    try:
-        with storage_errors(path):
-            return OpenFile(path, for_writing=True)
-    except TargetProblem as problem:
-        if isinstance(problem.__cause__, FileNotFoundError):
-            raise problem.__cause__ from problem
-        raise
-
-
 def _place(entry: int) -> tuple[int, int]:
     """Offset and size in an index entry."""
     return entry & (LARGEST_BUNDLE - 1), entry >> OFFSET_BITS
@@ -314,7 +301,7 @@ def _index_of(content: bytes, file_size: int) -> Index:
     return Index(offsets, sizes, file_size)
 
 
-def _only(slots: Collection[int]) -> Bools:
+def only_slots(slots: Collection[int]) -> Bools:
     """Which of all slots are among `slots`."""
     found = np.zeros(SLOTS, dtype=np.bool_)
     found[list(slots)] = True

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from ..errors import CacheInUse, DamagedCache
+from ..errors import CacheInUse, DamagedCache, TargetProblem
+from .files import storage_errors
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows: leave line ends alone
 _HELD = frozenset({32, 33})  # Windows: ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
@@ -138,3 +139,20 @@ def reading_errors(path: Path) -> Iterator[None]:
         if getattr(error, "winerror", None) in _HELD:
             raise CacheInUse(str(path)) from error
         raise DamagedCache(str(path), f"cannot be read: {error.strerror or error}") from error
+
+
+def opened_file(path: Path, for_writing: bool = False) -> OpenFile:
+    """The file at `path`, open.
+
+    Raises FileNotFoundError; for reading as `reading_errors`, for writing as `storage_errors`.
+    """
+    if not for_writing:
+        with reading_errors(path):
+            return OpenFile(path)
+    try:
+        with storage_errors(path):
+            return OpenFile(path, for_writing=True)
+    except TargetProblem as problem:
+        if isinstance(problem.__cause__, FileNotFoundError):
+            raise problem.__cause__ from problem
+        raise

@@ -1,4 +1,4 @@
-"""Compact caches in folders: `Lnn/RxxxxCxxxx.bundle`. Version 2 is read and written, 1 read.
+"""Compact caches in folders: `Lnn/RxxxxCxxxx.bundle`, of version 2 or 1.
 
 Files are opened for each call and closed again: so a reader always sees what other processes have
 appended, index and tiles are of one and the same file when another replaces it, nothing is shared
@@ -16,8 +16,7 @@ import numpy as np
 from ..errors import CacheInUse, DamagedCache, ReadOnlyCache, ReadOnlyReason
 from ..tiling import TileRange
 from . import bundle_care
-from .bundle_v1 import BundleV1
-from .bundle_v2 import BundleV2, make_empty
+from .bundle_kinds import V1, V2, BundleKind, WritableBundle
 from .bundled import (
     Bundle,
     BundledStore,
@@ -44,7 +43,7 @@ class CompactStore(BundledStore):
     """The compact cache at `path`, whose level folders lie in `tiles_folder`.
 
     `work`: our own folder for it (`sidecar.work_folder`), which holds locks and times.
-    `profile.storage` tells the version: COMPACT_V1, or else 2.
+    `kind`: the version of its bundles; by default `profile.storage` tells: COMPACT_V1, or else 2.
 
     What a call of `write` has stored is safe against the death of the process. Against loss of
     power: the tiles' bytes are on the disk before the index names them, so that it leaves old tiles
@@ -58,11 +57,12 @@ class CompactStore(BundledStore):
         tiles_folder: Path,
         work: Path,
         is_writable: bool = True,
+        kind: BundleKind | None = None,
     ) -> None:
         self.path = path
         self.profile = profile
-        self._is_v1 = profile.storage is StorageFormat.COMPACT_V1
-        self.is_writable = is_writable and not self._is_v1
+        self.kind = kind or (V1 if profile.storage is StorageFormat.COMPACT_V1 else V2)
+        self.is_writable = is_writable
         self._folders = LevelFolders(tiles_folder)
         self._work = work
         self._unusual: dict[int, dict[Place, str]] = {}
@@ -83,7 +83,7 @@ class CompactStore(BundledStore):
     def bundle_at(self, level_id: int, place: Place) -> Bundle | None:
         path = self._file(level_id, place)
         try:
-            return BundleV1(path) if self._is_v1 else BundleV2(path)
+            return self.kind.open(path)
         except FileNotFoundError:
             return None
 
@@ -148,7 +148,7 @@ class CompactStore(BundledStore):
         times = self._times(level_id, place)
         with self._locked_file(level_id, place) as path:
             try:
-                bundle = BundleV2(path, for_writing=True)
+                bundle = self.kind.open_to_write(path)
             except FileNotFoundError:
                 return 0
             with bundle:
@@ -162,7 +162,7 @@ class CompactStore(BundledStore):
         while self._written:
             path = self._written.pop()
             try:
-                with BundleV2(path, for_writing=True) as bundle:
+                with self.kind.open_to_write(path) as bundle:
                     bundle.sync()
             except FileNotFoundError:
                 continue  # removed since, being empty
@@ -175,8 +175,7 @@ class CompactStore(BundledStore):
 
     def _check_writable(self) -> None:
         if not self.is_writable:
-            why = ReadOnlyReason.FORMAT if self._is_v1 else ReadOnlyReason.RIGHTS
-            raise ReadOnlyCache(str(self.path), why)
+            raise ReadOnlyCache(str(self.path), ReadOnlyReason.RIGHTS)
 
     @contextmanager
     def _locked_file(self, level_id: int, place: Place) -> Iterator[Path]:
@@ -190,15 +189,15 @@ class CompactStore(BundledStore):
         except CacheInUse as error:
             raise CacheInUse(str(path)) from error
 
-    def _bundle_to_write(self, path: Path, times: TileTimes) -> BundleV2:
+    def _bundle_to_write(self, path: Path, times: TileTimes) -> WritableBundle:
         """The bundle at `path`, made where there is none. The caller holds its lock."""
         try:
-            return BundleV2(path, for_writing=True)
+            return self.kind.open_to_write(path)
         except FileNotFoundError:
             make_folders(path.parent)
             times.forget()
-            make_empty(path)
-            return BundleV2(path, for_writing=True)
+            self.kind.make_empty(path)
+            return self.kind.open_to_write(path)
 
     # Care
 
@@ -229,14 +228,10 @@ class CompactStore(BundledStore):
             return
         if bundle is None:
             if self._file(level_id, place).exists():  # of version 1, its index missing
-                yield Finding(Fault.NOT_A_BUNDLE, level_id, name)
+                yield self.kind.index_missing(level_id, name)
             return
-        found: list[Finding] = []
         with closing(bundle):
-            if isinstance(bundle, BundleV2):
-                found = list(bundle_care.findings_of(bundle, level_id, name))
-            elif isinstance(bundle, BundleV1):
-                found = list(bundle_care.findings_of_v1(bundle, level_id, name))
+            found = list(self.kind.findings(bundle, level_id, name))
         yield from found  # the bundle closed again: Windows would not let it be replaced
 
     def mend(self, finding: Finding) -> bool:
@@ -247,13 +242,11 @@ class CompactStore(BundledStore):
         if place is None or not finding.can_be_mended:
             return False
         with self._locked_file(finding.level_id, place) as path:
-            is_right = bundle_care.mend_bundle(path, finding)
+            is_right = self.kind.mend(path, finding)
             self._written.add(path)
         return is_right
 
     def holes(self, level_id: int, cancelled: Cancelled = lambda: False) -> Iterator[Holes]:
-        if self._is_v1:
-            return
         for place in self.places(level_id):
             if cancelled():
                 return
@@ -266,13 +259,11 @@ class CompactStore(BundledStore):
 
     def holes_in(self, level_id: int, block: TileRange) -> Holes | None:
         place = block.min_row, block.min_col
-        if self._is_v1:
+        bundle = self.bundle_at(level_id, place)
+        if bundle is None:
             return None
-        try:
-            with BundleV2(self._file(level_id, place)) as bundle:
-                size, unused = bundle_care.holes_of(bundle)
-        except FileNotFoundError:
-            return None
+        with closing(bundle):
+            size, unused = bundle_care.holes_of(bundle)
         return Holes(level_id, self._name(self._file(level_id, place)), size, unused)
 
     def defragment(self, holes: Holes) -> int:
@@ -281,7 +272,7 @@ class CompactStore(BundledStore):
         if place is None:
             return 0
         with self._locked_file(holes.level_id, place) as path:
-            won = bundle_care.defragment_bundle(path)
+            won = self.kind.defragment(path)
             if not path.exists():
                 self._times(holes.level_id, place).forget()
         return won

@@ -32,6 +32,7 @@ _STORAGE = {
 }
 _STORAGE_NAMES = {
     StorageFormat.COMPACT_V2: "esriMapCacheStorageModeCompactV2",
+    StorageFormat.COMPACT_V1: "esriMapCacheStorageModeCompact",
     StorageFormat.EXPLODED: "esriMapCacheStorageModeExploded",
 }
 _NAMESPACES = (
@@ -235,7 +236,7 @@ def conf_xml(profile: CacheProfile) -> bytes:
         + _tag("LERCError", 0)
     )
     is_exploded = profile.storage is StorageFormat.EXPLODED
-    storage = _STORAGE_NAMES[StorageFormat.EXPLODED if is_exploded else StorageFormat.COMPACT_V2]
+    storage = _STORAGE_NAMES.get(profile.storage, _STORAGE_NAMES[StorageFormat.COMPACT_V2])
     return _document(
         "CacheInfo",
         _typed("TileCacheInfo", "TileCacheInfo", tiles)

@@ -45,8 +45,8 @@ def create_cache(path: Path, profile: CacheProfile, settings: CacheSettings) -> 
     Its levels keep their ids; where these do not count from 0 without a gap, as GDAL and ArcGIS
     take for granted, the scheme gets levels in between that are not cached. (MBTiles tell levels by
     their resolutions, GeoPackages by their ids.) The CRS must have an Esri WKT for a folder, a code
-    for a package; Web Mercator and WGS 84 need neither. A missing extent becomes all that the scheme
-    can hold.
+    for a package; Web Mercator and WGS 84 need neither. A missing extent becomes all that the
+    scheme can hold.
 
     A folder that exists and is empty is taken; folders above it are made. After an error nothing is
     left behind.

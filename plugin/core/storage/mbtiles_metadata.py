@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import (
+    CannotPackReason,
     DamagedCache,
     HostileFile,
     NotACache,
@@ -21,7 +22,7 @@ from ..errors import (
 )
 from ..schemes import web_mercator
 from ..tiling import WEB_MERCATOR_HALF, Extent, TileRange
-from .can_pack import FINEST_ZOOM, check_can_pack, picture_kind, zooms_of
+from .can_pack import FINEST_ZOOM, check_can_pack, picture_kind, why_not, zooms_of
 from .files import replacing, storage_errors
 from .pictures import LARGEST_SIDE, PictureFacts, picture_facts
 from .profile import CacheProfile, StorageFormat, TileFormat
@@ -107,7 +108,9 @@ def create_mbtiles(path: Path, profile: CacheProfile) -> None:
     Raises TargetExists, CannotPack (not the Web Mercator scheme of MBTiles, a tile format it does
     not know), TargetProblem, ReadOnlyCache, DiskFull.
     """
-    check_can_pack(path, replace(profile, storage=StorageFormat.MBTILES))
+    reason = why_not(StorageFormat.MBTILES, profile)
+    if reason not in (None, CannotPackReason.TILE_SIZE):  # readers apart, it holds tiles of any
+        check_can_pack(path, replace(profile, storage=StorageFormat.MBTILES))
     image_format, zooms = picture_kind(profile.image_format), zooms_of(profile) or ()
     with storage_errors(path):
         if path.exists():

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import CacheInUse, DamagedCache, ReadOnlyCache, ReadOnlyReason
 from . import bundle_care
+from .bundle_kinds import V2, BundleKind
 from .bundle_v1 import INDEX_SUFFIX, BundleV1
 from .bundle_v2 import BundleV2
 from .bundled import Bundle, BundledStore, Place, place_of_name
@@ -42,17 +43,21 @@ class PackagedBundles:
         """The member that is the bundle, None where there is none."""
         return self.by_level.get(level_id, {}).get(place)
 
-    def open(self, member: Member, *, is_v1: bool = False) -> Bundle | None:
+    def open(self, member: Member, kind: BundleKind = V2) -> Bundle | None:
         """The bundle of `member`; None for a bundle of version 1 without its index.
 
         Raises DamagedCache, HostileFile, DiskFull.
         """
         path = self.members.path / member.name
         part = self.members.part(member)
-        if not is_v1:
+        if not kind.is_v1:
             return BundleV2(path, part)
-        index = self.members.find(str(Path(member.name).with_suffix(INDEX_SUFFIX).as_posix()))
+        index = self.index_of(member)
         return None if index is None else BundleV1(path, part, self.members.part(index))
+
+    def index_of(self, member: Member) -> Member | None:
+        """The index beside the bundle of version 1 that `member` is."""
+        return self.members.find(Path(member.name).with_suffix(INDEX_SUFFIX).as_posix())
 
 
 class PackagedStore(BundledStore):
@@ -60,10 +65,10 @@ class PackagedStore(BundledStore):
 
     is_writable = False
 
-    def __init__(self, path: Path, bundles: PackagedBundles, *, is_v1: bool = False) -> None:
+    def __init__(self, path: Path, bundles: PackagedBundles, kind: BundleKind = V2) -> None:
         self.path = path
         self._bundles = bundles
-        self._is_v1 = is_v1
+        self._kind = kind
 
     def level_ids(self) -> tuple[int, ...]:
         return tuple(sorted(self._bundles.by_level))
@@ -73,7 +78,7 @@ class PackagedStore(BundledStore):
 
     def bundle_at(self, level_id: int, place: Place) -> Bundle | None:
         member = self._bundles.find(level_id, place)
-        return None if member is None else self._bundles.open(member, is_v1=self._is_v1)
+        return None if member is None else self._bundles.open(member, self._kind)
 
     def times_of(self, level_id: int, place: Place, exists: Bools) -> Floats:
         return np.where(exists, math.ceil(self._bundles.members.file.modified), np.nan)
@@ -127,9 +132,9 @@ class PackagedStore(BundledStore):
                 return
             try:
                 bundle = self.bundle_at(level_id, place)
-                if not isinstance(bundle, BundleV2):
+                if bundle is None:
                     continue
-                with bundle:
+                with closing(bundle):
                     size, unused = bundle_care.holes_of(bundle)
             except DamagedCache:
                 continue  # `findings` tells
@@ -147,14 +152,10 @@ class PackagedStore(BundledStore):
             yield Finding(Fault.UNREADABLE, level_id, name)
             return
         if bundle is None:
-            yield Finding(Fault.NOT_A_BUNDLE, level_id, name)
+            yield self._kind.index_missing(level_id, name)
             return
-        found: list[Finding] = []
         with closing(bundle):
-            if isinstance(bundle, BundleV2):
-                found = list(bundle_care.findings_of(bundle, level_id, name))
-            elif isinstance(bundle, BundleV1):
-                found = list(bundle_care.findings_of_v1(bundle, level_id, name))
+            found = list(self._kind.findings(bundle, level_id, name))
         yield from found  # the bundle closed again: Windows would not let it be replaced
 
     def _name(self, level_id: int, place: Place) -> str:

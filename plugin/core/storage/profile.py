@@ -35,8 +35,13 @@ class StorageFormat(Enum):
 
     @property
     def can_be_written(self) -> bool:
-        """Whether tiles can be put into it; the old formats are only read."""
-        return self not in (StorageFormat.COMPACT_V1, StorageFormat.TPK)
+        """Whether tiles can be put into it."""
+        return self is not StorageFormat.TPK
+
+    @property
+    def is_zip(self) -> bool:
+        """Whether it is a tile package of Esri's, which is made anew, whole, by each commit."""
+        return self in (StorageFormat.TPKX, StorageFormat.TPK)
 
 
 class TileFormat(Enum):

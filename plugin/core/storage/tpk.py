@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..errors import DamagedCache, NotACache, NotACacheReason
 from . import xml_tree
+from .bundle_kinds import V1, V2
 from .conf_xml import CONF_CDI, CONF_XML, parse_conf
 from .packaged import PackagedBundles, PackagedStore
 from .profile import CacheProfile, StorageFormat
@@ -34,7 +35,7 @@ class TpkStore(PackagedStore):
             super().__init__(
                 path,
                 PackagedBundles(members, f"{folder}/{_LEVELS}"),
-                is_v1=profile.storage is StorageFormat.COMPACT_V1,
+                V1 if profile.storage is StorageFormat.COMPACT_V1 else V2,
             )
         except BaseException:
             members.close()

@@ -24,6 +24,7 @@ from ..errors import (
     TargetExists,
 )
 from ..tiling import BUNDLE_TILES, Level, TileRange
+from .bundle_kinds import V2
 from .bundled import Bundle, Place, bundle_name, only_place, place_of_name
 from .data_extent import extent_of_blocks
 from .files import replacing, storage_errors
@@ -81,7 +82,7 @@ class TpkxStore(PackagedStore):
         """
         self.path = path
         self.is_writable = for_writing
-        self._is_v1 = False
+        self._kind = V2
         self._work = work_folder(path)
         self._copies: WorkingCopies | None = None
         self._is_unsound = False  # its checksums are to be made anew

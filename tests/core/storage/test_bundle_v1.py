@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tile_cache_manager.plugin.core.errors import DamagedCache
-from tile_cache_manager.plugin.core.storage.bundle_v1 import BundleV1
+from tile_cache_manager.plugin.core.storage.bundle_care import holes_of
+from tile_cache_manager.plugin.core.storage.bundle_care_v1 import defragment_bundle_v1
+from tile_cache_manager.plugin.core.storage.bundle_v1 import BundleV1, make_empty_v1
 from tile_cache_manager.plugin.core.storage.byte_range import ByteRange, OpenFile
 
 DATA = 65596  # 60 + 4 * 16384
@@ -122,3 +124,132 @@ def test_inside_a_package(tmp_path: Path) -> None:
         with pytest.raises(DamagedCache):
             bundle.read(4)  # not into what lies behind
         assert list(bundle.index().exists.nonzero()[0]) == [1, 127 * 128]
+
+
+# Writing
+
+
+def by_spec(path: Path) -> dict[tuple[int, int], bytes]:
+    """The tiles of a bundle, read by hand."""
+    index, data = path.with_suffix(".bundlx").read_bytes(), path.read_bytes()
+    assert struct.unpack("<4I", index[:16]) == (3, 16, 16384, 5)
+    assert len(index) == 16 + 5 * 16384 + 16
+    found = {}
+    for place in range(16384):
+        offset = int.from_bytes(index[16 + 5 * place :][:5], "little")
+        (size,) = struct.unpack_from("<I", data, offset) if offset else (0,)
+        if size:
+            assert offset + 4 + size <= len(data)
+            found[place % 128, place // 128] = data[offset + 4 :][:size]
+    return found
+
+
+def header_of(path: Path) -> tuple[int, ...]:
+    return struct.unpack("<4I3Q5I", path.read_bytes()[:60])
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    path = tmp_path / "R0080C0100.bundle"
+    make_empty_v1(path)
+    return path
+
+
+def test_an_empty_bundle_is_as_arcgis_makes_them(empty: Path) -> None:
+    assert empty.with_suffix(".bundlx").read_bytes() == index_bytes({})
+    header = (3, 16384, 0, 5, 0, DATA, 40, 16, 0x80, 0xFF, 0x100, 0x17F)
+    assert empty.read_bytes() == struct.pack("<4I3Q5I", *header) + bytes(65536)
+    assert by_spec(empty) == {}
+
+
+def test_what_is_written_lies_as_in_bundles_of_arcgis(empty: Path) -> None:
+    with BundleV1(empty, for_writing=True) as bundle:
+        bundle.append({1: b"abc", 127 * 128: b"defgh"})
+        assert bundle.read(1) == b"abc"
+
+    assert by_spec(empty) == {(0, 1): b"abc", (127, 0): b"defgh"}
+    assert empty.read_bytes()[DATA:] == b"\3\0\0\0abc\5\0\0\0defgh"
+    assert header_of(empty) == (3, 16384, 5, 5, 8, DATA + 16, 40, 16, 0x80, 0xFF, 0x100, 0x17F)
+
+    with BundleV1(empty, for_writing=True) as bundle:
+        bundle.append({1: b"new"})
+        assert bundle.delete([127 * 128, 5]) == 1
+        assert holes_of(bundle) == (DATA + 23, 16)
+
+    assert by_spec(empty) == {(0, 1): b"new"}
+    assert header_of(empty)[2:6] == (3, 5, 4, DATA + 23)
+    assert empty.with_suffix(".bundlx").read_bytes() == index_bytes({(0, 1): DATA + 16})
+    assert sorted(each.name for each in empty.parent.iterdir()) == [
+        "R0080C0100.bundle",
+        "R0080C0100.bundlx",
+    ]
+
+
+def test_offsets_of_five_bytes(empty: Path) -> None:
+    with empty.open("r+b") as file:
+        file.truncate(5 << 30)  # a file with a hole, as file systems have them
+
+    with BundleV1(empty, for_writing=True) as bundle:
+        bundle.append({7: b"far out"})
+        assert bundle.read(7) == b"far out"
+
+    entry = empty.with_suffix(".bundlx").read_bytes()[16 + 5 * 128 * 7 :][:5]
+    assert int.from_bytes(entry, "little") == 5 << 30
+
+
+def test_a_file_that_was_cut_off_loses_only_what_is_gone(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: DATA + 7])  # (127, 0) is gone
+
+    with BundleV1(path, for_writing=True) as bundle:
+        bundle.append({2: b"a long one that lies where it was"})
+
+    assert by_spec(path) == {(0, 1): b"abc", (0, 2): b"a long one that lies where it was"}
+
+
+@pytest.mark.parametrize("missing", [".bundle", ".bundlx"])
+def test_one_file_of_the_two_is_made_whole(path: Path, missing: str) -> None:
+    path.with_suffix(missing).unlink()
+    size = path.stat().st_size if path.exists() else DATA
+
+    make_empty_v1(path)
+
+    assert by_spec(path) == {}
+    assert path.stat().st_size == size, "tiles nobody can tell any more are kept"
+    assert path.with_suffix(".bundlx").read_bytes() == index_bytes({})
+
+
+@pytest.mark.parametrize("content", [b"", b"\3\0\0\0", bytes(81952)])
+def test_nothing_is_written_into_what_is_no_bundle(path: Path, content: bytes) -> None:
+    path.with_suffix(".bundlx").write_bytes(content)
+    before = path.read_bytes()
+
+    with BundleV1(path, for_writing=True) as bundle, pytest.raises(DamagedCache):
+        bundle.append({1: b"new"})
+
+    assert path.read_bytes() == before
+    assert path.with_suffix(".bundlx").read_bytes() == content
+
+
+def test_defragmenting(path: Path) -> None:
+    with BundleV1(path, for_writing=True) as bundle:
+        bundle.append({1: b"new one", 500: b"x" * 99})
+        bundle.append({1: b"the last one"})
+        bundle.append({3: b"last"})
+        size, unused = holes_of(bundle)
+    modified = path.stat().st_mtime_ns
+    wanted = by_spec(path)
+    assert unused == len("\3\0\0\0abc" + "\0\0\0\0" + "\0\0\0\0new one")
+
+    assert defragment_bundle_v1(path) == unused
+
+    assert by_spec(path) == wanted
+    assert path.stat().st_size == size - unused
+    assert path.stat().st_mtime_ns == modified
+    with BundleV1(path) as bundle:
+        assert holes_of(bundle) == (size - unused, 0)
+
+
+def test_defragmenting_an_empty_bundle_removes_both_files(empty: Path) -> None:
+    assert defragment_bundle_v1(empty) == DATA
+
+    assert list(empty.parent.iterdir()) == []

@@ -264,7 +264,7 @@ def test_a_bundle_in_use(
 @pytest.mark.parametrize(
     ("storage", "is_writable", "reason"),
     [
-        (StorageFormat.COMPACT_V1, True, ReadOnlyReason.FORMAT),
+        (StorageFormat.COMPACT_V1, False, ReadOnlyReason.RIGHTS),
         (StorageFormat.COMPACT_V2, False, ReadOnlyReason.RIGHTS),
     ],
 )
