@@ -341,11 +341,37 @@ def test_a_cancelled_export_goes_on_with_what_it_has(site: Any, tmp_path: Path) 
     assert report.outcome is Outcome.CANCELLED
     assert not request.target.exists()
     first = report.jobs
+    assert export_folder(request.target).exists()
     again = service.export(request)
     check(service, request, again, each=53)
     whole = service.export(replace(request, target=tmp_path / "other.tpkx"))
     assert first > 0
     assert again.jobs < whole.jobs
+
+
+def test_what_a_cancelled_export_got_can_be_discarded(site: Any, tmp_path: Path) -> None:
+    service = Service(site, "Streets")
+    site.set_export_limit("classic", service.task_name, 100)
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, *range(5, 9))
+    cancelled = threading.Event()
+
+    def progress(percent: float) -> None:
+        if percent > 40:
+            cancelled.set()
+
+    service.export(request, Feedback(progress=progress, cancelled=cancelled.is_set))
+    assert [each.name for each in tmp_path.iterdir()] == [export_folder(request.target).name]
+    discard_export(request.target)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_site_that_is_busy_is_asked_again(site: Any, tmp_path: Path) -> None:
+    service = Service(site, "Streets")
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, 5, 6)
+    site.fault("classic", "/exportTiles$", "status", count=3, code=503)
+    report = service.export(request)
+    check(service, request, report)
+    assert report.ways == (ExportWay.EXPORT_TILES,)
 
 
 def test_cancelling_cancels_the_job_on_the_site(site: Any, tmp_path: Path) -> None:
@@ -357,8 +383,6 @@ def test_cancelling_cancels_the_job_on_the_site(site: Any, tmp_path: Path) -> No
         cancel()
         assert result().outcome is Outcome.CANCELLED
     assert site.jobs("classic")[-1]["jobStatus"] == "esriJobCancelled"
-    assert not request.target.exists()
-    discard_export(request.target)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from ..arcgis.client import Client
+from ..arcgis.client import Client, wait
 from ..arcgis.downloads import download
+from ..arcgis.envelope import is_busy
 from ..arcgis.remote_files import RemoteFile
 from ..errors import (
     BadPackage,
@@ -38,6 +39,9 @@ from .split import Part, split
 
 TRIES = 2
 """How often a package is asked for, where it is not what it should be."""
+
+BUSY_TRIES = 5
+"""And where the site says that it is busy."""
 
 GIVEN_UP = 2
 """After so many jobs in a row that failed, no more are asked for."""
@@ -94,6 +98,7 @@ class Packages:
         self._may_do_without = may_do_without
         self._failed_in_a_row = 0
         self._tries: dict[str, int] = {}  # of the parts that this run asked for
+        self._done = (0, 1)
         self.jobs = self.received = 0
 
     def get(self) -> bool:
@@ -102,16 +107,24 @@ class Packages:
         Raises JobFailed, JobLost, CancelUnconfirmed, SiteError, BadPackage, TooManyTiles,
         StorageError.
         """
+        self._take_back()
         while not self._stopped():
             name = self._next()
             if name is None:
                 return True
+            self._count()
             self._tell(name, 0.0)
             if self._failed_in_a_row >= GIVEN_UP and self._step_of(name) is PartStep.PLANNED:
                 self._record.set(name, replace(self._state(name), step=PartStep.ONE_BY_ONE))
             elif not self._went_on(name):
                 return False
         return False
+
+    def _take_back(self) -> None:
+        """What an earlier run gave up may be asked for again where there is no other way now."""
+        for name in self._record.parts:
+            if self._step_of(name) is PartStep.ONE_BY_ONE and not self._may_do_without:
+                self._record.again(name)
 
     def _next(self) -> str | None:
         """The first part that is not finished."""
@@ -143,10 +156,15 @@ class Packages:
 
     def _try_again(self, name: str, error: TileCacheError) -> None:
         """Ask anew for a package that did not come, or was no good; but not endlessly."""
-        was_refused = self._step_of(name) is PartStep.PLANNED and not isinstance(error, BadPackage)
-        if self._is_own(name) and (was_refused or self._tries[name] >= TRIES):
+        is_planned = self._step_of(name) is PartStep.PLANNED
+        is_passing = isinstance(error, SiteRefused) and is_busy(error)
+        was_refused = is_planned and not is_passing and not isinstance(error, BadPackage)
+        tries = BUSY_TRIES if is_passing else TRIES
+        if self._is_own(name) and (was_refused or self._tries[name] >= tries):
             self._do_without(name, error)
             return
+        if is_passing:
+            wait(self._client.repeats.pause_after(self._tries.get(name, 0), None), self._stopped)
         self._feedback.message(Message("", Severity.WARNING, error))
         self._record.again(name)
 
@@ -260,8 +278,12 @@ class Packages:
 
     def _tell(self, name: str, share: float) -> None:
         """Tell how far all parts are, where this one is that far."""
-        parts = self._record.parts
-        whole = sum(part.tiles for part in parts.values()) or 1
-        done = sum(p.tiles for n, p in parts.items() if self._step_of(n) in _FINISHED)
-        here = parts[name].tiles if name in parts else 0
+        done, whole = self._done
+        here = self._record.parts[name].tiles
         self._feedback.progress(100.0 * (done + share * here) / whole)
+
+    def _count(self) -> None:
+        """Count once for each step, as parts can be many: tiles that are finished, and all."""
+        parts = self._record.parts
+        done = sum(part.tiles for n, part in parts.items() if self._step_of(n) in _FINISHED)
+        self._done = done, sum(part.tiles for part in parts.values()) or 1

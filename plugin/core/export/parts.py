@@ -179,6 +179,11 @@ class PartRecord:
         """Bytes of all the files that were downloaded."""
         return sum(file.size for name in self.parts for file in self.state(name).files)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is anything that another run could go on with."""
+        return any(self.state(name).step is not PartStep.PLANNED for name in self.parts)
+
     def _forget(self, name: str) -> None:
         """Take away what there is of a part."""
         self._states.pop(name, None)

@@ -9,7 +9,7 @@ written down (`parts`), so the same export goes on with it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from ..arcgis.address import ServiceAddress
@@ -23,7 +23,7 @@ from ..arcgis.service import parse_service
 from ..arcgis.site_tiles import SiteTiles
 from ..arcgis.tile_reader import TileReader
 from ..description import CacheDescription
-from ..errors import CachingUnavailable, NoTileThere, SiteError
+from ..errors import CachingUnavailable, NoTileThere, SiteError, StorageError
 from ..request import Feedback, LevelReport, Outcome
 from ..storage.can_pack import check_can_pack
 from ..storage.opening import open_store
@@ -99,17 +99,22 @@ class _SiteExport:
     def _by_packages(self, way: ExportWay, *, may_do_without: bool) -> ExportReport:
         self._ways.append(way)
         target = self._request.target
-        with open_record(target, self._request.scheme, self._digest(way)) as record:
-            is_all = self._get(record, way, may_do_without)
-            if is_all:
-                # Seen again: hours may have gone by, and only now the target is touched.
-                plan_export(self._request, self._read_service())
-                filled = self._merged(record)
-        if not is_all:
-            return self._cancelled()
-        if filled.report.outcome is not Outcome.CANCELLED:
-            discard_export(target)
-        return self._report(filled)
+        is_kept, filled = True, None
+        try:
+            with open_record(target, self._request.scheme, self._digest(way)) as record:
+                try:
+                    if self._get(record, way, may_do_without):
+                        # Seen again: hours may have gone by, and only now the target is touched.
+                        plan_export(self._request, self._read_service())
+                        filled = self._merged(record)
+                finally:
+                    is_kept = record.has_begun
+        finally:
+            if not is_kept or (filled is not None and _has_ended(filled)):
+                # what stays behind does no harm, and is no reason to call the export a failure
+                with suppress(StorageError):
+                    discard_export(target)
+        return self._cancelled() if filled is None else self._report(filled)
 
     def _digest(self, way: ExportWay) -> str:
         how = f"{way.value} {self._storage.value}"
@@ -234,3 +239,7 @@ class _SiteExport:
             jobs=self._jobs,
             received=self._received,
         )
+
+
+def _has_ended(filled: Filled) -> bool:
+    return filled.report.outcome is not Outcome.CANCELLED
