@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from map_pictures import memory_layer
-from qgis.core import QgsCoordinateReferenceSystem, QgsField, QgsGeometry, QgsProject
-from qgis.PyQt.QtCore import QCoreApplication, QEvent, QLocale, QVariant
+from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsProject, QgsVectorLayer
+from qgis.PyQt.QtCore import QCoreApplication, QEvent, QLocale
 from qgis.PyQt.QtWidgets import QApplication, QDialogButtonBox
 
 from tile_cache_manager.plugin.core.description import CacheDescription
@@ -25,9 +25,7 @@ Asked = Callable[..., Any]
 @pytest.fixture
 def farms(project: QgsProject) -> Any:
     """A polygon layer with a field `crop`."""
-    farms = memory_layer("farms", (0, 0, 1, 1))
-    farms.dataProvider().addAttributes([QgsField("crop", QVariant.String)])
-    farms.updateFields()
+    farms = QgsVectorLayer("Polygon?crs=EPSG:3857&field=crop:string", "farms", "memory")
     project.addMapLayer(farms)
     return farms
 
