@@ -133,6 +133,7 @@ class ExportDialog(CacheDialog):
 
     def _levels_changed(self) -> None:
         super()._levels_changed()
+        self.export_panel.show_levels(self.scales_panel.ticked_levels())
         if self.is_several:  # scales that rules leave out are left out of the export
             self.area_panel.show_ticked(())
 

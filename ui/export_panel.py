@@ -6,18 +6,19 @@ from pathlib import Path
 
 from qgis.gui import QgsFileWidget
 from qgis.PyQt.QtCore import Qt, pyqtSignal
-from qgis.PyQt.QtWidgets import QWidget
+from qgis.PyQt.QtWidgets import QComboBox, QWidget
 
 from ..plugin.core.description import CacheDescription
-from ..plugin.core.errors import ExportNotAllowed
+from ..plugin.core.errors import CannotPack, ExportNotAllowed
 from ..plugin.core.export.request import ExportWay, Overwrite
+from ..plugin.core.storage.can_pack import possible_formats, why_not
 from ..plugin.core.storage.creation import SUFFIXES
-from ..plugin.core.storage.profile import StorageFormat
+from ..plugin.core.storage.profile import CacheProfile, StorageFormat
+from ..plugin.core.tiling import Level
 from ..plugin.host import messages
 from ..plugin.host.settings import Settings
 from .export_target import ExportTarget, first_folder
 from .forms import load_form
-from .storage_fit import scheme_problem
 
 FORM = load_form(__file__)
 
@@ -35,6 +36,7 @@ class ExportPanel(QWidget, FORM):
         super().__init__(parent)
         self.setupUi(self)
         self._description: CacheDescription | None = None
+        self._levels: tuple[Level, ...] = ()
         self._is_several = False
         self.target = ExportTarget(self.target_widget)
         self._fill_lists()
@@ -84,12 +86,20 @@ class ExportPanel(QWidget, FORM):
         name = "" if description is None else description.name.rpartition("/")[2]
         self.target.name_after(name, "" if description is None else description.address)
         self._allow_formats()
+        self._allow_ways()
+        self._show_parts()
+
+    def show_levels(self, levels: tuple[Level, ...]) -> None:
+        """Speak of these ticked levels from now on."""
+        self._levels = levels
+        self._allow_formats()
         self._show_parts()
 
     def show_several(self, is_several: bool) -> None:
         """Speak of several services, each with something of its own, or else of one."""
         self._is_several = is_several
         self._allow_formats()
+        self._allow_ways()
         self._show_parts()
 
     def problem(self) -> str:
@@ -97,12 +107,9 @@ class ExportPanel(QWidget, FORM):
         if self._is_several:
             is_named = self.folder().is_absolute()
             return "" if is_named else self.tr("Choose the folder in which packages are made.")
-        row = self.format_combo.currentIndex()
-        if not self.format_combo.model().item(row).isEnabled():
-            return self.format_combo.itemData(row, Qt.ItemDataRole.ToolTipRole)
-        if self._asks_owner() and not self.owner_check.isChecked():
+        if self._asks_owner() and not self._may_copy():
             return messages.sentence(ExportNotAllowed(self._description.name))
-        return self.target.problem()
+        return _reason_of(self.format_combo) or self.target.problem()
 
     def restore(self, settings: Settings) -> None:
         """Fill the panel as it was left."""
@@ -161,25 +168,38 @@ class ExportPanel(QWidget, FORM):
 
     def _allow_formats(self) -> None:
         """Disable the formats that cannot hold the tiles on show, each with the reason."""
-        description = None if self._is_several else self._description
         for row in range(self.format_combo.count()):
-            problem = ""
-            if description is not None:
-                storage = self.format_combo.itemData(row)
-                problem = self._misfit(storage, description)
-            item = self.format_combo.model().item(row)
-            item.setEnabled(not problem)
-            item.setToolTip(problem)
+            problem = self._misfit(self.format_combo.itemData(row))
+            _allow(self.format_combo, row, problem)
 
-    def _misfit(self, storage: StorageFormat, description: CacheDescription) -> str:
-        """Why tiles of `description` cannot be stored so, as a sentence; "" where they can."""
-        if not scheme_problem(storage, description.scheme, description.cached_levels):
+    def _allow_ways(self) -> None:
+        """Disable the way that a service forbids, whoever owns its tiles."""
+        row = self.way_combo.findData(ExportWay.EXPORT_TILES)
+        problem = ""
+        if self._asks_owner():
+            problem = self.tr("The service does not allow it.")
+        _allow(self.way_combo, row, problem)
+
+    def _misfit(self, storage: StorageFormat) -> str:
+        """Why the tiles on show cannot be stored so, as a sentence; "" where they can."""
+        shown = None if self._is_several else self._description
+        if shown is None or not self._levels:
             return ""
-        text = self.tr(
-            "{format}: holds Web Mercator tiles of the standard scales only, and these are others;"
-            " choose another format."
+        profile = CacheProfile(
+            scheme=shown.scheme,
+            storage=storage,
+            image_format=shown.image_format,
+            compression_quality=shown.compression_quality,
+            cached_ids=tuple(level.id for level in self._levels),
+            extent=shown.extent,
+            name=shown.name,
         )
-        return text.format(format=messages.storage_text(storage.value))
+        reason = why_not(storage, profile)
+        if reason is None:
+            return ""
+        possible = tuple(each.value for each in possible_formats(profile))
+        name = Path(shown.address).name if shown.is_local else shown.name
+        return messages.sentence(CannotPack(name, storage.value, reason, possible))
 
     def _show_parts(self) -> None:
         """Show what can be chosen for what is exported now, and what the choices mean."""
@@ -198,10 +218,9 @@ class ExportPanel(QWidget, FORM):
         self.target_note_label.setVisible(bool(note))
         self.overwrite_help_label.setText(messages.overwrite_help(self.overwrite()))
         self.way_help_label.setText(messages.way_help(self.way()))
-        tip = self.format_combo.itemData(
-            self.format_combo.currentIndex(), Qt.ItemDataRole.ToolTipRole
-        )
+        tip = _reason_of(self.format_combo)
         self.format_combo.setToolTip(tip or self.tr("What the tiles are stored in"))
+        self.estimate_button.setEnabled(self._description is not None)
 
     def _is_of_cache(self) -> bool:
         """Whether one cache on this computer is exported."""
@@ -212,3 +231,21 @@ class ExportPanel(QWidget, FORM):
         """Whether one service is exported that does not allow it."""
         shown = None if self._is_several else self._description
         return shown is not None and not shown.is_local and not shown.export_tiles_allowed
+
+    def _may_copy(self) -> bool:
+        """Whether what the service forbids may be done: by its owner, or by its own site."""
+        if self.way() is ExportWay.EXPORT_TILES:
+            return False
+        return self.owner_check.isChecked() or self.way() is ExportWay.EXPORT_CACHE
+
+
+def _allow(combo: QComboBox, row: int, problem: str) -> None:
+    """Let the item in `row` be chosen, unless there is a `problem`."""
+    item = combo.model().item(row)
+    item.setEnabled(not problem)
+    item.setToolTip(problem)
+
+
+def _reason_of(combo: QComboBox) -> str:
+    """Why what is chosen cannot be; "" where it can."""
+    return combo.itemData(combo.currentIndex(), Qt.ItemDataRole.ToolTipRole) or ""

@@ -54,4 +54,5 @@ class PathBrowse(QObject):
 def cache_file_filters() -> str:
     """The files by which a cache is opened, as a file dialog lists them."""
     caches = tr("Caches")
-    return f"{caches} (*.tpkx *.tpk *.mbtiles conf.xml root.json);;" + tr("All files") + " (*)"
+    endings = "*.tpkx *.tpk *.mbtiles *.gpkg conf.xml root.json"
+    return f"{caches} ({endings});;" + tr("All files") + " (*)"

@@ -196,6 +196,31 @@ def test_a_service_that_does_not_allow_it_is_left_alone_unless_its_owner_says_so
     assert exports.requests[0].is_owner
 
 
+def test_those_who_administer_the_site_need_not_own_the_tiles(
+    exporter: Any, exports: Any, cache: Any, world: Any
+) -> None:
+    cache.answer = world
+    exporter.load(WORLD_URL)
+    exporter.choose("way_combo", "The site's caching tools")
+    exporter.click("run_button")
+    exporter.wait_until(lambda: exports.requests, what="the export")
+    assert not exports.requests[0].is_owner
+
+
+def test_the_service_s_own_export_is_not_offered_where_it_forbids_it(
+    exporter: Any, cache: Any, world: Any
+) -> None:
+    cache.answer = world
+    exporter.load(WORLD_URL)
+    combo = exporter.find("way_combo")
+    row = combo.findData(ExportWay.EXPORT_TILES)
+    assert not combo.model().item(row).isEnabled()
+
+    exporter.find("owner_check").setChecked(True)
+    combo.setCurrentIndex(row)  # as if chosen before this service was loaded
+    assert not exporter.find("run_button").isEnabled()
+
+
 def test_it_is_asked_anew_for_each_service(exporter: Any, cache: Any, world: Any) -> None:
     cache.answer = world
     exporter.load(WORLD_URL)

@@ -15,6 +15,7 @@ from qgis.PyQt.QtWidgets import (
     QStyle,
     QStyleOptionComboBox,
 )
+from service_layers import service_layer
 
 from tile_cache_manager.plugin.core import errors
 from tile_cache_manager.plugin.core.description import UnfinishedRun
@@ -165,3 +166,49 @@ def test_the_dialog_for_new_caches_has_room(
     line = created.fontMetrics().height()
     assert created.minimumSizeHint().width() <= 1000 / 17 * line
     assert created.minimumHeight() <= 580 / 17 * line
+
+
+# The dialog in which tiles are exported
+
+
+@pytest.fixture
+def large_export(letters: None, exporter: Any, cache: Any, world: Any) -> Any:
+    """It, with a service loaded that does not allow export: all that can be said of one is."""
+    cache.answer = world
+    exporter.load(WORLD_URL)
+    exporter.dialog.resize(exporter.dialog.minimumSizeHint())
+    return exporter
+
+
+def check_room(person: Any, wait_until: Any) -> None:
+    """Nothing that is seen of the dialog is cut, and it is no larger than a small screen."""
+    dialog = person.dialog
+    for label in dialog.findChildren(QLabel):
+        if label.isVisible() and label.wordWrap():
+            wait_until(
+                lambda each=label: each.height() >= each.heightForWidth(each.width()),
+                what=f"room for {label.text()}",
+            )
+    for combo in (person.find("format_combo"), person.find("overwrite_combo")):
+        chosen = combo.currentIndex()
+        combo.blockSignals(True)
+        for row in range(combo.count()):
+            combo.setCurrentIndex(row)
+            assert is_seen_whole(combo), combo.currentText()
+        combo.setCurrentIndex(chosen)
+        combo.blockSignals(False)
+    line = dialog.fontMetrics().height()
+    assert dialog.minimumSizeHint().width() <= 1000 / 17 * line
+    assert dialog.minimumHeight() - person.find("message_bar").height() <= 700 / 17 * line
+
+
+def test_the_dialog_for_exports_has_room(large_export: Any, wait_until: Any) -> None:
+    check_room(large_export, wait_until)
+
+
+def test_so_it_has_for_several_services(large_export: Any, project: Any, wait_until: Any) -> None:
+    project.addMapLayer(service_layer("World"))
+    large_export.find("services_tabs").setCurrentIndex(1)
+    check_room(large_export, wait_until)
+    view = large_export.find("services_view")
+    assert view.horizontalScrollBar().maximum() == 0
