@@ -365,6 +365,16 @@ def test_a_recorded_limit() -> None:
     assert exceeded_limit(caught.value) == (1225884, 150000)
 
 
+def test_a_limit_that_is_told_at_once() -> None:
+    details = ["ERROR 001564: Requested tile count(12) exceeds the maximum (10)"]
+    refused = error(400, "Unable to complete operation.", details=details)
+
+    with pytest.raises(JobFailed) as caught:
+        export(AnsweringSite({EXPORT: refused}))
+
+    assert exceeded_limit(caught.value) == (12, 10)
+
+
 # The files
 
 JOB = f"{SITE}{EXPORT}/jobs/j1_et/"

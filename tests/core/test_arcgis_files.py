@@ -250,6 +250,37 @@ def test_fetch_refused(reply: Any, expected: type[Exception]) -> None:
         fetched(reply)
 
 
+def page(text: str) -> Any:
+    body = f"<html><head><title>Error</title></head><body>{text}</body></html>"
+    return answer(body, content_type="text/html;charset=utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "message"),
+    [
+        ("<pre>Error: Token Required\nCode: 499\nToken Required</pre>", SignInNeeded,
+         "Token Required"),
+        ("<b>Error: </b>Invalid token.<br/><b>Code: </b>498", SignInNeeded, "Invalid token."),
+        ("<b>Code:</b> 404", NotFound, ""),
+        ("<h2>Error: not started</h2>\n<p>Code: 500</p>", SiteRefused, "not started"),
+    ],
+)  # fmt: skip
+def test_errors_worded_for_people(text: str, expected: type[SiteRefused], message: str) -> None:
+    """A site that is not asked for JSON words its errors so."""
+    with pytest.raises(expected) as caught:
+        fetched(page(text))
+    assert (type(caught.value), caught.value.message) == (expected, message)
+    with pytest.raises(expected):
+        got(ScriptedSite((f"GET {FILE}", page(text))))
+
+
+@pytest.mark.parametrize("text", ["Sign in", "Error: what?", "Code: 200", "Code: 4990"])
+def test_pages_that_tell_of_no_error(text: str) -> None:
+    assert fetched(page(text)).status == 200
+    with pytest.raises(NotArcGIS):
+        got(ScriptedSite((f"GET {FILE}", page(text))))
+
+
 # The site's own place for what it names by another host
 
 

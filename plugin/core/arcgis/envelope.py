@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from ..errors import NotAllowed, NotArcGIS, NotFound, SignInNeeded, SiteRefused
@@ -20,6 +21,11 @@ _KINDS: dict[int, type[SiteRefused]] = {
     INVALID_TOKEN: SignInNeeded,
     TOKEN_REQUIRED: SignInNeeded,
 }
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_PAGE_BYTES = 64 * 1024
+_TAGS = re.compile(r"<[^<>]*>")
+_PAGE_CODE = re.compile(r"\bCode:\s*([45]\d\d)\b", re.ASCII)
+_PAGE_MESSAGE = re.compile(r"\bError:\s*([^\r\n]{1,200}?)\s*(?=Code:|[\r\n]|$)")
 _BUSY = frozenset({429, 502, 503, 504})
 
 
@@ -49,14 +55,31 @@ def file_of(response: HttpResponse) -> HttpResponse:
     it is some other failure.
     """
     is_error = response.status >= 400 and response.status != NOT_IN_RANGE
-    if not (is_error or response.body[:64].lstrip().startswith(b"{")):
-        return response
-    try:
-        body_of(response)
-    except NotArcGIS:
-        if is_error:
-            raise
+    beginning = response.body[:64].lstrip()
+    if is_error or beginning.startswith(b"{"):
+        try:
+            body_of(response)
+        except NotArcGIS:
+            if is_error:
+                raise
+    elif beginning.startswith((b"<", _BYTE_ORDER_MARK)):
+        error = _error_in_page(response)
+        if error is not None:
+            raise error
     return response
+
+
+def _error_in_page(response: HttpResponse) -> SiteRefused | None:
+    """The error that a page of the services directory tells of: `Error: <text>`, `Code: <number>`.
+
+    Files are asked for without `f=json`, and then sites word their errors for people.
+    """
+    plain = _TAGS.sub(" ", response.body[:_PAGE_BYTES].decode("utf-8", errors="replace"))
+    code = _PAGE_CODE.search(plain)
+    if code is None:
+        return None
+    message = _PAGE_MESSAGE.search(plain)
+    return refusal(response.url, int(code[1]), message[1].strip() if message else "")
 
 
 def error_in(body: dict[str, Any], url: str) -> SiteRefused | None:

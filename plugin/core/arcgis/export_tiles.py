@@ -107,7 +107,14 @@ class ExportTiles:
 
     def _submit(self, operation: str, form: Mapping[str, str]) -> TileJob:
         url = f"{self._service.url}/{operation}"
-        body = self._client.submit(url, form)
+        try:
+            body = self._client.submit(url, form)
+        except SiteRefused as error:
+            said = " ".join([error.message, *error.details])
+            if _OVER_LIMIT.search(said):
+                # a site that counts before it has a job says just the same
+                raise JobFailed(url, said) from error
+            raise
         job_id = text(body.get("jobId"))
         if not job_id:
             raise JobFailed(url, text(body.get("jobStatus")) or "no jobId")
