@@ -43,7 +43,7 @@ _Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
-class _Sample:
+class Sample:
     """A tile that was read: `size` in bytes, 0 for a gap, and how many `seconds` that took."""
 
     size: int
@@ -74,13 +74,13 @@ def estimate_service(
     sizes: dict[int, float] = {}
     if description.export_tiles_allowed and request.way in (ExportWay.AUTO, ExportWay.EXPORT_TILES):
         sizes = asked.announced()
-    samples: dict[int, list[_Sample]] = {}
+    samples: dict[int, list[Sample]] = {}
     if description.export_tiles_allowed or request.is_owner:
         samples = asked.samples(() if sizes else plan.levels)
     else:
         sizes = asked.told()
-    sizes.update(_sizes_of(samples, sizes))
-    return _estimates(request, plan, sizes, _seconds_each(samples))
+    sizes.update(sizes_of(samples, sizes))
+    return estimates_of(request, plan, sizes, seconds_each(samples))
 
 
 class _Asked:
@@ -119,24 +119,24 @@ class _Asked:
             if told is not None and told.bytes is not None
         }
 
-    def samples(self, levels: Iterable[Level]) -> dict[int, list[_Sample]]:
+    def samples(self, levels: Iterable[Level]) -> dict[int, list[Sample]]:
         """Some tiles of each of `levels`, read; of none, just some, to learn how fast that is."""
         reader = TileReader(self._client, self._service, self._description)
         chosen = list(reversed(list(levels) or self._plan.levels[-2:]))
         tiles = [
             (level.id, row, col)
             for level in chosen
-            for row, col in _spread(
+            for row, col in spread(
                 cover(self._plan.request.scheme, level, self._plan.tiles.areas[level.id]), SAMPLES
             )
         ]
 
-        def read(tile: tuple[int, int, int]) -> _Sample:
+        def read(tile: tuple[int, int, int]) -> Sample:
             begun = time.monotonic()
             content = reader.read(*tile)
-            return _Sample(len(content or b""), time.monotonic() - begun)
+            return Sample(len(content or b""), time.monotonic() - begun)
 
-        found: dict[int, list[_Sample]] = {}
+        found: dict[int, list[Sample]] = {}
         for tile, sample in self._answers(read, tiles[:MOST_SAMPLES]).items():
             found.setdefault(tile[0], []).append(sample)
         return found
@@ -188,7 +188,7 @@ class _Asked:
         return time.monotonic() > self._end or feedback.cancelled() or feedback.abandoned()
 
 
-def _spread(coverage: Coverage, wanted: int) -> list[tuple[int, int]]:
+def spread(coverage: Coverage, wanted: int) -> list[tuple[int, int]]:
     """Tiles from all over `coverage`, about as many as are `wanted`."""
     found: list[tuple[int, int]] = []
     for runs in coverage.runs():
@@ -198,7 +198,7 @@ def _spread(coverage: Coverage, wanted: int) -> list[tuple[int, int]]:
     return found[:: max(1, len(found) // wanted)][:wanted]
 
 
-def _sizes_of(samples: dict[int, list[_Sample]], known: dict[int, float]) -> dict[int, float]:
+def sizes_of(samples: dict[int, list[Sample]], known: dict[int, float]) -> dict[int, float]:
     """Bytes of a touched tile, gaps counted, of levels whose size is not `known`."""
     return {
         level_id: sum(sample.size for sample in listed) / len(listed)
@@ -207,13 +207,13 @@ def _sizes_of(samples: dict[int, list[_Sample]], known: dict[int, float]) -> dic
     }
 
 
-def _seconds_each(samples: dict[int, list[_Sample]]) -> float | None:
+def seconds_each(samples: dict[int, list[Sample]]) -> float | None:
     """Seconds that a tile takes, where AT_ONCE are read at the same time."""
     times = [sample.seconds for listed in samples.values() for sample in listed]
     return sum(times) / len(times) / AT_ONCE if times else None
 
 
-def _estimates(
+def estimates_of(
     request: ExportRequest, plan: SitePlan, sizes: dict[int, float], each: float | None
 ) -> tuple[LevelEstimate, ...]:
     touched = {level.id: plan.tiles.count(level) for level in plan.levels}

@@ -54,7 +54,7 @@ def check_package(
             return _checked(stores, part, like, announced, is_there, cancelled)
     except DiskFull:
         raise
-    except (StorageError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (StorageError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         detail = getattr(error, "detail", "") or str(error)
         raise BadPackage(like.name, BadPackageReason.DAMAGED, detail) from error
 
