@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..arcgis.address import ServiceAddress
 from ..arcgis.client import Client
 from ..arcgis.import_cache import ImportForm, import_into_service, takes_packages
+from ..arcgis.jobs import Pace
 from ..arcgis.service import parse_service
 from ..description import CacheDescription
 from ..errors import ServiceChanged
@@ -37,6 +38,7 @@ def import_to_service(
     feedback: Feedback,
     *,
     pixels: Pixels,
+    pace: Pace | None = None,
 ) -> ExportReport:
     """Have the site of `service` carry out `request`. Blocks.
 
@@ -60,15 +62,15 @@ def import_to_service(
         target=service.url,
         levels=tuple(LevelReport(level, planned.get(level.id, 0)) for level in request.levels),
     )
+    sending = _Sending(client, service, wanted, pace)
     if not takes_packages(client, service):
-        return _sent(client, service, wanted, feedback, report, server_path=str(place.absolute()))
+        return sending.send(feedback, report, server_path=str(place.absolute()))
     if storage in _PACKAGES and not request.is_clipped:
-        return _sent(client, service, wanted, feedback, report, package=place)
+        return sending.send(feedback, report, package=place)
     with _packed(request.source, wanted, like, feedback, pixels) as package:
         if package is None:
             return replace(report, outcome=Outcome.CANCELLED)
-        rest = _told_from(feedback, _PACKED)
-        return _sent(client, service, wanted, rest, report, package=package)
+        return sending.send(_told_from(feedback, _PACKED), report, package=package)
 
 
 def _profile_of(description: CacheDescription) -> CacheProfile:
@@ -115,43 +117,45 @@ def _file_name(name: str) -> str:
     return "".join(each if each.isalnum() else "_" for each in name)[:60] or "tiles"
 
 
-def _sent(
-    client: Client,
-    service: ServiceAddress,
-    wanted: ExportRequest,
-    feedback: Feedback,
-    report: ExportReport,
-    *,
-    server_path: str = "",
-    package: Path | None = None,
-) -> ExportReport:
-    """Have the site import, by one job for each area; `report` with what came of it."""
-    groups = by_area(wanted.areas, wanted.levels)
-    for number, (levels, area) in enumerate(groups):
-        form = ImportForm(
-            levels=levels,
-            place=area,
-            scheme=wanted.scheme,
-            overwrite=wanted.overwrite is Overwrite.OVERWRITE,
-            server_path=server_path,
-            package=package,
-        )
-        done = 100.0 * number / len(groups)
-        told = _told_from(feedback, done, 100.0 * (number + 1) / len(groups))
-        ended = import_into_service(client, service, form, told)
-        report = replace(
-            report,
-            outcome=_worse(report.outcome, ended.outcome),
-            jobs=report.jobs + (1 if ended.job_url else 0),
-        )
-        if ended.outcome in (Outcome.CANCELLED, Outcome.SUBMITTED):
-            break
-    return report
+@dataclass(frozen=True)
+class _Sending:
+    """Has the site of `service` import the tiles of `wanted`."""
 
+    client: Client
+    service: ServiceAddress
+    wanted: ExportRequest
+    pace: Pace | None
 
-def _worse(one: Outcome, other: Outcome) -> Outcome:
-    """The outcome of two jobs, one after the other."""
-    return one if other is Outcome.DONE else other
+    def send(
+        self,
+        feedback: Feedback,
+        report: ExportReport,
+        *,
+        server_path: str = "",
+        package: Path | None = None,
+    ) -> ExportReport:
+        """One job for each area, of what lies in either place; `report` with what came of it."""
+        groups = by_area(self.wanted.areas, self.wanted.levels)
+        for number, (levels, area) in enumerate(groups):
+            form = ImportForm(
+                levels=levels,
+                place=area,
+                scheme=self.wanted.scheme,
+                overwrite=self.wanted.overwrite is Overwrite.OVERWRITE,
+                server_path=server_path,
+                package=package,
+            )
+            ends = (100.0 * each / len(groups) for each in (number, number + 1))
+            told = _told_from(feedback, *ends)
+            ended = import_into_service(self.client, self.service, form, told, self.pace)
+            report = replace(
+                report,
+                outcome=report.outcome if ended.outcome is Outcome.DONE else ended.outcome,
+                jobs=report.jobs + (1 if ended.job_url else 0),
+            )
+            if ended.outcome in (Outcome.CANCELLED, Outcome.SUBMITTED):
+                break
+        return report
 
 
 def _told_from(feedback: Feedback, start: float, end: float = 100.0) -> Feedback:
