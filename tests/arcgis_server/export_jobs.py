@@ -168,6 +168,8 @@ class ExportJob(Job):
                 draw_missing(self._state, plan.service, lod, batch)
                 for tile in batch:
                     self._gate()
+                    if self._state.has_changed(plan.service):
+                        raise JobRefused(f"ERROR: {plan.service.task_name} has been restarted.")
                     self._keep_pace()
                     data = read_bytes(folder, lod.level, *tile)
                     if data is not None:

@@ -46,6 +46,8 @@ def draw_missing(state: SiteState, service: Service, lod: Lod, tiles: Iterable[T
         cols = range(max(left, block_col * side), min(right, (block_col + 1) * side))
         block = tuple((row, col) for row in rows for col in cols)
         with state.drawing:
+            if state.has_changed(service):
+                return
             missing = {tile for tile in block if not has_tile(folder, lod.level, *tile)}
             for change in maker.changes(lod, block) if missing else ():
                 if change.tile in missing:

@@ -73,6 +73,11 @@ class SiteState:
         """Return the service a task calls ``[Folder/]Name:Type``."""
         return next((s for s in self.services if s.task_name == task_name), None)
 
+    def has_changed(self, service: Service) -> bool:
+        """Return whether a service has another tiling scheme now than it had there."""
+        now = self.service_named(service.task_name)
+        return now is None or now.scheme != service.scheme
+
     def change_service(self, task_name: str, **changes: Any) -> Service:
         """Publish a service anew with these fields of ``Service`` changed.
 

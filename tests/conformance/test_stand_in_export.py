@@ -118,22 +118,27 @@ def brute_force(site: str, name: str, levels: range, area: Any) -> set[tuple[int
 
 
 PACKAGES = {
-    "TPKX": ({"storageFormatType": V2}, ".tpkx"),
-    "TPKX, as Esri's Python client asks": ({"storageFormatType": "", "storageFormat": V2}, ".tpkx"),
-    "TPK": ({"storageFormatType": V1}, ".tpk"),
-    "TPK unless told otherwise": ({"storageFormatType": ""}, ".tpk"),
+    "TPKX": ({"storageFormatType": V2}, range(5, 15), ".tpkx"),
+    "TPK": ({"storageFormatType": V1}, range(5, 15), ".tpk"),
+    "TPKX, as Esri's Python client asks": (
+        {"storageFormatType": "", "storageFormat": V2},
+        range(8, 10),
+        ".tpkx",
+    ),
+    "TPK unless told otherwise": ({"storageFormatType": ""}, range(8, 10), ".tpk"),
 }
 
 
-@pytest.mark.parametrize(("form", "suffix"), PACKAGES.values(), ids=PACKAGES.keys())
+@pytest.mark.parametrize(("form", "levels", "suffix"), PACKAGES.values(), ids=PACKAGES.keys())
 def test_a_package_holds_the_tiles_of_the_area_as_they_are_served(
-    fresh_site: RunningSite, tmp_path: Path, form: dict[str, str], suffix: str
+    fresh_site: RunningSite, tmp_path: Path, form: dict[str, str], levels: range, suffix: str
 ) -> None:
     service = fresh_site.service_url("classic", "Streets")
-    path = exported(service, tmp_path, areaOfInterest=AREA, levels="5-14", **form)
+    asked = {"areaOfInterest": AREA, "levels": f"{levels[0]}-{levels[-1]}", **form}
+    path = exported(service, tmp_path, **asked)
     assert path.name == f"Streets{suffix}"
     tiles = read_package(path, tmp_path / "unpacked")
-    assert set(tiles) == brute_force("classic", "Streets", range(5, 15), polygon_of_rings(RINGS))
+    assert set(tiles) == brute_force("classic", "Streets", levels, polygon_of_rings(RINGS))
     assert tiles == served(service, tiles)
     assert len({hashlib.sha1(data).digest() for data in tiles.values()}) > len(tiles) // 2
 
@@ -480,6 +485,18 @@ def test_a_service_is_published_anew(fresh_site: RunningSite) -> None:
     assert requests.get(f"{service}/tile/3/2/1", timeout=10).status_code == 200
     fresh_site.reset("classic")
     assert get(service)["tileInfo"] == before
+
+
+def test_an_export_fails_when_the_service_changes_under_it(fresh_site: RunningSite) -> None:
+    service = fresh_site.service_url("classic", "Streets")
+    fresh_site.pause_after("classic", 3)
+    job_id = get(f"{service}/exportTiles", levels="4", tilePackage="true")["jobId"]
+    fresh_site.wait_until_paused("classic")
+    fresh_site.republish("classic", "Streets:MapServer", tile_size=512)
+    fresh_site.release("classic")
+    job = follow(f"{service}/exportTiles/jobs/{job_id}")
+    assert job["jobStatus"] == "esriJobFailed"
+    assert fresh_site.read_cache("classic", "Streets") == {}
 
 
 # --- the quick way to count -------------------------------------------------------------------
