@@ -100,6 +100,19 @@ def test_rules_are_suggested_at_one_click(
     assert is_ready(person)
 
 
+def test_rules_are_suggested_around_the_layer_that_was_chosen(
+    rules: Any, layers: Any, person: Any, canvas: Any
+) -> None:
+    canvas.setCurrentLayer(layers["lakes"])
+    person.choose("area_kind_combo", "Polygon Layer")
+    person.find("area_layer_combo").setLayer(layers["fields"])
+    person.choose("area_kind_combo", "Areas by Scale")
+
+    person.click("suggest_button")
+
+    assert table(person, 2)[-1] == ["Countries of: fields"]
+
+
 def test_rules_can_be_suggested_around_many_things(
     rules: Any, layers: Any, person: Any, canvas: Any
 ) -> None:
@@ -239,6 +252,27 @@ def test_an_update_takes_each_scale_in_its_area(
     assert {id_ for id_, area in levels.items() if area is None} == {0, 1, 2, 3, 4}
     expected = [0.5 * MILLION, 0.5 * MILLION, 5 * MILLION, 5 * MILLION]
     assert list(levels[8].bounds) == pytest.approx(expected, abs=1)
+
+
+def test_an_export_takes_each_scale_in_its_area(
+    layers: Any, exporter: Any, exports: Any, exportable: Any
+) -> None:
+    lakes = layer_area(layers["lakes"])
+    rules = AreaRule(None, SCALES[2], FULL), AreaRule(SCALES[3], None, lakes)
+    exporter.choose("area_kind_combo", "Areas by Scale")
+    exporter.dialog.area_panel.rules_panel.model.set_rules(rules)
+    exporter.wait_for_count()
+
+    exporter.click("run_button")
+    exporter.wait_until(lambda: exports.requests, what="the export")
+    exporter.wait_for_end()
+
+    (request,) = exports.requests
+    groups = {group.level_ids: group.area for group in request.areas}
+    assert list(groups) == [(1, 2), (3, 4, 5)]
+    assert groups[(1, 2)] is None
+    expected = [0.5 * MILLION, 0.5 * MILLION, 5 * MILLION, 5 * MILLION]
+    assert list(groups[(3, 4, 5)].bounds) == pytest.approx(expected, abs=1)
 
 
 # What the areas follow
