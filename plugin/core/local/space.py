@@ -116,7 +116,7 @@ def with_copies(store: TileStore, new: float) -> float:
         return new
     whole = store.path.stat().st_size if store.path.is_file() else 0
     # A package of bundles is unpacked, grows, and is packed anew beside the old one.
-    return 2 * new + (whole if storage is StorageFormat.TPKX else 0)
+    return 2 * new + (whole if storage.is_zip else 0)
 
 
 def average_size(store: TileStore, level_id: int) -> float | None:
@@ -159,7 +159,8 @@ def _new_tiles(
     Replacing a tile of a bundle takes room, too: the old one stays as a hole.
     """
     end = time.monotonic() + _PATIENCE
-    leaves_holes = store.profile.storage in (StorageFormat.COMPACT_V2, StorageFormat.TPKX)
+    storage = store.profile.storage
+    leaves_holes = not storage.is_database and storage is not StorageFormat.EXPLODED
     is_new = run is None and not request.tile_filter.only_existing
     is_all = is_new and request.mode is UpdateMode.RECREATE_ALL and leaves_holes
     is_all &= request.tile_filter == _CHANGES_ALL

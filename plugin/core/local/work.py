@@ -10,7 +10,6 @@ from typing import Callable
 
 from ..errors import StorageError, TileCacheError
 from ..request import UpdateRequest
-from ..storage.profile import StorageFormat
 from ..storage.store import Bools, TileStore
 from ..tiling import Level, TileRange
 from .journal import Journal
@@ -129,7 +128,7 @@ class Work:
 
         A tile package is not written anew: who takes the run up finds what is stored.
         """
-        if self.store.profile.storage is not StorageFormat.TPKX:
+        if not self.store.profile.storage.is_zip:
             with suppress(StorageError):
                 self.commit()
 

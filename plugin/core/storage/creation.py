@@ -24,10 +24,12 @@ from .mbtiles import create_mbtiles
 from .opening import ALL_LAYERS
 from .profile import CacheProfile, StorageFormat, TileFormat
 from .sidecar import NAME, CacheSettings, work_folder, write_settings, write_settings_in
+from .tpk import create_tpk
 from .tpkx import create_tpkx
 
 SUFFIXES = {
     StorageFormat.TPKX: ".tpkx",
+    StorageFormat.TPK: ".tpk",
     StorageFormat.MBTILES: ".mbtiles",
     StorageFormat.GEOPACKAGE: ".gpkg",
 }
@@ -234,5 +236,7 @@ def _make_package(path: Path, profile: CacheProfile) -> None:
         create_mbtiles(path, profile)
     elif profile.storage is StorageFormat.GEOPACKAGE:
         create_geopackage(path, profile)
+    elif profile.storage is StorageFormat.TPK:
+        create_tpk(path, profile)
     else:
         create_tpkx(path, profile)

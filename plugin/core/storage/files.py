@@ -82,6 +82,17 @@ def replacing(path: Path, *, is_locked: bool = False, is_durable: bool = True) -
             sync_folder(path.parent)
 
 
+def put_in_place(part: Path, path: Path) -> None:
+    """Give `part`, a file that is whole, the name `path` in the same folder, durably.
+
+    Raises DiskFull, CacheInUse, ReadOnlyCache, TargetProblem.
+    """
+    with storage_errors(path):
+        sync_file(part)
+        _replace(part, path)
+        sync_folder(path.parent)
+
+
 def make_folders(path: Path) -> None:
     """Make the folder `path` and those it lies in, durably, where they are missing.
 

@@ -28,6 +28,7 @@ from .exploded import ExplodedStore
 from .gpkg import GeoPackageStore, read_geopackage_profile
 from .level_folders import LevelFolders, entries_of
 from .mbtiles import MBTilesStore, read_mbtiles_profile
+from .package_store import PackageStore
 from .profile import CacheProfile, StorageFormat
 from .root_json import LARGEST, ROOT_JSON, read_root
 from .sidecar import read_settings, work_folder
@@ -270,11 +271,10 @@ def _open_package(
         return MBTilesStore(place.path, for_writing)
     if place.package is StorageFormat.GEOPACKAGE:
         return GeoPackageStore(place.path, for_writing)
-    if place.package is StorageFormat.TPKX:
-        store = TpkxStore(place.path, for_writing, cancelled)
-        store.profile = _with_chosen_levels(store.profile, place.path)
-        return store
-    return TpkStore(place.path)
+    kind = TpkxStore if place.package is StorageFormat.TPKX else TpkStore
+    store: PackageStore = kind(place.path, for_writing, cancelled)
+    store.profile = _with_chosen_levels(store.profile, place.path)
+    return store
 
 
 def _package_format(path: Path) -> StorageFormat:

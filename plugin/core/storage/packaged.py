@@ -55,6 +55,11 @@ class PackagedBundles:
         index = self.index_of(member)
         return None if index is None else BundleV1(path, part, self.members.part(index))
 
+    def files_of(self, member: Member, kind: BundleKind) -> list[Member]:
+        """The members that make up the bundle of `member`, in the order of the kind's suffixes."""
+        index = self.index_of(member) if kind.is_v1 else None
+        return [member] if index is None else [member, index]
+
     def index_of(self, member: Member) -> Member | None:
         """The index beside the bundle of version 1 that `member` is."""
         return self.members.find(Path(member.name).with_suffix(INDEX_SUFFIX).as_posix())

@@ -182,7 +182,7 @@ def test_checking_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_package_that_others_write_is_in_use(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("tile_cache_manager.plugin.core.storage.tpkx.LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr("tile_cache_manager.plugin.core.storage.package_store.LOCK_PATIENCE", 0.1)
     path = make_cache(tmp_path / "to", profile_of(SCHEME, TPKX, image_format="PNG"), {})
     with open_store(path, for_writing=True), pytest.raises(CacheInUse):
         open_target(request_of(SCHEME, path, storage=TPKX), LIKE)

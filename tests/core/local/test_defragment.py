@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import struct
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -139,12 +141,14 @@ def test_damaged_bundles_are_left_alone(cache):
 
 
 def test_a_format_that_is_only_read(tmp_path):
-    write_metadata(tmp_path, profile())
-    conf = tmp_path / "conf.xml"
-    conf.write_text(conf.read_text().replace("ModeCompactV2", "ModeCompact"))
+    path = tmp_path / "a.mbtiles"
+    create_mbtiles(path, profile(StorageFormat.MBTILES))
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("ALTER TABLE tiles RENAME TO others")
+        file.execute("CREATE VIEW tiles AS SELECT * FROM others")
 
     with pytest.raises(ReadOnlyCache):
-        defragment(tmp_path, Feedback())
+        defragment(path, Feedback())
 
 
 def test_exploded_caches_have_no_holes(tmp_path):

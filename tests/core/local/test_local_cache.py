@@ -331,7 +331,7 @@ def test_a_folder_without_the_right_to_write(tmp_path: Path) -> None:
         path.chmod(stat.S_IRWXU)
 
 
-def test_old_formats_are_read_and_offer_no_mode(tmp_path: Path) -> None:
+def test_old_formats_are_updated_as_others(tmp_path: Path) -> None:
     path = made(tmp_path, StorageFormat.COMPACT_V2)
     conf = path / "conf.xml"
     text = conf.read_text(encoding="utf-8")
@@ -341,10 +341,8 @@ def test_old_formats_are_read_and_offer_no_mode(tmp_path: Path) -> None:
     found = open_cache(str(path)).describe()
 
     assert found.kind == StorageFormat.COMPACT_V1.value
-    assert found.modes == ()
-    assert isinstance(found.modes_problem, ReadOnlyCache)
-    assert found.modes_problem.reason is ReadOnlyReason.FORMAT
-    assert isinstance(problem(path), ReadOnlyCache)
+    assert found.modes == tuple(UpdateMode)
+    assert found.modes_problem is None
 
 
 def test_tiles_of_a_format_that_is_not_drawn_can_be_deleted(tmp_path: Path) -> None:

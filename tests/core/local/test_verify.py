@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import struct
 import zipfile
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -420,12 +422,14 @@ def test_mending_mbtiles_with_damaged_pages_saves_the_others(page, tmp_path):
 
 
 def test_mending_a_format_that_is_only_read(tmp_path):
-    write_metadata(tmp_path, profile())
-    conf = tmp_path / "conf.xml"
-    conf.write_text(conf.read_text().replace("ModeCompactV2", "ModeCompact"))
+    path = tmp_path / "a.mbtiles"
+    create_mbtiles(path, profile(StorageFormat.MBTILES))
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("ALTER TABLE tiles RENAME TO others")
+        file.execute("CREATE VIEW tiles AS SELECT * FROM others")
 
     with pytest.raises(ReadOnlyCache) as caught:
-        verify(tmp_path, Feedback(), mend=True)
+        verify(path, Feedback(), mend=True)
 
     assert caught.value.reason is ReadOnlyReason.FORMAT
 

@@ -44,9 +44,12 @@ from tile_cache_manager.plugin.core.storage.sidecar import CacheSettings, read_s
 from tile_cache_manager.plugin.core.tiling import Extent, Level, SpatialReference, TilingScheme
 
 V2, EXPLODED = StorageFormat.COMPACT_V2, StorageFormat.EXPLODED
+V1, TPK = StorageFormat.COMPACT_V1, StorageFormat.TPK
 TPKX, MBTILES, GPKG = StorageFormat.TPKX, StorageFormat.MBTILES, StorageFormat.GEOPACKAGE
 NAMES = {
     V2: "världen över",
+    V1: "old one",
+    TPK: "karta ö.tpk",
     EXPLODED: "a cache.2024",
     TPKX: "日本 1.tpkx",
     MBTILES: "a b.mbtiles",
@@ -118,7 +121,7 @@ def test_what_is_made_can_be_opened_and_says_what_was_asked_for(tmp_path, storag
         assert store.counts() == {4: 1}
 
 
-@pytest.mark.parametrize("storage", [V2, TPKX])
+@pytest.mark.parametrize("storage", [V2, V1, TPKX, TPK])
 def test_levels_that_were_chosen_here_and_there_are_remembered(tmp_path, storage):
     path = tmp_path / NAMES[storage]
 
@@ -240,7 +243,7 @@ def test_gdal_finds_the_tiles(tmp_path, storage, scheme, extent, tile, readers):
         assert np.array_equal(np.unique(pixels.reshape(4, -1), axis=1), np.array([colour]).T)
 
 
-@pytest.mark.parametrize(("storage", "layout"), [(V2, "v2"), (EXPLODED, "exploded")])
+@pytest.mark.parametrize(("storage", "layout"), [(V2, "v2"), (V1, "v1"), (EXPLODED, "exploded")])
 def test_mapproxy_finds_the_tiles(tmp_path, storage, layout):
     create_cache(tmp_path / "x", profile_of(storage), SETTINGS)
     content = picture((1, 2, 3, 4))
@@ -252,7 +255,7 @@ def test_mapproxy_finds_the_tiles(tmp_path, storage, layout):
     assert tiles == {(10, 1000, 7): content, (10, 0, 0): None}
 
 
-@pytest.mark.parametrize("storage", [V2, TPKX])
+@pytest.mark.parametrize("storage", [V2, V1, TPKX, TPK])
 @pytest.mark.parametrize(
     "scheme", [web_mercator(), wgs84(), STANDARD], ids=["3857", "4326", "2056"]
 )
@@ -286,8 +289,8 @@ def odd(storage=V2, **pieces) -> CacheProfile:
 
 
 OPTIONS = [
-    ("x", odd(StorageFormat.COMPACT_V1), "STORAGE_FORMAT"),
-    ("x.tpk", odd(StorageFormat.TPK), "STORAGE_FORMAT"),
+    ("x.tpk", odd(V1), "TARGET"),
+    ("x", odd(TPK), "TARGET"),
     ("x.zip", odd(TPKX), "TARGET"),
     ("x", odd(MBTILES), "TARGET"),
     ("x.tpkx", odd(MBTILES), "TARGET"),
@@ -318,7 +321,7 @@ SCHEMES = [
 
 UNEVEN = (Level(0, 100.0, 1e6), Level(1, 70.123, 7e5))
 BACKWARDS = (Level(1, 100.0, 1e6), Level(0, 50.0, 5e5))
-FOLDERS = ("COMPACT_V2", "EXPLODED", "TPKX")
+FOLDERS = ("COMPACT_V2", "COMPACT_V1", "EXPLODED", "TPKX", "TPK")
 UNPACKED = [
     (odd(MBTILES, crs=LV95), "SCHEME", (*FOLDERS, "GPKG")),
     (replace(odd(MBTILES), scheme=wgs84()), "SCHEME", (*FOLDERS, "GPKG")),
@@ -397,7 +400,7 @@ def test_what_is_there_stays(tmp_path, storage, what):
     assert everything_in(tmp_path) == before
 
 
-@pytest.mark.parametrize("storage", [TPKX, MBTILES, GPKG])
+@pytest.mark.parametrize("storage", [TPKX, TPK, MBTILES, GPKG])
 def test_an_empty_folder_is_no_place_for_a_package(tmp_path, storage):
     (tmp_path / NAMES[storage]).mkdir()
 
@@ -418,7 +421,7 @@ FAILURES = [
     (OSError(28, "No space left on device"), DiskFull),
     (OSError(5, "Input/output error"), TargetProblem),
 ]
-TURNS = {V2: 10, EXPLODED: 10, TPKX: 7, MBTILES: 7, GPKG: 7}
+TURNS = {V2: 10, V1: 10, EXPLODED: 10, TPKX: 7, TPK: 7, MBTILES: 7, GPKG: 7}
 
 
 @pytest.mark.parametrize(

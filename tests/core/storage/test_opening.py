@@ -440,14 +440,6 @@ def test_no_more_than_a_bounded_number_of_names_is_looked_at(tmp_path, monkeypat
 # Writing
 
 
-@pytest.mark.parametrize("storage", [StorageFormat.COMPACT_V1, StorageFormat.TPK])
-def test_old_formats_are_only_read(tmp_path, storage):
-    with pytest.raises(ReadOnlyCache) as caught:
-        check_writable(tmp_path, storage)
-
-    assert caught.value.reason is ReadOnlyReason.FORMAT
-
-
 @pytest.mark.parametrize("for_file", [True, False])
 def test_rights_are_looked_at_before_writing(tmp_path, monkeypatch, for_file):
     path = tmp_path / "x.mbtiles"
@@ -473,7 +465,7 @@ def test_a_cache_without_the_right_to_write_can_be_read(tmp_path, monkeypatch):
         open_store(folder, for_writing=True)
 
 
-@pytest.mark.parametrize("storage", [StorageFormat.TPKX, StorageFormat.MBTILES])
+@pytest.mark.parametrize("storage", SUFFIXES)
 def test_a_link_to_a_package_stays_one(tmp_path, storage):
     (tmp_path / "data").mkdir()
     package = tmp_path / "data" / f"true{SUFFIXES[storage]}"

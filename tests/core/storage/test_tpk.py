@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import shutil
 import struct
 import zipfile
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from readers import cache_sample, mapproxy_tiles
 
 from tile_cache_manager.plugin.core.errors import (
     DamagedCache,
@@ -19,10 +23,11 @@ from tile_cache_manager.plugin.core.errors import (
     ReadOnlyReason,
     StorageError,
 )
-from tile_cache_manager.plugin.core.storage.profile import StorageFormat
+from tile_cache_manager.plugin.core.schemes import web_mercator
+from tile_cache_manager.plugin.core.storage.profile import CacheProfile, StorageFormat
 from tile_cache_manager.plugin.core.storage.sidecar import work_folder
 from tile_cache_manager.plugin.core.storage.store import Fault, Holes
-from tile_cache_manager.plugin.core.storage.tpk import TpkStore
+from tile_cache_manager.plugin.core.storage.tpk import TpkStore, create_tpk
 from tile_cache_manager.plugin.core.tiling import Extent, TileRange
 
 SLOTS = 128 * 128
@@ -154,7 +159,7 @@ def test_nothing_is_written(path):
 
     with TpkStore(path) as store:
         assert not store.is_writable
-        assert list(store.holes(1)) == []
+        assert [holes.unused for holes in store.holes(1)] == [0]
         for refused in (
             lambda: store.write(0, {(0, 0): b"x"}),
             lambda: store.delete(0, [(0, 0)]),
@@ -162,7 +167,7 @@ def test_nothing_is_written(path):
         ):
             with pytest.raises(ReadOnlyCache) as caught:
                 refused()
-            assert caught.value.reason is ReadOnlyReason.FORMAT
+            assert caught.value.reason is ReadOnlyReason.RIGHTS
         store.commit()
     assert path.read_bytes() == before
 
@@ -230,3 +235,162 @@ def test_cut_off_or_flipped_anywhere_there_are_only_storage_errors(path, method)
                 tiles_in(store)
         except StorageError:
             continue
+
+
+# Writing
+
+
+def unpacked(path):
+    """Members of a package, none of them compressed."""
+    with zipfile.ZipFile(path) as package:
+        assert package.testzip() is None
+        assert {each.compress_type for each in package.infolist()} == {zipfile.ZIP_STORED}
+        return {each.filename: package.read(each) for each in package.infolist()}
+
+
+def tiles_by_hand(path, folder="v101/Layers"):
+    """All tiles of a package, from its bytes."""
+    members, found = unpacked(path), {}
+    for name in members:
+        if not name.endswith(".bundlx"):
+            continue
+        start = f"{folder}/_alllayers/L"
+        assert name.startswith(start)
+        level, corner = int(name[len(start) :][:2]), name.rpartition("/R")[2][:-7].split("C")
+        row, col = (int(part, 16) for part in corner)
+        data, index = members[name[:-7] + ".bundle"], members[name]
+        assert struct.unpack("<Q", data[24:32]) == (len(data),)
+        for slot in range(SLOTS):
+            offset = int.from_bytes(index[16 + 5 * slot :][:5], "little")
+            (size,) = struct.unpack_from("<I", data, offset)
+            if size:
+                tile = data[offset + 4 :][:size]
+                found[level, row + slot % 128, col + slot // 128] = tile
+    return found
+
+
+def write(store, tiles):
+    for (level, row, col), content in tiles.items():
+        store.write(level, {(row, col): content})
+
+
+def test_a_new_package_is_as_those_of_arcgis(path):
+    extent = Extent(-1e6, -2e6, 3e6, 4e6)
+    made = CacheProfile(
+        web_mercator(finest=9), StorageFormat.TPK, "PNG32", 0, (), extent, "Ö & <b>"
+    )
+    create_tpk(path, made)
+
+    with TpkStore(path, for_writing=True) as store:
+        write(store, TILES)
+        assert tiles_by_hand(path) == {}
+        store.commit()
+        assert tiles_in(store) == TILES
+
+    assert tiles_by_hand(path) == TILES
+    members = unpacked(path)
+    assert {name for name in members if "_alllayers" not in name} == {
+        *("esriinfo/item.pkinfo", "esriinfo/iteminfo.xml", "esriinfo/thumbnail/thumbnail.png"),
+        "servicedescriptions/mapserver/mapserver.json",
+        *("v101/Layers/conf.xml", "v101/Layers/conf.cdi", "v101/Layers/conf.properties"),
+    }
+    item = ElementTree.fromstring(members["esriinfo/iteminfo.xml"])
+    assert (item.findtext("name"), item.findtext("type")) == ("Ö & b", "Tile Package")
+    # 1e6 m are 8.98 degrees along the equator (EPSG method 1024: x / 6378137)
+    assert float(item.findtext("extent/xmin")) <= -8.983152841195214
+    conf_of_it = ElementTree.fromstring(members["v101/Layers/conf.xml"])
+    storage = conf_of_it.findtext("CacheStorageInfo/StorageFormat")
+    assert storage == "esriMapCacheStorageModeCompact"
+    service = json.loads(members["servicedescriptions/mapserver/mapserver.json"])
+    assert service["name"] == "MapServer"
+    assert service["contents"]["fullExtent"]["spatialReference"]["latestWkid"] == 3857
+    assert set(service["resourceInfo"]) >= {"geoFullExtent", "geoInitialExtent"}
+
+
+def test_what_others_wrote_beside_the_tiles_is_kept(path):
+    folder = "v101/My map of it all"
+    make_package(path, folder=folder, method=zipfile.ZIP_DEFLATED)
+    new = {(0, 0, 0): b"replaced", (9, 300, 300): b"in a bundle of its own"}
+
+    with TpkStore(path, for_writing=True) as store:
+        write(store, new)
+        assert store.delete(8, [(128, 130)]) == 1
+        store.commit()
+
+    wanted = {**TILES, **new}
+    del wanted[8, 128, 130]
+    assert tiles_by_hand(path, folder) == wanted
+    members = unpacked(path)
+    assert members["v103/Layers.lyr"] == b"binary"
+    assert members["esriinfo/item.pkinfo"] == b"<item/>"
+    assert members[f"{folder}/conf.xml"].decode() == conf()
+    assert f"{folder}/_alllayers/L08/R0080C0080.bundle" not in members, "it has no tile left"
+    with TpkStore(path) as store:
+        assert store.profile.extent.xmax > 100, "it grew with the tiles"
+        assert store.profile.name == "My map of it all"
+
+
+def test_without_commit_the_work_is_found_again(path):
+    make_package(path)
+    before = path.read_bytes()
+    with TpkStore(path, for_writing=True) as store:
+        write(store, {(8, 127, 126): b"not committed"})
+    assert path.read_bytes() == before
+
+    index = next(work_folder(path).rglob("*.bundlx"))
+    assert index.with_suffix(".bundle").exists()
+    with TpkStore(path, for_writing=True) as store:
+        assert store.is_recovered
+        assert store.read(8, 127, 127) == TILES[8, 127, 127]
+        store.commit()
+
+    assert tiles_by_hand(path) == {**TILES, (8, 127, 126): b"not committed"}
+
+
+def test_a_copy_of_which_only_the_index_was_made_is_made_anew(path):
+    make_package(path)
+    with TpkStore(path, for_writing=True) as store:
+        write(store, {(8, 127, 126): b"new"})
+    next(work_folder(path).rglob("*.bundle")).unlink()  # killed between the two files
+
+    with TpkStore(path, for_writing=True) as store:
+        write(store, {(8, 127, 125): b"newer"})
+        store.commit()
+
+    assert tiles_by_hand(path) == {**TILES, (8, 127, 125): b"newer"}
+
+
+def test_mending_and_defragmenting_end_in_the_package(path):
+    files = bundles_v1(TILES)
+    del files["L00/R0000C0000.bundlx"]
+    files["L08/R0080C0080.bundle"] = files["L08/R0080C0080.bundle"][:-3]
+    make_package(path, files=files)
+
+    with TpkStore(path, for_writing=True) as store:
+        write(store, {(1, 0, 1): b"replaced", (1, 0, 0): b"x"})
+        write(store, {(1, 0, 1): b"once more"})
+        found = [each for level in store.level_ids() for each in store.findings(level)]
+        assert {each.fault for each in found} == {Fault.NOT_A_BUNDLE, Fault.CUT, Fault.OUTSIDE}
+        assert all(store.mend(each) for each in found)
+        for holes in [each for level in store.level_ids() for each in store.holes(level)]:
+            store.defragment(holes)
+        store.commit()
+        assert [each for level in store.level_ids() for each in store.findings(level)] == []
+
+    wanted = {(1, 0, 1): b"once more", (1, 0, 0): b"x"}
+    wanted |= {key: TILES[key] for key in ((1, 1, 0), (8, 127, 127))}
+    assert tiles_by_hand(path) == wanted
+
+
+@pytest.mark.parametrize("name", ["states_filled", "alt_root_name", "nonstandard_zoom_levels"])
+def test_packages_of_arcgis_are_written_and_read_by_mapproxy(path, tmp_path, name):
+    shutil.copy(cache_sample(f"consbio-tpkutils/tests/data/{name}.tpk"), path)
+    with TpkStore(path, for_writing=True) as store:
+        before = tiles_in(store)
+        write(store, {(1, 5, 5): b"one more"})
+        store.commit()
+
+    zipfile.ZipFile(path).extractall(tmp_path / "x")
+    (layers,) = (tmp_path / "x").rglob("_alllayers")
+    wanted = {**before, (1, 5, 5): b"one more"}
+    assert mapproxy_tiles(layers, wanted, layout="v1") == wanted

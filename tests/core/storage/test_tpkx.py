@@ -31,7 +31,7 @@ from tile_cache_manager.plugin.core.errors import (
     TargetExists,
 )
 from tile_cache_manager.plugin.core.schemes import web_mercator, wgs84
-from tile_cache_manager.plugin.core.storage import tpkx, tpkx_packing
+from tile_cache_manager.plugin.core.storage import package_store, packing
 from tile_cache_manager.plugin.core.storage.profile import CacheProfile, StorageFormat
 from tile_cache_manager.plugin.core.storage.sidecar import work_folder
 from tile_cache_manager.plugin.core.storage.sqlite_file import PATIENCE
@@ -427,7 +427,7 @@ def test_new_packages_that_cannot_be(path):
 
 
 def test_one_writer_at_a_time(package, monkeypatch):
-    monkeypatch.setattr(tpkx, "LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr(package_store, "LOCK_PATIENCE", 0.1)
     with TpkxStore(package, for_writing=True) as store:
         with pytest.raises(CacheInUse) as caught:
             TpkxStore(package, for_writing=True)
@@ -440,7 +440,7 @@ def test_one_writer_at_a_time(package, monkeypatch):
 
 
 def test_who_comes_second_waits_for_the_first_unless_cancelled(package):
-    assert tpkx.LOCK_PATIENCE == PATIENCE == 30.0
+    assert package_store.LOCK_PATIENCE == PATIENCE == 30.0
     asked: list[bool] = []
 
     def cancelled() -> bool:
@@ -500,7 +500,7 @@ def test_a_package_that_another_program_put_there_is_not_overwritten(package):
 def test_the_room_for_the_new_package_is_looked_for_first(package, monkeypatch):
     with TpkxStore(package, for_writing=True) as store:
         store.write(2, {(1, 1): b"x"})
-        monkeypatch.setattr(tpkx_packing, "free_bytes", lambda _path: 300_000)
+        monkeypatch.setattr(packing, "free_bytes", lambda _path: 300_000)
         with pytest.raises(DiskFull) as caught:
             store.commit()
         assert caught.value.free == 300_000
@@ -519,7 +519,7 @@ def test_a_disk_that_is_full_in_mid_commit_leaves_the_package(package, monkeypat
     with TpkxStore(package, for_writing=True) as store:
         store.write(2, {(1, 1): b"x"})
         with monkeypatch.context() as patched:
-            patched.setattr(tpkx, "write_package", full)
+            patched.setattr(package_store, "write_package", full)
             with pytest.raises(DiskFull):
                 store.commit()
         assert tiles_of(package) == TILES

@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..errors import DamagedCache, DiskFull, StorageError
 from . import bundle_care
-from .bundle_v2 import BundleV2, make_empty
+from .bundle_kinds import BundleKind
 from .bundled import Place, bundle_name
 from .compact import CompactStore
 from .files import free_bytes, replacing, storage_errors, sync_folder, write_whole
@@ -71,13 +71,22 @@ class WorkingCopies:
     """
 
     def __init__(
-        self, path: Path, profile: CacheProfile, work: Path, bundles: PackagedBundles
+        self,
+        path: Path,
+        profile: CacheProfile,
+        work: Path,
+        bundles: PackagedBundles,
+        kind: BundleKind,
     ) -> None:
-        """Takes up what a writer left behind that died. Raises as `files.storage_errors`."""
+        """Takes up what a writer left behind that died. Raises as `files.storage_errors`.
+
+        `kind`: of the package's bundles.
+        """
+        self._kind = kind
         self._work = work
         self._root = work / TILES
         self._take_up(bundles.members)
-        self.store = CompactStore(path, profile, self._root, work)
+        self.store = CompactStore(path, profile, self._root, work, kind=kind)
         self.places = {
             level_id: set(self.store.places(level_id)) for level_id in self.store.level_ids()
         }
@@ -103,11 +112,14 @@ class WorkingCopies:
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         times = times_in(self._work, level_id, place)
-        if member is None:
-            make_empty(path)
+        files = [] if member is None else bundles.files_of(member, self._kind)
+        if len(files) < len(self._kind.suffixes):
+            self._make_empty(path)
             times.forget()
         else:
-            self._copy(bundles.members, member, path)
+            # The bundle last: with it the copy is one, whoever finds it.
+            for each, target in reversed(list(zip(files, self._kind.files(path)))):
+                self._copy(bundles.members, each, target)
         self.places.setdefault(level_id, set()).add(place)
 
     def path_of(self, level_id: int, place: Place) -> Path:
@@ -121,25 +133,32 @@ class WorkingCopies:
         """
         path = self.path_of(level_id, place)
         with storage_errors(path):
-            for aside in path.parent.glob(f"{path.name}*{bundle_care.DAMAGED}"):
+            for aside in path.parent.glob(f"{path.stem}.*{bundle_care.DAMAGED}"):
                 kept = self._work / _DAMAGED / path.parent.name
                 kept.mkdir(parents=True, exist_ok=True)
                 aside.replace(kept / aside.name)
-        if not path.exists():
-            make_empty(path)
+        if not all(each.exists() for each in self._kind.files(path)):
+            self._make_empty(path)
+
+    def _make_empty(self, path: Path) -> None:
+        """A bundle without tiles at `path`; nothing of what may lie there is left."""
+        with storage_errors(path):
+            for each in self._kind.files(path):
+                each.unlink(missing_ok=True)
+        self._kind.make_empty(path)
 
     def tidy(self, level_id: int, place: Place) -> bool:
         """Write the copy without holes; whether there is a tile in it. Raises as `bring`."""
         path = self.path_of(level_id, place)
         try:
-            with BundleV2(path) as bundle:
+            with closing(self._kind.open(path)) as bundle:
                 if not bundle.index().exists.any():
                     return False
                 has_holes = bundle_care.holes_of(bundle)[1] > 0
         except DamagedCache:
             return True  # left as it is, for whoever can make something of it
         if has_holes:
-            bundle_care.defragment_bundle(path)
+            self._kind.defragment(path)
         return True
 
     def begin_swap(self, coming: str) -> None:

@@ -14,6 +14,7 @@ from typing import Callable
 
 from ..errors import DiskFull
 from .files import free_bytes
+from .zip_members import Member, ZipMembers
 
 _LARGE = 1 << 31  # bytes from which a member's sizes are written in 64 bits
 _FIRST_YEAR, _LAST_YEAR = 1980, 2107  # that the time of a member can tell
@@ -39,6 +40,18 @@ def packed_bytes(name: str, content: bytes) -> Packed:
 def packed_file(name: str, path: Path) -> Packed:
     """A member with the content of a file. Raises OSError."""
     return Packed(name, path.stat().st_size, lambda: _pieces_of(path))
+
+
+def taken(members: ZipMembers, member: Member) -> Packed:
+    """A member of another package, as it is."""
+    return Packed(member.name, member.size, lambda: members.pieces(member, is_checked=False))
+
+
+def taken_or_made(members: ZipMembers, made: Packed) -> Packed:
+    """The member of another package that is called as `made`, where it is sound; else `made`."""
+    member = members.find(made.name)
+    is_taken = member is not None and members.is_sound(member)
+    return taken(members, member) if member is not None and is_taken else made
 
 
 def check_room(path: Path, members: Iterable[Packed]) -> None:
