@@ -15,16 +15,14 @@ from core.export.fakes import (
     NoPixels,
     PlainPixels,
     all_tiles,
-    encoded,
     make_cache,
-    noise,
     profile_of,
     request_of,
     small_scheme,
     tiles_in,
     touched,
 )
-from shapely.geometry import Point, Polygon
+from shapely.geometry import Point, Polygon, box
 from tile_bytes import tile
 
 from tile_cache_manager.plugin.core.errors import (
@@ -61,14 +59,30 @@ def bytes_of(levels: Any = range(6), side: int = 32) -> dict[tuple[int, int, int
     return {key: tile(*key, 0, side) for key in all_tiles(levels)}
 
 
+class Chained:
+    """Pixels that only tell what was made of what."""
+
+    def is_opaque(self, picture: bytes) -> bool:
+        return False
+
+    def clipped(self, picture: bytes, *_rest: object) -> bytes:
+        return picture + b" clipped"
+
+    def merged(self, below: bytes, above: bytes, part: object, *_rest: object) -> bytes:
+        return below + (b" below all of " if part is None else b" below part of ") + above
+
+
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: Any) -> Path:
     return make_cache(tmp_path_factory.mktemp("source") / "hills", profile_of(SCHEME), bytes_of())
 
 
-@pytest.mark.parametrize("to", WRITABLE, ids=lambda each: each.value)
-@pytest.mark.parametrize("origin", WRITABLE, ids=lambda each: each.value)
-def test_bytes_are_the_same_from_every_format_to_every_format(
+@pytest.mark.parametrize(
+    ("origin", "to"),
+    [*zip(WRITABLE, WRITABLE[1:]), (WRITABLE[-1], WRITABLE[0])],
+    ids=lambda each: each.value,
+)
+def test_bytes_are_the_same_from_format_to_format(
     tmp_path: Path, origin: StorageFormat, to: StorageFormat
 ) -> None:
     tiles = bytes_of(range(4), 256)
@@ -132,6 +146,29 @@ def test_what_lies_outside_the_area_stays_byte_for_byte(
     assert report.total("replaced") == len(inside & set(old))
 
 
+@pytest.mark.usefixtures("small_steps")
+@pytest.mark.parametrize("to", WRITABLE, ids=lambda each: each.value)
+def test_tiles_are_merged_in_every_format(tmp_path: Path, to: StorageFormat) -> None:
+    """Two threads read from the target while a third one writes to it."""
+    new = {key: tile(*key, 1, 256) for key in all_tiles([4])}
+    old = {key: tile(*key, 0, 256) for key in new if sum(key) % 2}
+    path = make_cache(tmp_path / "from", profile_of(BIG, image_format="PNG"), new)
+    target = make_cache(tmp_path / "to", profile_of(BIG, to, image_format="PNG"), old)
+    asked = request_of(BIG, target, AREA, to, levels=(4,), overwrite=MERGE, is_clipped=True)
+
+    run(path, asked, pixels=Chained())
+
+    expected = dict(old)
+    for key in touched(BIG, 4, AREA):
+        is_part = not AREA.contains(box(*BIG.tile_bounds(BIG.level(4), *key[1:]).bounds))
+        if key in old:
+            words = b" below part of " if is_part else b" below all of "
+            expected[key] = old[key] + words + new[key]
+        else:
+            expected[key] = new[key] + (b" clipped" if is_part else b"")
+    assert tiles_in(target) == expected
+
+
 def test_gaps_are_told_and_what_was_there_is_kept(tmp_path: Path) -> None:
     tiles = {key: tile(*key, 0, 32) for key in all_tiles([4]) if key[1] < 8}
     path = make_cache(tmp_path / "from", profile_of(SCHEME), tiles)
@@ -157,10 +194,9 @@ class Stop:
 
 
 def merging(folder: Path) -> tuple[Path, Callable[[str], Path], dict[str, Any]]:
-    """A source that shines through, and targets that have a half of the tiles already."""
-    keys = all_tiles([4])
-    new = {key: encoded(noise(n, alpha=None)) for n, key in enumerate(keys)}
-    old = {key: encoded(noise(900 + n)) for n, key in enumerate(keys) if n % 2}
+    """A source, and targets that have a half of the tiles already."""
+    new, keys = bytes_of([4]), all_tiles([4])
+    old = {key: tile(*key, 4, 32) for n, key in enumerate(keys) if n % 2}
     path = make_cache(folder / "from", profile_of(SCHEME), new)
 
     def target(name: str) -> Path:
@@ -178,14 +214,14 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_steps")
 def test_a_merge_that_is_cancelled_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     path, target, how = merging(tmp_path)
-    in_one = run(path, request_of(SCHEME, target("one"), AREA, **how), pixels=PlainPixels())
+    in_one = run(path, request_of(SCHEME, target("one"), AREA, **how), pixels=Chained())
     asked = request_of(SCHEME, target("two"), AREA, **how)
     reports = [
-        run(path, asked, pixels=PlainPixels(), feedback=Stop(percent).feedback())
+        run(path, asked, pixels=Chained(), feedback=Stop(percent).feedback())
         for percent in (20, 50, 75)
     ]
     assert [each.outcome for each in reports] == [Outcome.CANCELLED] * 3
-    last = run(path, asked, pixels=PlainPixels())
+    last = run(path, asked, pixels=Chained())
     assert tiles_in(asked.target) == tiles_in(tmp_path / "one")
     assert (last.outcome, last.levels) == (Outcome.DONE, in_one.levels)
 
@@ -201,7 +237,7 @@ def test_a_merge_that_is_killed_goes_on_to_the_same_bytes(
 ) -> None:
     """Killed before a tile is stored and after, each time a little later."""
     path, target, how = merging(tmp_path)
-    run(path, request_of(SCHEME, target("one"), AREA, **how), pixels=PlainPixels())
+    run(path, request_of(SCHEME, target("one"), AREA, **how), pixels=Chained())
     asked = request_of(SCHEME, target("two"), AREA, **how)
     write, left = CompactStore.write, [0]
 
@@ -218,9 +254,9 @@ def test_a_merge_that_is_killed_goes_on_to_the_same_bytes(
         for lives in (3, 1, 5, 0, 4):
             left[0] = lives
             with pytest.raises(Killed):
-                run(path, asked, pixels=PlainPixels())
+                run(path, asked, pixels=Chained())
             deaths += 1
-    run(path, asked, pixels=PlainPixels())
+    run(path, asked, pixels=Chained())
     assert deaths == 5
     assert tiles_in(asked.target) == tiles_in(tmp_path / "one")
 
@@ -228,7 +264,7 @@ def test_a_merge_that_is_killed_goes_on_to_the_same_bytes(
 def test_the_record_of_merges_goes_with_the_export(tmp_path: Path) -> None:
     path, target, how = merging(tmp_path)
     asked = request_of(SCHEME, target("to"), AREA, **how)
-    run(path, asked, pixels=PlainPixels())
+    run(path, asked, pixels=Chained())
     left = {each.name for each in work_folder(asked.target).iterdir()}
     assert not left & {"merged.jsonl", "made_by_export.json"}
 
