@@ -27,7 +27,7 @@ from ..errors import (
 )
 from ..esri_json import mapping, text, whole
 from ..request import Feedback
-from ..storage.files import make_folders, storage_errors, sync_file, sync_folder, write_whole
+from ..storage.files import make_folders, put_in_place, storage_errors, write_whole
 from .client import Client, wait
 from .envelope import NOT_IN_RANGE, is_busy
 from .remote_files import RemoteFile
@@ -282,10 +282,8 @@ class _Download:
                 path.unlink()
 
     def _finish(self) -> None:
+        put_in_place(self._part, self._target)
         with storage_errors(self._target):
-            sync_file(self._part)
-            self._part.replace(self._target)
-            sync_folder(self._target.parent)
             self._about_path.unlink()
 
 

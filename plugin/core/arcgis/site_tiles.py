@@ -103,22 +103,23 @@ class SiteTiles(TileSource):
     def _window(self, level_id: int, top: int, left: int) -> Bools | None:
         """Which tiles of a window are there; None where nobody tells."""
         key = (level_id, top, left)
+        # held while the site is asked, so that other threads do not ask for the same
         with self._lock:
-            if key in self._windows:
-                return self._windows[key]
+            if key not in self._windows:
+                if len(self._windows) >= _KEPT_WINDOWS:
+                    self._windows.pop(next(iter(self._windows)))
+                block = TileRange(top, top + WINDOW - 1, left, left + WINDOW - 1)
+                self._windows[key] = self._told(level_id, block)
+            return self._windows[key]
+
+    def _told(self, level_id: int, block: TileRange) -> Bools | None:
         try:
-            block = TileRange(top, top + WINDOW - 1, left, left + WINDOW - 1)
-            present = self._reader.exists(level_id, block)
+            return self._reader.exists(level_id, block)
         except (SignInNeeded, NotAllowed):
             raise
         except SiteError:
             # good to know only: the tiles themselves tell what is wrong
-            present = None
-        with self._lock:
-            if len(self._windows) >= _KEPT_WINDOWS:
-                self._windows.pop(next(iter(self._windows)))
-            self._windows[key] = present
-        return present
+            return None
 
 
 def _fingerprint(description: CacheDescription) -> str:
