@@ -38,7 +38,7 @@ NATURAL_LINES = QSize(58, 34)
 class CacheDialog(FormDialog, FORM):
     """Load a service or cache, tick scales, choose an area; what is done there, subclasses say.
 
-    A subclass adds its own panel with `_add_right_panel`, then calls `begin`. What it says and does
+    A subclass adds its own panel with `_add_own_panel`, then calls `begin`. What it says and does
     itself stands under "What subclasses say".
 
     Non-modal: show it with `show()`. Closing hides it; what runs goes on, and shows again when the
@@ -146,11 +146,15 @@ class CacheDialog(FormDialog, FORM):
         layout.addWidget(self.address_panel)
         layout.addWidget(self.scales_panel, 1)
 
-    def _add_right_panel(self, panel: QWidget) -> None:
-        """Put the subclass's panel below the area, and the progress below that."""
+    def _add_own_panel(self, panel: QWidget) -> None:
+        """Put the subclass's panel below the area, and the progress where there is room."""
         self.progress_panel = ProgressPanel(self)
         self.right_layout.addWidget(panel)
-        self.right_layout.addWidget(self.progress_panel, 1)
+        self._progress_layout().addWidget(self.progress_panel, 1)
+
+    def _progress_layout(self) -> QVBoxLayout:
+        """The column that has room for the progress."""
+        return self.right_layout
 
     def _connect(self) -> None:
         self.address_panel.load_requested.connect(self._load)

@@ -7,16 +7,18 @@ from pathlib import Path
 
 from qgis.core import Qgis, QgsMapLayer, QgsProject
 from qgis.gui import QgsMapCanvas, QgsMessageBar
-from qgis.PyQt.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QVBoxLayout, QWidget
 
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.errors import TileCacheError
 from ..plugin.core.request import LevelEstimate
 from ..plugin.host import connections, export_tasks, messages
+from .area_kinds import AreaKind
 from .cache_dialog import CacheDialog
 from .export_control import ExportControl
 from .export_panel import ExportPanel
 from .export_run import ExportPlan, QueuePlan, estimate_task
+from .pages import Pages
 from .services_panel import ServicesPanel
 
 
@@ -47,7 +49,8 @@ class ExportDialog(CacheDialog):
             )
         )
         self.export_panel = ExportPanel(self)
-        self._add_right_panel(self.export_panel)
+        self._add_own_panel(self.export_panel)
+        self.right_layout.addStretch(1)
         self.progress_panel.show_state(self.tr("No export is running."))
         self._control = ExportControl(self.progress_panel, message_bar, self, project)
         self._control.busy_changed.connect(self._update_run_button)
@@ -108,16 +111,20 @@ class ExportDialog(CacheDialog):
     def _add_left_panels(
         self, layout: QVBoxLayout, active_layer: Callable[[], QgsMapLayer | None]
     ) -> None:
-        self.tabs = QTabWidget(self)
+        self.tabs = Pages(self)
         self.tabs.setObjectName("services_tabs")
         one = QWidget()
         super()._add_left_panels(QVBoxLayout(one), active_layer)
         self.services_panel = ServicesPanel(self._project)
-        margins = one.layout().contentsMargins()
-        self.services_panel.layout().setContentsMargins(margins)
+        for page in (one, self.services_panel):
+            gap = page.layout().spacing()
+            page.layout().setContentsMargins(gap, gap, gap, gap)
         self.tabs.addTab(one, self.tr("One Service or Cache"))
         self.tabs.addTab(self.services_panel, self.tr("Several Services"))
-        layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.tabs, 2)
+
+    def _progress_layout(self) -> QVBoxLayout:
+        return self.left_layout  # on the right, areas by scale leave no room on small screens
 
     def _show_description(self, description: CacheDescription | None) -> None:
         super()._show_description(description)
@@ -136,6 +143,11 @@ class ExportDialog(CacheDialog):
         self.export_panel.show_levels(self.scales_panel.ticked_levels())
         if self.is_several:  # scales that rules leave out are left out of the export
             self.area_panel.show_ticked(())
+
+    def _area_changed(self) -> None:
+        super()._area_changed()
+        is_by_rules = self.area_panel.kind() is AreaKind.RULES  # a table, which can use the room
+        self.right_layout.setStretchFactor(self.area_panel, 2 if is_by_rules else 0)
 
     def _counts_changed(self) -> None:
         super()._counts_changed()

@@ -20,7 +20,7 @@ FORM = load_form(__file__)
 SERVICE, MINE, RESULT = range(3)
 """The columns of the list."""
 FOUND = Qt.ItemDataRole.UserRole
-VISIBLE_ROWS = 5
+VISIBLE_ROWS = 4
 """So many services are seen without scrolling, however small the dialog is made."""
 USUAL_TILE_SIZE = 256
 
@@ -204,6 +204,7 @@ class ServicesPanel(QWidget, FORM):
             button.setEnabled(not is_empty)
         self.services_note_label.setText(self._none_text())
         self.services_note_label.setVisible(is_empty)
+        self.services_view.setVisible(not is_empty)
         self.changed.emit()
 
     def _scale_of(self, widget: QgsScaleWidget) -> float | None:

@@ -39,7 +39,7 @@ class UpdateDialog(CacheDialog):
         self.setWindowTitle(self.tr("Manage Cache Tiles"))
         self._project = project
         self.update_panel = UpdatePanel(project, self)
-        self._add_right_panel(self.update_panel)
+        self._add_own_panel(self.update_panel)
         self._status_loader = ServiceLoader(self)
         self._control = RunControl(self.progress_panel, message_bar, self, project)
         self._local = LocalSide(
