@@ -20,7 +20,7 @@ from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
 from ..core.area import fit_area
-from .geometries import valid_polygons
+from .geometries import simple_polygons, valid_polygons
 from .planes import plane
 from .reprojection import Reprojection
 
@@ -44,6 +44,11 @@ LEAST_TOLERANCE = 0.01
 
 DEGREE = 111_320.0
 """Metres of a degree along the equator."""
+
+MANY_PARTS = 100
+"""From so many on they are buffered in steps."""
+
+DOUBLING = (1 / 64, 1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 
 HAIR = 1e-9
 """Degrees, a tenth of a millimetre: below that a gap is none."""
@@ -91,6 +96,8 @@ def buffered(area: BaseGeometry, metres: float, stop: Callable[[], None]) -> Bas
     steps = math.ceil(metres / LONGEST_STEP)
     tolerance = tolerance_of(metres)
     for _ in range(steps):
+        if area.area >= _WORLD.area * (1 - 1e-9):
+            return _WORLD
         pieces = [area]
         for piece in _pieces(area):
             stop()
@@ -98,8 +105,6 @@ def buffered(area: BaseGeometry, metres: float, stop: Callable[[], None]) -> Bas
         area = valid_polygons(unary_union(pieces).intersection(_WORLD))
         if steps > 1:
             area = valid_polygons(area.simplify(tolerance / DEGREE))
-        if area.area >= _WORLD.area * (1 - 1e-9):
-            return _WORLD
     return area
 
 
@@ -119,9 +124,22 @@ def _widened(piece: BaseGeometry, metres: float, tolerance: float) -> BaseGeomet
     here, context = degrees_crs(), QgsCoordinateTransformContext()
     around = _around(piece)
     local = Reprojection(here, around, context, tolerance).polygons(piece)
-    wider = valid_polygons(valid_polygons(local).buffer(metres, ARC_SEGMENTS))
+    wider = _wider(valid_polygons(local), metres)
     back = Reprojection(around, here, context, tolerance / DEGREE, 360.0)
     return _without_cracks(fit_area(back.polygons(wider), plane(here), None, "", densified=True))
+
+
+def _wider(plane_area: BaseGeometry, metres: float) -> BaseGeometry:
+    """The buffer of `plane_area` in its plane.
+
+    That of very many parts, in steps that double: circles that all overlap take minutes.
+    """
+    if len(simple_polygons(plane_area)) <= MANY_PARTS:
+        return valid_polygons(plane_area.buffer(metres, ARC_SEGMENTS))
+    for part in DOUBLING:
+        wider = plane_area.buffer(metres * part, ARC_SEGMENTS)
+        plane_area = valid_polygons(wider.simplify(metres / DETAIL / len(DOUBLING)))
+    return plane_area
 
 
 def _without_cracks(area: BaseGeometry) -> BaseGeometry:
