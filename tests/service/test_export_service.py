@@ -33,7 +33,7 @@ from tile_cache_manager.plugin.core.errors import (
     TargetExists,
     TooManyTiles,
 )
-from tile_cache_manager.plugin.core.export import announcing
+from tile_cache_manager.plugin.core.export import announcing, part_tiles
 from tile_cache_manager.plugin.core.export.parts import discard_export, export_folder
 from tile_cache_manager.plugin.core.export.request import ExportReport, ExportRequest, ExportWay
 from tile_cache_manager.plugin.core.level_areas import LevelArea
@@ -325,6 +325,26 @@ def test_a_service_that_changes_under_way_leaves_the_target_as_it_was(
         with pytest.raises((ServiceChanged, BadPackage)):
             result()
     assert exported(target) == before
+
+
+def test_a_service_that_changes_while_its_tiles_are_read_is_noticed(
+    site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part_tiles, "LOOK_AGAIN", 0.0)
+    service = Service(site, "Streets")
+    request = service.request(tmp_path / "cache", WORLD, 4, 5, way=ExportWay.ONE_BY_ONE)
+    before: dict[int, bytes] = {}
+
+    def progress(percent: float) -> None:
+        if percent > 30 and not before:
+            before.update({col: service.tile((4, 3, col)) for col in range(16)})
+            site.republish("classic", service.task_name, origin=[-20037000.0, 20037000.0])
+
+    with pytest.raises(ServiceChanged):
+        service.export(request, Feedback(progress=progress))
+    tiles = exported(request.target)
+    assert 256 * 0.3 < len(tiles) < (256 + 1024) * 0.5
+    assert all(tiles[4, 3, col] == content for col, content in before.items())
 
 
 def test_a_cancelled_export_goes_on_with_what_it_has(site: Any, tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from ..coverage import cover
+from ..errors import ServiceChanged
 from ..local.plan import bundles_of
 from ..local.source import Cancelled, Supertile, TileSource
 from ..storage.profile import CacheProfile
@@ -17,19 +19,32 @@ from ..tiling import BUNDLE_TILES, TilingScheme, bundle_of
 from .matching import level_map
 from .split import Part
 
+LOOK_AGAIN = 10.0
+"""Seconds after which it is looked whether the service is still the same."""
+
 _KEPT = 64  # bundles whose masks are remembered
 
 
 class PartTiles(TileSource):
     """Draws from `source` the tiles of `parts` (of `scheme`) and no others; None: all.
 
+    `check`: raises a TileCacheError where these are not the tiles any more that were meant; asked
+    before tiles are drawn, every LOOK_AGAIN seconds. After a ServiceChanged nothing is drawn.
     `received`: bytes of all tiles that it drew. Closes `source`.
     """
 
     def __init__(
-        self, source: TileSource, scheme: TilingScheme, parts: Iterable[Part] | None = None
+        self,
+        source: TileSource,
+        scheme: TilingScheme,
+        parts: Iterable[Part] | None = None,
+        check: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source, self._scheme = source, scheme
+        self._check, self._clock = check, clock
+        self._next_check = clock() + LOOK_AGAIN
+        self._ended: ServiceChanged | None = None
         self._parts = None if parts is None else tuple(parts)
         self._levels: Mapping[int, int] = {}
         self._masks: dict[tuple[int, int, int], Bools] = {}
@@ -48,6 +63,7 @@ class PartTiles(TileSource):
         wanted = supertile.wanted & self._mask(supertile)
         if not wanted.any():
             return {}
+        self._look()
         drawn = self._source.draw(replace(supertile, wanted=wanted), cancelled)
         with self._lock:
             self.received += sum(map(len, drawn.values()))
@@ -64,6 +80,21 @@ class PartTiles(TileSource):
     def close(self) -> None:
         """See TileSource."""
         self._source.close()
+
+    def _look(self) -> None:
+        """Look whether these are still the tiles that were meant. Raises what `check` raises."""
+        with self._lock:
+            is_due = self._clock() >= self._next_check
+            if is_due:
+                self._next_check = self._clock() + LOOK_AGAIN
+        if self._ended is not None:
+            raise self._ended
+        if is_due:
+            try:
+                self._check()
+            except ServiceChanged as error:
+                self._ended = error
+                raise
 
     def _take_over(self) -> None:
         source = self._source

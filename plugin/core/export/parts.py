@@ -17,7 +17,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -261,9 +261,15 @@ def open_record(target: Path, scheme: TilingScheme, digest: str) -> Iterator[Par
     Raises CacheInUse (another export to the same target is on), StorageError.
     """
     folder = export_folder(target)
-    make_folders(folder)
-    with locked(folder / LOCK, _MOMENT):
-        yield PartRecord(folder, scheme, digest)
+    with ExitStack() as stack:
+        try:
+            make_folders(folder)
+            stack.enter_context(locked(folder / LOCK, _MOMENT))
+            record = PartRecord(folder, scheme, digest)
+        except StorageError as error:
+            error.path = str(target)  # which people know
+            raise
+        yield record
 
 
 def sha256_of(path: Path) -> str:

@@ -23,7 +23,8 @@ from ..arcgis.service import parse_service
 from ..arcgis.site_tiles import SiteTiles
 from ..arcgis.tile_reader import TileReader
 from ..description import CacheDescription
-from ..errors import CachingUnavailable, NoTileThere, SiteError, StorageError
+from ..errors import CachingUnavailable, NoTileThere, ServiceChanged, SiteError, StorageError
+from ..local.source import TileSource
 from ..request import Feedback, LevelReport, Outcome
 from ..storage.can_pack import check_can_pack
 from ..storage.opening import open_store
@@ -94,7 +95,8 @@ class _SiteExport:
 
     def _one_by_one(self) -> ExportReport:
         self._ways.append(ExportWay.ONE_BY_ONE)
-        return self._report(self._filled(self._site_tiles(None), self._feedback))
+        source = self._site_tiles(None)
+        return self._report(self._filled(source, source, self._feedback))
 
     def _by_packages(self, way: ExportWay, *, may_do_without: bool) -> ExportReport:
         self._ways.append(way)
@@ -105,7 +107,7 @@ class _SiteExport:
                 try:
                     if self._get(record, way, may_do_without):
                         # Seen again: hours may have gone by, and only now the target is touched.
-                        plan_export(self._request, self._read_service())
+                        self._check_service()
                         filled = self._merged(record)
                 finally:
                     is_kept = record.has_begun
@@ -160,27 +162,35 @@ class _SiteExport:
         paths = [path for name in record.parts for path in record.paths(name)]
         feedback = self._within(_GETTING, 100.0)
         if missing is not None and not paths:
-            return self._filled(missing, feedback)
+            return self._filled(missing, missing, feedback)
         with ExitStack() as stack:
             stores = [stack.enter_context(open_store(path)) for path in paths]
             stack.pop_all()  # from now on the source closes them
         fingerprint = "\n".join([record.digest, *left])
         name = self._description.name
         source = StoreTiles(stores, name, fingerprint=fingerprint, missing=missing)
-        try:
-            return fill(self._request, self._plan.like, source, feedback, pixels=self._pixels)
-        finally:
-            self._received += missing.received if missing is not None else 0
+        return self._filled(source, missing, feedback)
 
-    def _filled(self, source: PartTiles, feedback: Feedback) -> Filled:
+    def _filled(
+        self, source: TileSource, by_itself: PartTiles | None, feedback: Feedback
+    ) -> Filled:
+        """Fill the target from `source`; `by_itself`: what of it is read tile by tile."""
         try:
-            return fill(self._request, self._plan.like, source, feedback, pixels=self._pixels)
+            filled = fill(self._request, self._plan.like, source, feedback, pixels=self._pixels)
         finally:
-            self._received += source.received
+            self._received += 0 if by_itself is None else by_itself.received
+        if by_itself is not None:
+            self._check_service()
+        return filled
 
     def _site_tiles(self, parts: Iterable[Part] | None) -> PartTiles:
         source = SiteTiles(self._reader, self._description)
-        return PartTiles(source, self._request.scheme, parts)
+        return PartTiles(source, self._request.scheme, parts, self._check_service)
+
+    def _check_service(self) -> None:
+        """Look at the service again. Raises ServiceChanged, SiteError, NotCached."""
+        if self._read_service().scheme != self._request.scheme:
+            raise ServiceChanged(self._description.name)
 
     def _is_there(self, level_id: int, row: int, col: int) -> bool | None:
         try:

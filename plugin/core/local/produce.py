@@ -11,7 +11,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Callable
 
-from ..errors import FormatNotDrawn, NothingToDraw, SourceError, TileCacheError
+from ..errors import (
+    FormatNotDrawn,
+    NothingToDraw,
+    ServiceChanged,
+    SourceError,
+    TileCacheError,
+)
 from .source import PartlyDrawn, Supertile, TileSource
 
 PAUSES = (0.2, 1.0)
@@ -47,8 +53,8 @@ def drawn(
     """Draw `supertiles`, which are asked for in this thread and in order; give them as they finish.
 
     Ends early once `cancelled`, which is asked in this thread only. Never returns or is closed
-    before the source's threads have ended. Raises NothingToDraw, FormatNotDrawn: then nothing else
-    could be drawn either.
+    before the source's threads have ended. Raises NothingToDraw, FormatNotDrawn,
+    ServiceChanged: then nothing else could be drawn either.
     """
     stop = threading.Event()
     pending: list[Future[Drawing]] = []
@@ -88,7 +94,7 @@ def _draw(
             tiles = source.draw(supertile, stop.is_set)
             failed = tiles.failed if isinstance(tiles, PartlyDrawn) else {}
             return Drawing(supertile, dict(tiles), failed=failed)
-        except (NothingToDraw, FormatNotDrawn):
+        except (NothingToDraw, FormatNotDrawn, ServiceChanged):
             raise
         except TileCacheError as caught:
             error = caught

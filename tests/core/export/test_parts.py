@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from shapely.geometry import Polygon
 
-from tile_cache_manager.plugin.core.errors import CacheInUse
+from tile_cache_manager.plugin.core.errors import CacheInUse, TargetProblem
 from tile_cache_manager.plugin.core.export.parts import (
     OLDEST,
     PartState,
@@ -160,6 +160,14 @@ def test_one_export_to_a_target_at_a_time(tmp_path):
             pass
         with pytest.raises(CacheInUse):
             discard_export(target)
+
+
+def test_where_nothing_can_be_written_it_is_the_target_that_is_named(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    target = tmp_path / "file" / "Streets.tpkx"
+    with pytest.raises(TargetProblem) as caught, open_record(target, SCHEME, DIGEST):
+        pass
+    assert caught.value.path == str(target)
 
 
 def test_what_is_discarded_is_gone(tmp_path):
