@@ -10,6 +10,7 @@ from qgis.core import (
     QgsCoordinateTransformContext,
     QgsGeometry,
     QgsMapSettings,
+    QgsPointXY,
     QgsProject,
 )
 
@@ -70,7 +71,8 @@ class CanvasView:
         if settings.rotation() == 0:
             polygon = QgsGeometry.fromRect(settings.visibleExtent())
         else:
-            polygon = QgsGeometry.fromQPolygonF(settings.visiblePolygon())
+            corners = [QgsPointXY(corner) for corner in settings.visiblePolygon()]
+            polygon = QgsGeometry.fromPolygonXY([corners])
         return cls(polygon, settings.destinationCrs())
 
 
