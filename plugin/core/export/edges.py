@@ -36,6 +36,8 @@ class EdgeTiles(TileSource):
     `pixels` looks into the pictures. Closes `source`, not `store`.
     """
 
+    is_copy = True
+
     def __init__(
         self,
         source: TileSource,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Callable
 
 from ..errors import (
+    BadScheme,
     CacheInUse,
     CachesDiffer,
     NotACache,
@@ -237,7 +238,8 @@ def _widen(store: TileStore, request: ExportRequest, like: CacheProfile) -> None
     wider = _union(profile.extent, extent)
     if wider != profile.extent:
         store.profile = replace(store.profile, extent=wider)
-        write_whole(file, conf_cdi(store.profile))
+        with suppress(BadScheme):  # the conf.xml names no CRS in full: it stays as it is
+            write_whole(file, conf_cdi(store.profile))
 
 
 def _union(one: Extent, other: Extent) -> Extent:

@@ -166,11 +166,13 @@ def discard_unfinished(path: Path) -> None:
 
 
 def _last(path: Path) -> Run | None:
-    """The last run on the cache that is not on at this moment."""
+    """The last run on the cache that is not on at this moment; exports into it do not count."""
     for file in reversed(_files(path)):
         if not _is_live(file):
             with suppress(ValueError):
-                return Run(file)
+                run = Run(file)
+                if not run.head.is_copy:
+                    return run
     return None
 
 

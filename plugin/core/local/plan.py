@@ -51,6 +51,10 @@ class Plan(ABC):
         """Number of tiles of a level that can be made; fewer where the source has not all."""
         return self.count(level)
 
+    def reach(self, level: Level) -> int:
+        """Number of tiles of a level in the bundles that are looked at; for showing progress."""
+        return self.count(level)
+
     @abstractmethod
     def supertiles(self, level: Level, side: int) -> int:
         """In how many supertiles of `side` x `side` tiles they lie; for showing progress."""

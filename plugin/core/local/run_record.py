@@ -41,6 +41,9 @@ LARGEST = 1 << 40
 
 LAST_LEVEL = 1 << 16
 
+COPIED = "\ncopied"
+"""How the state of a source ends that copies tiles for an export."""
+
 Tiles = tuple[Corner, ...]
 
 
@@ -82,6 +85,11 @@ class Head:
     started: float
     planned: int
     tiles: dict[int, Tiles] | None = None
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether tiles are copied, for an export."""
+        return self.source.endswith(COPIED)
 
     def is_about(self, request: UpdateRequest) -> bool:
         """Whether `request` asks for just the same, from the beginning or not."""

@@ -48,12 +48,15 @@ class TileSource(ABC):
     power of two, 1 to 128. `workers`: so many threads may call `draw` at the same time.
     `fingerprint`: changes with what is drawn (styles, layers, files), as far as the source can tell
     once it has started; an interrupted update only goes on by itself where it is the same.
+    `is_copy`: it copies tiles from elsewhere, for an export; what is interrupted is taken up by the
+    same export again, and by nobody else.
     """
 
     name: str = ""
     supertile_side: int = 8
     workers: int = 1
     fingerprint: str = ""
+    is_copy: bool = False
 
     @abstractmethod
     def start(self, profile: CacheProfile) -> None:

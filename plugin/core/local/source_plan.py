@@ -22,7 +22,7 @@ class SourcePlan(Plan):
     ) -> None:
         self.levels = plan.levels
         self._plan, self._drawn, self._stored = plan, drawn, stored
-        self._most: dict[int, int] = {}
+        self._counts: dict[int, tuple[int, int]] = {}
 
     @classmethod
     def of(cls, plan: Plan, source: TileSource, store: TileStore) -> Plan:
@@ -44,12 +44,23 @@ class SourcePlan(Plan):
         return self._plan.count(level)
 
     def most(self, level: Level) -> int:
+        return self._counted(level)[0]
+
+    def reach(self, level: Level) -> int:
+        return self._counted(level)[1]
+
+    def _counted(self, level: Level) -> tuple[int, int]:
+        """The tiles of the area in bundles of the source; and in all bundles that are looked at."""
         if level.id not in self._drawn:
-            return self._plan.most(level)
-        if level.id not in self._most:
-            bundles = self._plan.bundles(level, self._drawn[level.id])
-            self._most[level.id] = sum(int(mask.sum()) for _block, mask in bundles)
-        return self._most[level.id]
+            return self._plan.most(level), self._plan.reach(level)
+        if level.id not in self._counts:
+            most = reach = 0
+            for block, mask in self._plan.bundles(level, self._bundles(level)):
+                tiles = int(mask.sum())
+                reach += tiles
+                most += tiles if (block.min_row, block.min_col) in self._drawn[level.id] else 0
+            self._counts[level.id] = most, reach
+        return self._counts[level.id]
 
     def supertiles(self, level: Level, side: int) -> int:
         touched = self._plan.supertiles(level, side)

@@ -108,7 +108,7 @@ class Progress:
         self, plan: Plan, feedback: Feedback, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._feedback, self._clock = feedback, clock
-        self._planned = sum(plan.count(level) for level in plan.levels)
+        self._planned = sum(plan.reach(level) for level in plan.levels)
         self._dealt = self._worked = self._told = 0
         self._percent = -1.0
         self._level: Level | None = None

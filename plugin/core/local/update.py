@@ -23,7 +23,7 @@ from .journal import Journal, open_journal
 from .plan import Plan, TilesPlan, existing_bundles
 from .produce import PAUSES
 from .recreation import Recreation
-from .run_record import Head
+from .run_record import COPIED, Head
 from .source import TileSource
 from .source_plan import SourcePlan
 from .space import check_room
@@ -90,6 +90,7 @@ def _head(
         side, state = BUNDLE_TILES, ""
     else:
         side, state = source.supertile_side, f"{source.name}\n{source.fingerprint}"
+        state += COPIED if source.is_copy else ""
     count = 0 if plan is None else _supertiles(store, request, plan, side)
     return Head(request, state, side, time.time(), count)
 

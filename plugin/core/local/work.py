@@ -50,7 +50,7 @@ class Work:
         among = existing_bundles(self.store, self.request, level.id)
         if among is not None and run is not None:
             among |= run.bundles(level.id)
-        rest = self.plan.count(level)
+        rest = self.plan.reach(level)
         for block, mask in self.plan.bundles(level, among):
             if self.stopped():
                 return

@@ -35,6 +35,7 @@ from tile_cache_manager.plugin.core.export import local, store_tiles
 from tile_cache_manager.plugin.core.export.local import estimate_local, export_local
 from tile_cache_manager.plugin.core.export.request import ExportReport, ExportRequest, Overwrite
 from tile_cache_manager.plugin.core.level_areas import LevelArea
+from tile_cache_manager.plugin.core.local.journal import unfinished
 from tile_cache_manager.plugin.core.request import Feedback, Outcome
 from tile_cache_manager.plugin.core.schemes import web_mercator
 from tile_cache_manager.plugin.core.storage.compact import CompactStore
@@ -368,6 +369,40 @@ def test_a_damaged_bundle_fails_and_the_others_are_copied(tmp_path: Path) -> Non
     assert tiles_in(tmp_path / "to") == kept
     assert report.levels[-1].failed == 7 * 128
     assert "8/0/128" in str(report.failed_tiles[0].error)
+
+
+def test_a_large_damaged_bundle_does_not_end_the_export(tmp_path: Path) -> None:
+    """It is of 64 supertiles, all of which fail: more than a dead source is forgiven."""
+    fine = web_mercator(32, finest=8)
+    tiles = {(8, row, col): b"tile" for row in range(128) for col in range(256)}
+    path = make_cache(tmp_path / "from", profile_of(fine), tiles)
+    next(path.rglob("R0000C0000.bundle")).write_bytes(b"x" * 100)
+    report = run(path, request_of(fine, tmp_path / "to", levels=(8,)))
+    (level,) = report.levels
+    assert (report.outcome, level.failed, level.made) == (Outcome.PARTIAL, 128**2, 128**2)
+    assert level.gaps == 2 * 128**2
+
+
+def test_an_export_that_was_cancelled_is_not_offered_as_an_update(
+    tmp_path: Path, source: Path
+) -> None:
+    target = tmp_path / "to"
+    report = run(source, request_of(SCHEME, target), feedback=Stop(30).feedback())
+    assert report.outcome is Outcome.CANCELLED
+    assert unfinished(target) is None
+    assert run(source, request_of(SCHEME, target)).outcome is Outcome.DONE
+
+
+def test_progress_follows_what_is_copied(tmp_path: Path) -> None:
+    """Not the area, most of which may be empty."""
+    fine = web_mercator(32, finest=12)
+    tiles = {(12, row, col): b"tile" for row in range(128) for col in range(128)}
+    path = make_cache(tmp_path / "from", profile_of(fine), tiles)
+    told: list[float] = []
+    run(path, request_of(fine, tmp_path / "to"), feedback=Feedback(progress=told.append))
+    assert told == sorted(told)
+    assert told[-1] == 100
+    assert sum(1 for percent in told if 10 < percent < 90) > 20
 
 
 def test_a_large_empty_world_takes_no_time(tmp_path: Path) -> None:
