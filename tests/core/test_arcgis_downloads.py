@@ -500,3 +500,18 @@ def test_a_host_that_nobody_reaches(tmp_path: Path) -> None:
         download(quick_client(_TwoHosts({})), file, tmp_path / "Town.tpkx")
 
     assert caught.value.url == file.url
+
+
+def test_a_host_that_nobody_reaches_just_now(tmp_path: Path) -> None:
+    """Once the site has shown that it does not have the file itself, the other host is it."""
+
+    class Passing(_TwoHosts):
+        def send(self, request: Any) -> Any:
+            if len(self.asked) > 2 and request.url.startswith("https://inner"):
+                return answer("PK")
+            return super().send(request)
+
+    file = RemoteFile("https://inner/out/Town.tpkx", "Town.tpkx", service="Town")
+    download(quick_client(Passing({})), file, tmp_path / "Town.tpkx")
+
+    assert (tmp_path / "Town.tpkx").read_bytes() == b"PK"

@@ -146,7 +146,8 @@ class _Download:
             return self._broken()
         except (SiteUnreachable, SiteRefused, NotArcGIS) as error:
             if self._moved_for is not None and not self._has_answered:
-                # where the site said the file was is what people should hear of
+                # where the site said the file was is what people should hear of, and may yet be
+                self._url = self._file.url
                 return self._moved_for
             if isinstance(error, SiteUnreachable) and self._may_move():
                 self._moved_for = error
