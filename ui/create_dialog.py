@@ -11,6 +11,7 @@ from qgis.PyQt.QtGui import QShowEvent
 from qgis.PyQt.QtWidgets import QComboBox, QDialogButtonBox, QMenu, QWidget
 
 from ..plugin.core.description import CacheDescription
+from ..plugin.core.storage.creation import SUFFIXES
 from ..plugin.core.storage.profile import CacheProfile, StorageFormat, TileFormat
 from ..plugin.core.storage.sidecar import CacheSettings
 from ..plugin.host import local_tasks, messages, schemes
@@ -30,7 +31,6 @@ from .storage_fit import format_problem, not_web_mercator, scheme_problem
 
 FORM = load_form(__file__)
 
-ENDINGS = {StorageFormat.TPKX: ".tpkx", StorageFormat.MBTILES: ".mbtiles"}
 TILE_SIZES = (256, 512)
 WITHOUT_ALPHA = (TileFormat.PNG24, TileFormat.JPEG)
 FORBIDDEN = '<>:"/\\|?*'
@@ -80,7 +80,7 @@ class CreateDialog(FormDialog, FORM):
     def path(self) -> Path:
         """Where the cache is to be made."""
         name = self.name_edit.text().strip()
-        ending = ENDINGS.get(self._storage(), "")
+        ending = SUFFIXES.get(self._storage(), "")
         if not name.lower().endswith(ending):
             name += ending
         return Path(self.folder_widget.filePath().strip()) / name
@@ -365,6 +365,9 @@ class CreateDialog(FormDialog, FORM):
             StorageFormat.EXPLODED: self.tr("Exploded Cache (a File per Tile)"),
             StorageFormat.TPKX: self.tr("Tile Package (.tpkx)"),
             StorageFormat.MBTILES: self.tr("MBTiles (.mbtiles)"),
+            StorageFormat.GEOPACKAGE: self.tr("GeoPackage (.gpkg)"),
+            StorageFormat.COMPACT_V1: self.tr("Old Compact Cache, V1 (Folder)"),
+            StorageFormat.TPK: self.tr("Old Tile Package (.tpk)"),
         }
 
     def _format_texts(self) -> dict[TileFormat, str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from ..plugin.core.errors import CannotPackReason
 from ..plugin.core.schemes import web_mercator
-from ..plugin.core.storage.profile import StorageFormat, TileFormat
+from ..plugin.core.storage.can_pack import why_not
+from ..plugin.core.storage.profile import CacheProfile, StorageFormat, TileFormat
 from ..plugin.core.tiling import Level, TilingScheme
 from ..plugin.host.messages import tr
 
@@ -23,6 +25,8 @@ def format_problem(storage: StorageFormat, tile_format: TileFormat) -> str:
 
 def scheme_problem(storage: StorageFormat, scheme: TilingScheme, levels: Iterable[Level]) -> str:
     """Why these `levels` of `scheme` cannot be stored so, in one sentence; "" where they can."""
+    if storage is StorageFormat.GEOPACKAGE:
+        return _geopackage_problem(scheme, levels)
     if storage is not StorageFormat.MBTILES or _is_web_mercator(scheme, levels):
         return ""
     return not_web_mercator()
@@ -34,6 +38,23 @@ def not_web_mercator() -> str:
         "MBTiles hold Web Mercator tiles of the usual scales only: choose that tiling scheme, or"
         " store the cache as something else."
     )
+
+
+def _geopackage_problem(scheme: TilingScheme, levels: Iterable[Level]) -> str:
+    ids = tuple(level.id for level in levels)
+    profile = CacheProfile(scheme, StorageFormat.GEOPACKAGE, TileFormat.PNG.value, cached_ids=ids)
+    reason = why_not(StorageFormat.GEOPACKAGE, profile)
+    if reason is CannotPackReason.NO_CODE:
+        return tr(
+            "GeoPackages need a coordinate reference system that has a code: choose another tiling"
+            " scheme, or store the cache as something else."
+        )
+    if reason is not None and ids:
+        return tr(
+            "GeoPackages hold scales that divide each other's tiles evenly only: untick some, or"
+            " store the cache as something else."
+        )
+    return ""
 
 
 def _is_web_mercator(scheme: TilingScheme, levels: Iterable[Level]) -> bool:

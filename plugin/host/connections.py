@@ -14,7 +14,7 @@ from ..core.errors import AddressError
 from .settings import arcgis_connections
 
 CACHE_FILES = ("conf.xml", "root.json")
-CACHE_ENDINGS = (".tpkx", ".tpk", ".mbtiles")
+CACHE_ENDINGS = (".tpkx", ".tpk", ".mbtiles", ".gpkg")
 
 
 @dataclass(frozen=True)

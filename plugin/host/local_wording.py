@@ -37,11 +37,12 @@ def storage_text(keyword: str) -> str:
     """Name of a storage format by its keyword, for lists and summaries."""
     names = {
         StorageFormat.COMPACT_V2.value: tr("Compact cache (V2)"),
-        StorageFormat.COMPACT_V1.value: tr("Compact cache (V1, read only)"),
+        StorageFormat.COMPACT_V1.value: tr("Compact cache (V1)"),
         StorageFormat.EXPLODED.value: tr("Exploded cache"),
         StorageFormat.TPKX.value: tr("Tile package (TPKX)"),
-        StorageFormat.TPK.value: tr("Tile package (TPK, read only)"),
+        StorageFormat.TPK.value: tr("Tile package (TPK)"),
         StorageFormat.MBTILES.value: tr("MBTiles file"),
+        StorageFormat.GEOPACKAGE.value: tr("GeoPackage file"),
     }
     return names.get(keyword) or plain(keyword)
 

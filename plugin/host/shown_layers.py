@@ -26,7 +26,7 @@ from .text import tr
 
 CONF_XML = "conf.xml"
 KEEPING = "GDAL_PAM_ENABLED"
-PACKAGES = (".tpkx", ".mbtiles")
+PACKAGES = (".tpkx", ".mbtiles", ".gpkg")
 
 _RELOADED = re.compile(r"#reloaded=\d+")
 _URL_PART = re.compile(r"(?:^|&)url=[^&]*")
@@ -35,8 +35,8 @@ _URL_PART = re.compile(r"(?:^|&)url=[^&]*")
 def layer_of_cache(path: Path) -> QgsRasterLayer | None:
     """A layer that draws the cache at `path`, not yet in any project; None where QGIS cannot.
 
-    It can draw compact caches of version 2, MBTiles, and TPKX from GDAL 3.8 on. A new layer shows
-    what the cache holds now. None too where `not_shown_reason` gives a reason.
+    It can draw compact caches of version 2, MBTiles, GeoPackages, and TPKX from GDAL 3.8 on. A new
+    layer shows what the cache holds now. None too where `not_shown_reason` gives a reason.
     """
     file = _file_to_open(path)
     if file is None or not_shown_reason(path):

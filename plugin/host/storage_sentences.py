@@ -121,7 +121,7 @@ def _hostile(error: errors.HostileFile) -> str:
 def _read_only(error: errors.ReadOnlyCache) -> str:
     texts = {
         errors.ReadOnlyReason.FORMAT: tr(
-            "The cache {path} is of an old format that is only read: create a new cache with its"
+            "The cache {path} is in a form that is only read: create a new cache with its"
             " tiling scheme, and fill that from this one."
         ),
         errors.ReadOnlyReason.RIGHTS: tr(

@@ -22,6 +22,7 @@ from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core.errors import BadCacheOption, BadScales, NothingToDraw
 from ..core.request import parse_scales
+from ..core.storage.creation import SUFFIXES
 from ..core.storage.profile import StorageFormat, TileFormat
 from ..host import schemes, sources
 from .values import advanced, is_given, number_of
@@ -39,8 +40,8 @@ BACKGROUND = "BACKGROUND"
 AUTH_CONFIG = "AUTH_CONFIG"
 
 FORMATS = tuple(each for each in StorageFormat if each.can_be_written)
-FORMAT_OF_ENDING = {".tpkx": StorageFormat.TPKX, ".mbtiles": StorageFormat.MBTILES}
-OTHER_PACKAGES = (".tpk", ".zip", ".7z", ".vtpk", ".pmtiles", ".gpkg", ".mbtile", ".slpk")
+FORMAT_OF_ENDING = {ending: storage for storage, ending in SUFFIXES.items()}
+OTHER_PACKAGES = (".zip", ".7z", ".vtpk", ".pmtiles", ".mbtile", ".slpk")
 """Endings that nobody means a folder by."""
 
 TILE_SIZES = ("256", "512")
@@ -52,8 +53,11 @@ def what() -> list[QgsProcessingParameterDefinition]:
     return [
         QgsProcessingParameterFileDestination(
             TARGET,
-            _tr("New cache (a folder, or a .tpkx or .mbtiles file)"),
-            _tr("Folder of a cache (*);;Tile package (*.tpkx);;MBTiles (*.mbtiles)"),
+            _tr("New cache (a folder, or a .tpkx, .tpk, .mbtiles or .gpkg file)"),
+            _tr(
+                "Folder of a cache (*);;Tile package (*.tpkx *.tpk);;MBTiles (*.mbtiles);;"
+                "GeoPackage (*.gpkg)"
+            ),
         ),
         QgsProcessingParameterEnum(
             STORAGE_FORMAT,
@@ -175,7 +179,7 @@ class CreateValues:
         """
         ending = PurePath(self.target).suffix.lower()
         if ending in OTHER_PACKAGES:
-            allowed = _tr("a name that ends in .tpkx or .mbtiles, or that of a folder")
+            allowed = _tr("a name that ends in .tpkx, .tpk, .mbtiles or .gpkg, or that of a folder")
             raise BadCacheOption(TARGET, self.target, allowed)
         told = FORMAT_OF_ENDING.get(ending)
         if not self._is_given(STORAGE_FORMAT):

@@ -14,7 +14,7 @@ make the rest.</p>
 <h4>Cache (INPUT_SERVICE)</h4>
 <p>The address of a map or image service, for example
 https://gis.example.com/arcgis/rest/services/Basemaps/Streets/MapServer, or the path of a cache: its
-folder, its conf.xml, or a .tpkx or .mbtiles file.</p>
+folder, its conf.xml, or a .tpkx, .tpk, .mbtiles or .gpkg file.</p>
 <h4>Scales (SCALES)</h4>
 <p>Denominators joined by “;”, for example 500000;250000;125000. Each is matched to the scale of
 the cache that differs by no more than 0.1 %. Digits may stand in groups of three: 25.000, 25,000,
@@ -94,14 +94,18 @@ with “Manage cache tiles”, as a whole or area by area.</p>
 
 <h3>Input parameters</h3>
 <h4>New cache (TARGET)</h4>
-<p>The path of a folder that does not exist yet or is empty, or of a .tpkx or .mbtiles file that
-does not exist yet.</p>
+<p>The path of a folder that does not exist yet or is empty, or of a .tpkx, .tpk, .mbtiles or .gpkg
+file that does not exist yet.</p>
 <h4>Storage format (STORAGE_FORMAT)</h4>
 <p>COMPACT_V2 is ArcGIS's compact cache, a folder with bundles.<br/>
+COMPACT_V1 is the same as ArcGIS 10.0 to 10.2 made it, for old readers.<br/>
 EXPLODED is a folder with a file for each tile.<br/>
 TPKX is ArcGIS's tile package, a .tpkx file.<br/>
+TPK is that of ArcGIS 10, a .tpk file, for old readers.<br/>
 MBTILES is an .mbtiles file; it holds Web Mercator tiles at the standard scales only.<br/>
-Empty: TPKX or MBTILES where the name ends so, else COMPACT_V2.</p>
+GPKG is a GeoPackage, a .gpkg file; its scales have to divide each other's tiles evenly, and its CRS
+has to have a code.<br/>
+Empty: by the ending of the name, else COMPACT_V2.</p>
 <h4>Tiling scheme (TILING_SCHEME)</h4>
 <p>WEB_MERCATOR is that of ArcGIS Online and other web maps.<br/>
 WGS84 is longitude and latitude.<br/>
@@ -153,7 +157,7 @@ because of them.</p>
 
 <h3>Input parameters</h3>
 <h4>Cache (INPUT_CACHE)</h4>
-<p>The path of a cache: its folder, its conf.xml, or a .tpkx, .tpk or .mbtiles file.</p>
+<p>The path of a cache: its folder, its conf.xml, or a .tpkx, .tpk, .mbtiles or .gpkg file.</p>
 <h4>Repair what can be repaired (MEND)</h4>
 <p>Writes damaged headers anew and drops tiles that are no whole pictures, so that they count as
 missing; sets files aside that cannot be read at all, under names that end in .damaged. Make the
@@ -176,7 +180,7 @@ on undisturbed.</p>
 
 <h3>Input parameters</h3>
 <h4>Cache (INPUT_CACHE)</h4>
-<p>The path of a cache: its folder, its conf.xml, or a .tpkx or .mbtiles file.</p>
+<p>The path of a cache: its folder, its conf.xml, or a .tpkx, .tpk, .mbtiles or .gpkg file.</p>
 <h4>Least share of holes (LEAST_SHARE)</h4>
 <p>In percent: files of which less is unused stay as they are. 0: all files with holes are written
 anew.</p>

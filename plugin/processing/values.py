@@ -20,7 +20,7 @@ from ..core.storage.opening import local_path
 from ..host import messages
 from ..host.network_watch import hearing
 
-CACHE_FILES = "conf.xml Conf.xml root.json *.tpkx *.tpk *.mbtiles"
+CACHE_FILES = "conf.xml Conf.xml root.json *.tpkx *.tpk *.mbtiles *.gpkg"
 
 
 def is_given(parameters: dict[str, Any], name: str) -> bool:

@@ -30,6 +30,7 @@ from qgis.PyQt.QtGui import QColor
 
 from tile_cache_manager.plugin.core import schemes
 from tile_cache_manager.plugin.core.storage.creation import create_cache
+from tile_cache_manager.plugin.core.storage.opening import open_store
 from tile_cache_manager.plugin.core.storage.profile import CacheProfile, StorageFormat
 from tile_cache_manager.plugin.core.storage.sidecar import CacheSettings
 from tile_cache_manager.plugin.host import shown_layers
@@ -132,6 +133,44 @@ MBTILES = [
     ("the same, written otherwise",
      lambda path: QgsRasterLayer(f"url=file://{path}&type=mbtiles", "x", "wms")),
 ]  # fmt: skip
+
+
+def fill_geopackage(path: Path, colour: str) -> None:
+    scheme = schemes.web_mercator(finest=1)
+    if not path.exists():
+        made = CacheProfile(scheme, StorageFormat.GEOPACKAGE, "PNG32", cached_ids=(0, 1))
+        create_cache(path, made, CacheSettings())
+    with open_store(path, for_writing=True) as store:
+        for level in (0, 1):
+            store.write(
+                level,
+                {(row, col): picture(colour) for row in range(2**level) for col in range(2**level)},
+            )
+        store.commit()
+
+
+GEOPACKAGES = [
+    ("as made here", lambda path: shown_layers.layer_of_cache(path)),
+    ("as QGIS adds its table", lambda path: QgsRasterLayer(f"GPKG:{path}:tiles", "x", "gdal")),
+]
+
+
+@pytest.mark.parametrize("make", [e[1] for e in GEOPACKAGES], ids=[e[0] for e in GEOPACKAGES])
+def test_new_tiles_of_geopackages_are_drawn_after_reloading(
+    make: Callable[[Path], QgsRasterLayer], tmp_path: Path, project: Any
+) -> None:
+    path = tmp_path / "the wörld.gpkg"
+    fill_geopackage(path, RED)
+    layer = make(path)
+    assert layer.isValid()
+    project.addMapLayer(layer)
+    assert drawn(layer) == RED
+
+    fill_geopackage(path, BLUE)
+    assert shown_layers.reload_layers_of(project, path) == 1
+
+    assert drawn(layer) == BLUE
+    assert [each.name for each in tmp_path.glob("the*")] == [path.name]
 
 
 @pytest.mark.parametrize("make", [case[1] for case in MBTILES], ids=[case[0] for case in MBTILES])

@@ -60,6 +60,9 @@ FORMATS = [
     ("World.TPKX", {"STORAGE_FORMAT": "TPKX"}, "TPKX"),
     ("World.mbtiles", {}, "MBTILES"),
     ("World.mbtiles", {"STORAGE_FORMAT": "MBTILES"}, "MBTILES"),
+    ("World.gpkg", {}, "GPKG"),
+    ("World.tpk", {}, "TPK"),
+    ("World", {"STORAGE_FORMAT": "COMPACT_V1"}, "COMPACT_V1"),
 ]
 
 
@@ -92,6 +95,7 @@ def test_gdal_opens_what_was_created(create: Any, tmp_path: Path) -> None:
         ({}, "COMPACT_V2"),
         ({"STORAGE_FORMAT": "EXPLODED"}, "EXPLODED"),
         ({"STORAGE_FORMAT": "MBTILES"}, "MBTILES"),
+        ({"STORAGE_FORMAT": "GPKG"}, "GPKG"),
     ],
 )
 def test_a_temporary_cache(create: Any, given: dict, storage: str) -> None:
@@ -200,7 +204,7 @@ BAD_VALUES = [
     ({"DPI": "many"}, "the DPI"),
     ({"TILE_SIZE": "300"}, "the tile size"),
     ({"TILE_FORMAT": "GIF"}, "the tile format"),
-    ({"STORAGE_FORMAT": "TPK"}, "the storage format"),
+    ({"STORAGE_FORMAT": "ZIP"}, "the storage format"),
     ({"BACKGROUND": "no colour"}, "the background"),
 ]
 
@@ -233,12 +237,12 @@ def test_every_parameter_and_output_is_explained(provider: Any, name: str) -> No
     assert [each for each in names if f"({each})" not in help_text] == []
 
 
-@pytest.mark.parametrize("ending", [".tpk", ".zip", ".TPK", ".vtpk", ".pmtiles"])
+@pytest.mark.parametrize("ending", [".slpk", ".zip", ".ZIP", ".vtpk", ".pmtiles"])
 def test_no_folder_is_called_as_if_it_were_a_package(
     create: Any, create_unchecked: Any, tmp_path: Path, ending: str
 ) -> None:
     for run in (create, create_unchecked):
-        with pytest.raises(QgsProcessingException, match=r"ends in \.tpkx or \.mbtiles"):
+        with pytest.raises(QgsProcessingException, match=r"ends in \.tpkx, \.tpk, \.mbtiles"):
             run(tmp_path / f"World{ending}")
     assert list(tmp_path.iterdir()) == []
 

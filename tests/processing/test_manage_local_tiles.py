@@ -510,18 +510,16 @@ NO_CACHES = [
 ]
 
 
-def test_an_old_package_is_only_read(run_local: Any, tmp_path: Path) -> None:
+def test_an_old_package_is_updated_and_drawn_from(run_local: Any, tmp_path: Path) -> None:
     shared = Path(__file__).resolve().parents[3] / "shared" / "cache-samples"
     found = sorted(shared.rglob("states_filled.tpk"))
     if not found:
         pytest.skip("the sample caches are not on this computer")
     package = tmp_path / "states.tpk"
     shutil.copy(found[0], package)
-    before = package.read_bytes()
-    for mode in ("RECREATE_EMPTY_TILES", "DELETE_TILES"):
-        with pytest.raises(QgsProcessingException, match="old format that is only read"):
-            run_local(package, UPDATE_MODE=mode)
-    assert package.read_bytes() == before
+    finest = LocalCache(package).describe().cached_levels[-1]
+    results = run_local(package, UPDATE_MODE="DELETE_TILES", SCALES=str(finest.scale))
+    assert results["DELETED"] == 16
     fresh = new_cache(tmp_path / "Fresh", finest=4)
     results = run_local(fresh, SOURCE=str(package))
     assert results["MADE"] > 0

@@ -84,6 +84,9 @@ STORAGES = [
     ("Exploded Cache (a File per Tile)", StorageFormat.EXPLODED, ""),
     ("Tile Package (.tpkx)", StorageFormat.TPKX, ".tpkx"),
     ("MBTiles (.mbtiles)", StorageFormat.MBTILES, ".mbtiles"),
+    ("GeoPackage (.gpkg)", StorageFormat.GEOPACKAGE, ".gpkg"),
+    ("Old Compact Cache, V1 (Folder)", StorageFormat.COMPACT_V1, ""),
+    ("Old Tile Package (.tpk)", StorageFormat.TPK, ".tpk"),
 ]
 
 
