@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from qgis.core import QgsMapLayer, QgsProject
 from qgis.gui import QgsGui, QgsMapCanvas, QgsMessageBar
-from qgis.PyQt.QtCore import QSize
+from qgis.PyQt.QtCore import QSize, QTimer
 from qgis.PyQt.QtGui import QDragEnterEvent, QDropEvent, QHideEvent, QShowEvent
 from qgis.PyQt.QtWidgets import QDialogButtonBox, QVBoxLayout, QWidget
 
@@ -70,6 +70,9 @@ class CacheDialog(FormDialog, FORM):
         self._counter = TileCounter(self)
         self._lines = DialogLines(self.message_bar)
         self._loader = ServiceLoader(self)
+        self._fitting = QTimer(self)
+        self._fitting.setSingleShot(True)
+        self._fitting.timeout.connect(self._fit_height)
 
     def begin(self, panel: RememberedPanel, run_text: str, run_tip: str) -> None:
         """Bring the dialog to life, once the subclass has added its own `panel`.
@@ -177,6 +180,11 @@ class CacheDialog(FormDialog, FORM):
         self.run_button.clicked.connect(self._run_clicked)
         self.close_button.clicked.connect(self.reject)
 
+    def _fit_height(self) -> None:
+        """Be no higher than needed: what is collapsed is so only once it was shown."""
+        natural = NATURAL_LINES.height() * self.fontMetrics().height()
+        self.resize(self.width(), max(natural, self.minimumHeight()))
+
     # QWidget interface
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
@@ -190,9 +198,12 @@ class CacheDialog(FormDialog, FORM):
             self.load(path, self.address_panel.auth_config_id())
 
     def showEvent(self, event: QShowEvent) -> None:
+        at_least = self.minimumHeight()
         super().showEvent(event)
         if event.spontaneous():
             return
+        if self.height() == at_least:
+            self._fitting.start()
         if self._drawing_room.is_drawing:  # opened anew instead of drawing
             self.area_panel.stop_drawing()
         self._area_changed()
