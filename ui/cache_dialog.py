@@ -55,8 +55,8 @@ class CacheDialog(FormDialog, FORM):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(python_file, parent)
-        self.setObjectName(type(self).__name__)
         self.setupUi(self)
+        self.setObjectName(type(self).__name__)  # which QGIS keeps size and place by
         self.setAcceptDrops(True)
         self._description: CacheDescription | None = None
         self._asked = ""
