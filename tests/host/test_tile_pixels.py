@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from core.export.fakes import PlainPixels, brute_mask, decoded, encoded, noise, over
+from core.export.fakes import (
+    PlainPixels,
+    all_tiles,
+    brute_mask,
+    decoded,
+    encoded,
+    make_cache,
+    noise,
+    over,
+    profile_of,
+    request_of,
+    small_scheme,
+    tiles_in,
+)
 from qgis.PyQt.QtCore import QBuffer
 from qgis.PyQt.QtGui import QColor, QImage
 from shapely.affinity import rotate
 from shapely.geometry import MultiPolygon, Point, Polygon, box
 
 from tile_cache_manager.plugin.core.errors import SourceError
+from tile_cache_manager.plugin.core.export.local import export_local
+from tile_cache_manager.plugin.core.export.request import Overwrite
+from tile_cache_manager.plugin.core.request import Feedback
 from tile_cache_manager.plugin.host.tile_encoder import pixels_of
 from tile_cache_manager.plugin.host.tile_pixels import TilePixels
 
@@ -184,6 +201,53 @@ def test_a_format_that_cannot_be_encoded() -> None:
 def test_pictures_of_two_sizes() -> None:
     with pytest.raises(SourceError):
         TilePixels().merged(encoded(noise(1, 32)), encoded(noise(1, 48)), None, "PNG", 0)
+
+
+@pytest.mark.parametrize(
+    ("overwrite", "is_clipped"),
+    [(Overwrite.MERGE, False), (Overwrite.OVERWRITE, False), (Overwrite.OVERWRITE, True)],
+)
+def test_every_pixel_of_an_export(tmp_path: Path, overwrite: Overwrite, is_clipped: bool) -> None:
+    """From one cache on disk to another: the area's edge, looked at pixel by pixel."""
+    scheme = small_scheme(finest=2)
+    level, side = scheme.level(2), scheme.tile_width
+    area = Point(2e6, -1e6).buffer(1.31e7, 9).difference(Point(4e6, 1e6).buffer(3.3e6, 5))
+    keys = all_tiles([2])
+    old = {key: noise(n) for n, key in enumerate(keys) if n % 3}
+    new = {key: noise(100 + n, alpha=None) for n, key in enumerate(keys)}
+    for name, pictures in (("from", new), ("to", old)):
+        encoded_ones = {key: encoded(each) for key, each in pictures.items()}
+        make_cache(tmp_path / name, profile_of(scheme), encoded_ones)
+    request = request_of(
+        scheme, tmp_path / "to", area, levels=(2,), overwrite=overwrite, is_clipped=is_clipped
+    )
+
+    export_local(tmp_path / "from", request, Feedback(), pixels=TilePixels())
+
+    stored, partly = tiles_in(tmp_path / "to"), 0
+    for key in keys:
+        bounds = scheme.tile_bounds(level, *key[1:])
+        step = level.resolution
+        at = [
+            (bounds.xmin + (i + 0.5) * step, bounds.ymax - (j + 0.5) * step)
+            for j in range(side)
+            for i in range(side)
+        ]
+        mask = np.array([area.contains(Point(*each)) for each in at]).reshape(side, side)
+        is_touched = area.intersects(box(*bounds.bounds))
+        partly += int(is_touched and not mask.all())
+        expected = new[key].copy() if is_touched else old.get(key)
+        if is_touched and overwrite is Overwrite.MERGE and key in old:
+            expected = old[key].copy()
+            for row, col in np.argwhere(mask).tolist():
+                expected[row, col] = over(old[key][row, col], new[key][row, col])
+        elif is_touched and is_clipped:
+            expected[~mask] = 0
+        if expected is None:
+            assert key not in stored
+        else:
+            np.testing.assert_array_equal(as_told(seen(stored[key])), as_told(expected))
+    assert partly > 4
 
 
 def test_several_threads_at_once() -> None:
