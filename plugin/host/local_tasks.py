@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from qgis.PyQt.QtCore import pyqtSignal
-from shapely.geometry.base import BaseGeometry
 
 from ..core.arcgis.credentials import SignIn
 from ..core.cache import open_cache
 from ..core.description import CacheDescription
+from ..core.level_areas import Areas
 from ..core.local.defragment import defragment
 from ..core.local.journal import discard_unfinished
 from ..core.local.source import TileSource
@@ -19,7 +19,7 @@ from ..core.request import Feedback, TileFilter, UpdateMode, UpdateRequest
 from ..core.storage.creation import create_cache
 from ..core.storage.profile import CacheProfile
 from ..core.storage.sidecar import CacheSettings
-from ..core.tiling import Extent, Level
+from ..core.tiling import Level
 from . import messages, schemes
 from .pictures import check_picture
 from .tasks import Task, closed_unless_used
@@ -97,7 +97,7 @@ class EstimateTask(Task):
         *,
         levels: tuple[Level, ...],
         mode: UpdateMode,
-        area: BaseGeometry | Extent | None,
+        area: Areas,
         source: TileSource | None,
         tile_filter: TileFilter | None = None,
     ) -> None:

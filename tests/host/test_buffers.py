@@ -86,7 +86,9 @@ def _outline(area: BaseGeometry) -> np.ndarray:
     pieces = 4000 if len(polygons) < 10 else 100
     for polygon in polygons:
         for ring in (polygon.exterior, *polygon.interiors):
-            points += [ring.interpolate(nth / pieces, True).coords[0] for nth in range(pieces)]
+            points += [
+                ring.interpolate(nth / pieces, normalized=True).coords[0] for nth in range(pieces)
+            ]
     return np.array(points)
 
 
@@ -135,7 +137,9 @@ def test_a_national_grid_is_buffered_on_the_ground() -> None:
     expected = square.buffer(5000, 64)
     assert in_grid.symmetric_difference(expected).area < 0.01 * expected.area
     in_mercator = areas.resolve(source, web_mercator())
-    outline = np.array([expected.exterior.interpolate(n / 500, True).coords[0] for n in range(500)])
+    outline = np.array(
+        [expected.exterior.interpolate(n / 500, normalized=True).coords[0] for n in range(500)]
+    )
     there = Polygon(gdal_transformation("EPSG:2056", "EPSG:3857")(outline))
     assert in_mercator.symmetric_difference(there).area < 0.01 * there.area
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -357,6 +358,27 @@ def test_a_layer_of_several_rules_is_read_once(
     found = areas.resolve(rule_sources.make_areas(rules, project, None), many_levels())
     assert len(found) == 4
     assert read == [1]
+
+
+def test_areas_of_rules_are_snapshots_for_any_thread(project: QgsProject) -> None:
+    layer = rule_sources.layer_area(parcels(project), "\"use\" = 'wood'")
+    rules = (
+        AreaRule(None, 1e7, RuleArea(RuleAreaKind.COUNTRY, base=layer)),
+        AreaRule(1e7, None, replace(layer, buffer_metres=1000.0)),
+    )
+    source = rule_sources.make_areas(rules, project, None)
+    project.clear()
+    found: list[object] = []
+
+    def resolve() -> None:
+        found.extend(areas.resolve(source, web_mercator()))
+        found.append(areas.preview(source, None, crs("EPSG:4326")))
+
+    thread = threading.Thread(target=resolve)
+    thread.start()
+    thread.join(60)
+    assert [group.level_ids for group in found[:2]] == [(0, 1), (6, 12)]
+    assert found[2].contains(QgsGeometry.fromWkt("Point(2 47)"))  # France, which the wood touches
 
 
 def test_levels_in_no_rule_at_all_are_never_the_whole_cache(project: QgsProject) -> None:
