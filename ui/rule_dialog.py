@@ -20,6 +20,7 @@ from ..plugin.core.tiling import Level
 from ..plugin.host import messages, rule_sources
 from ..plugin.host.area_rules import AreaRule, RuleArea, RuleAreaKind, ScaleRange
 from .forms import load_form
+from .rules_model import scale_end_text
 
 FORM = load_form(__file__)
 
@@ -138,8 +139,8 @@ class RuleDialog(QDialog, FORM):
             for level in self._levels:
                 combo.addItem(messages.scale_text(level.scale), level.scale)
             combo.setCompleter(None)  # which would turn 1:72 into 1:72,224
-        self.from_combo.insertItem(0, any_text(), None)
-        self.to_combo.addItem(any_text(), None)
+        self.from_combo.insertItem(0, scale_end_text(None), None)
+        self.to_combo.addItem(scale_end_text(None), None)
         for choice in self._choices:
             self.kind_combo.addItem(choice.text)
         self.rule_layer_combo.setFilters(QgsMapLayerProxyModel.Filter.PolygonLayer)
@@ -174,7 +175,7 @@ class RuleDialog(QDialog, FORM):
             self.rule_selected_check.setChecked(named.selected_only)
 
     def _show_scale(self, combo: QComboBox, scale: float | None) -> None:
-        text = any_text()
+        text = scale_end_text(None)
         if scale is not None:
             same = [level for level in self._levels if ScaleRange(scale, scale).holds(level)]
             text = messages.scale_text(same[0].scale if same else scale)
@@ -307,11 +308,6 @@ class RuleDialog(QDialog, FORM):
         if self._levels and not any(scales.holds(level) for level in self._levels):
             return self.tr("The cache has no scale in this range.")
         return ""
-
-
-def any_text() -> str:
-    """What an open end of a range of scales is called."""
-    return messages.tr("Any")
 
 
 def read_scale(text: str) -> float | None:

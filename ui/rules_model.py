@@ -148,13 +148,16 @@ class RulesModel(QAbstractTableModel):
             return scale_end_text(rule.to_scale)
         if column is Column.AREA:
             return messages.rule_area_text(rule.area)
-        levels = self.levels_of(row)
+        return self._sum_text(self.levels_of(row), column) if self._ticked else ""
+
+    def _sum_text(self, levels: tuple[Level, ...], column: Column) -> str:
+        """The tiles of `levels`, or their size, as far as they are counted."""
         if any(level.id not in self._counts for level in levels):
             return "…" if self._counts else ""
         if column is Column.TILES:
             return messages.number_text(sum(self._counts[level.id] for level in levels))
         size = messages.bytes_text(round(sum(self._bytes(level) for level in levels)))
-        return self.tr("≈ {size}").format(size=size) if levels else size
+        return self.tr("≈ {size}").format(size=size) if levels else ""
 
     def _bytes(self, level: Level) -> float:
         """About how many bytes the tiles of `level` have that are counted."""
