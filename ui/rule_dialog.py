@@ -215,12 +215,22 @@ class RuleDialog(QDialog, FORM):
         area = self._choice().area
         if area.kind is RuleAreaKind.LAYER:
             area = self._layer_area()
-        elif area.base is not None and area.base.kind is RuleAreaKind.LAYER:
-            area = replace(area, base=self._layer_area())
+        elif area.base is not None:
+            area = replace(area, base=self._base(area.base))
         if area.kind is RuleAreaKind.FULL:
             return area
         unit = self.buffer_unit_combo.currentData()
         return replace(area, buffer_metres=self.buffer_spin.value() * unit)
+
+    def _base(self, base: RuleArea) -> RuleArea:
+        """What countries are touched by: `base`, as wide as a file of rules may have made it."""
+        own = None if self._rule is None else self._rule.area.base
+        buffer_metres = base.buffer_metres
+        if own is not None and own.kind is base.kind and base.kind is not RuleAreaKind.GEOMETRY:
+            buffer_metres = own.buffer_metres
+        if base.kind is RuleAreaKind.LAYER:
+            base = self._layer_area()
+        return replace(base, buffer_metres=buffer_metres)
 
     def _layer_area(self) -> RuleArea:
         return rule_sources.layer_area(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -108,7 +109,8 @@ def test_only_the_fields_of_the_area_are_seen(
 
 def every_area(layer: Any, drawn: RuleArea) -> list[RuleArea]:
     chosen = layer_area(layer, "\"crop\" = 'rye'", selected_only=True, buffer_metres=250)
-    bases = (layer_area(layer), CANVAS, drawn)
+    bases = [layer_area(layer), CANVAS, drawn]
+    bases += [replace(base, buffer_metres=300.0) for base in bases]
     return [
         FULL,
         chosen,
