@@ -199,7 +199,8 @@ class Packages:
             if self._feedback.cancelled():
                 self._record.again(name)  # the site has cancelled it
             return False
-        packages = [file for file in files if file.is_package]
+        # a file that stands alone is one, whatever it is called
+        packages = [file for file in files if file.is_package or len(files) == 1]
         if not packages:
             raise BadPackage(self._like.name, BadPackageReason.MISSING)
         paths = []

@@ -9,7 +9,7 @@ written down (`parts`), so the same export goes on with it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 
 from ..arcgis.address import ServiceAddress
@@ -27,9 +27,9 @@ from ..errors import CachingUnavailable, NoTileThere, ServiceChanged, SiteError,
 from ..local.source import TileSource
 from ..request import Feedback, LevelReport, Outcome
 from ..storage.can_pack import check_can_pack
-from ..storage.opening import open_store
 from .announcing import announce, check_room
 from .copying import Filled, fill
+from .package_tiles import PackageTiles, PackedPart
 from .packages import Packages, Packer
 from .packers import CachePacker, TilesPacker, package_format
 from .part_tiles import PartTiles
@@ -37,7 +37,6 @@ from .parts import PartRecord, PartStep, digest_of, discard_export, open_record
 from .request import ExportReport, ExportRequest, ExportWay, Pixels
 from .site_plan import plan_export
 from .split import Part, split
-from .store_tiles import StoreTiles
 from .targets import check_target
 from .ways import limit_of, ways_of
 
@@ -159,16 +158,17 @@ class _SiteExport:
         missing = self._site_tiles([record.parts[name] for name in left]) if left else None
         if left:
             self._ways.append(ExportWay.ONE_BY_ONE)
-        paths = [path for name in record.parts for path in record.paths(name)]
+        packed = [
+            PackedPart(part, record.paths(name))
+            for name, part in record.parts.items()
+            if record.paths(name)
+        ]
         feedback = self._within(_GETTING, 100.0)
-        if missing is not None and not paths:
+        if missing is not None and not packed:
             return self._filled(missing, missing, feedback)
-        with ExitStack() as stack:
-            stores = [stack.enter_context(open_store(path)) for path in paths]
-            stack.pop_all()  # from now on the source closes them
+        scheme, name = self._request.scheme, self._description.name
         fingerprint = "\n".join([record.digest, *left])
-        name = self._description.name
-        source = StoreTiles(stores, name, fingerprint=fingerprint, missing=missing)
+        source = PackageTiles(packed, scheme, name, fingerprint, missing)
         return self._filled(source, missing, feedback)
 
     def _filled(
