@@ -17,6 +17,11 @@ COAST = 20_000.0
 """Metres that the map's coasts may be off: it is drawn for overviews."""
 
 
+SLIVER = 0.02
+"""A country that has less of an area than this part of what the country with the most has of it,
+and is not mostly in the area itself, is only met because borders are drawn roughly."""
+
+
 def world_map() -> Path:
     """The file of the world map; nothing need be there."""
     return Path(QgsApplication.pkgDataPath()) / "resources" / "data" / "world_map.gpkg"
@@ -30,15 +35,15 @@ def are_known() -> bool:
 def touched_countries(area: BaseGeometry, stop: Callable[[], None]) -> BaseGeometry | None:
     """The countries that have surface in common with `area`, and `area`; all in degrees of WGS 84.
 
-    Where none has any, those within COAST of it; empty where there are none either. None: there is
-    no world map. `stop` as of `buffered`.
+    But for slivers. Where none has any, those within COAST of it; empty where there are none
+    either. None: there is no world map. `stop` as of `buffered`.
     """
     layer = QgsVectorLayer(f"{world_map()}|layername=countries", "countries", "ogr")
     if not layer.isValid():
         return None
     for metres in (0.0, COAST):
         wider = buffered(area, metres, stop)
-        found = list(_touched(layer, wider, stop))
+        found = _without_slivers(list(_touched(layer, wider, stop)))
         if found:
             return valid_polygons(unary_union([area, *found]))
     return valid_polygons(area.difference(area))
@@ -46,7 +51,8 @@ def touched_countries(area: BaseGeometry, stop: Callable[[], None]) -> BaseGeome
 
 def _touched(
     layer: QgsVectorLayer, area: BaseGeometry, stop: Callable[[], None]
-) -> Iterator[BaseGeometry]:
+) -> Iterator[tuple[BaseGeometry, float]]:
+    """The countries that `area` touches, and how much surface they have in common."""
     xmin, ymin, xmax, ymax = area.bounds
     request = QgsFeatureRequest().setSubsetOfAttributes([])
     request.setFilterRect(QgsRectangle(xmin, ymin, xmax, ymax))
@@ -54,5 +60,16 @@ def _touched(
     for feature in layer.getFeatures(request):
         stop()
         country = polygons_of(feature.geometry())
-        if prepared.intersects(country) and not prepared.touches(country):
-            yield country
+        if prepared.intersects(country):
+            common = area.intersection(country).area
+            if common > 0:
+                yield country, common
+
+
+def _without_slivers(touched: list[tuple[BaseGeometry, float]]) -> list[BaseGeometry]:
+    most = max((common for _country, common in touched), default=0.0)
+    return [
+        country
+        for country, common in touched
+        if common >= SLIVER * most or common >= country.area / 2
+    ]

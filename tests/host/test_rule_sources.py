@@ -242,6 +242,10 @@ COUNTRIES = [
     ("within one", "Polygon((2 46,3 46,3 47,2 47,2 46))", {"France"}),
     ("three", "Polygon((7.4 47.4,7.8 47.4,7.8 47.7,7.4 47.7,7.4 47.4))",
      {"France", "Germany", "Switzerland"}),
+    ("a sliver beyond the border", "Polygon((6 46.5,7.7 46.5,7.7 47.58,6 47.58,6 46.5))",
+     {"France", "Switzerland"}),
+    ("a small country whole", "Polygon((7.3 46.55,10 46.55,10 47.4,7.3 47.4,7.3 46.55))",
+     {"Austria", "Liechtenstein", "Switzerland"}),
     ("on both sides of 180", "Polygon((179 -18,181 -18,181 -16,179 -16,179 -18))", {"Fiji"}),
 ]  # fmt: skip
 
