@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -93,4 +94,33 @@ def tiles_of(path: Path, folder: str = "tile") -> dict[Tile, bytes]:
                 content = bundles.read_bytes(name, level, row, col)
                 assert content is not None
                 found[level, row, col] = content
+    return found
+
+
+# Bundles of version 1
+
+
+def old_tiles(data: bytes, index: bytes) -> dict[tuple[int, int], bytes | None]:
+    """Tiles by row and column in a bundle of version 1, read by hand; None for what is broken."""
+    assert struct.unpack("<4I", index[:16]) == (3, 16, 16384, 5)
+    assert len(index) == 16 + 5 * 16384 + 16
+    found: dict[tuple[int, int], bytes | None] = {}
+    for place in range(16384):
+        offset = int.from_bytes(index[16 + 5 * place :][:5], "little")
+        (size,) = struct.unpack("<I", data[offset:][:4].ljust(4, b"\xff")) if offset else (0,)
+        if size:
+            is_whole = offset >= 60 + 4 * 16384 and offset + 4 + size <= len(data)
+            found[place % 128, place // 128] = data[offset + 4 :][:size] if is_whole else None
+    return found
+
+
+def old_cache_tiles(layers: Path) -> dict[Tile, bytes | None]:
+    """All tiles of a cache of version 1 below `layers`, read by hand."""
+    found: dict[Tile, bytes | None] = {}
+    for path in layers.glob("L*/R*C*.bundle"):
+        index = path.with_suffix(".bundlx")
+        if index.exists():
+            row, col = (int(part, 16) for part in path.stem[1:].split("C"))
+            for (down, right), tile in old_tiles(path.read_bytes(), index.read_bytes()).items():
+                found[int(path.parent.name[1:]), row + down, col + right] = tile
     return found

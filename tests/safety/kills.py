@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import readers
+import tile_packages
 from arcgis_server import bundles
 from made_caches import profile
 from tile_bytes import SIDE, Key, generation_of, tile
 
-from tile_cache_manager.plugin.core.storage.creation import create_cache
+from tile_cache_manager.plugin.core.storage.creation import SUFFIXES, create_cache
 from tile_cache_manager.plugin.core.storage.opening import open_store
 from tile_cache_manager.plugin.core.storage.profile import StorageFormat
 from tile_cache_manager.plugin.core.storage.sidecar import CacheSettings
@@ -32,7 +33,6 @@ SCRIPT = Path(__file__).with_name("updating_script.py")
 POLL = 0.002  # seconds between two looks at how far an update is
 TIMEOUT = 120
 STARTED = "started\n"
-SUFFIXES = {StorageFormat.TPKX: ".tpkx", StorageFormat.MBTILES: ".mbtiles"}
 
 
 class Broken(AssertionError):
@@ -146,7 +146,7 @@ class Trial:
             key: {self._before.get(key), self._generation} for key in self._keys
         }
         allowed.update({key: {g} for key, g in self._before.items() if key not in allowed})
-        if self.storage is StorageFormat.TPKX:
+        if self.storage.is_zip:
             # The package changes at the end, as a whole; before, what was stored waits beside it.
             self._check(allowed, exactly=True)
             self._check_recovered(allowed)
@@ -239,6 +239,12 @@ def tiles_of(cache: Path, storage: StorageFormat) -> Iterator[tuple[Key, bytes]]
         return _tiles_of_files(cache)
     if storage is StorageFormat.MBTILES:
         return _tiles_of_mbtiles(cache)
+    if storage is StorageFormat.GEOPACKAGE:
+        return _tiles_of_geopackage(cache)
+    if storage is StorageFormat.COMPACT_V1:
+        return _of_old_bundles(cache / "_alllayers")
+    if storage is StorageFormat.TPK:
+        return _tiles_of_old_package(cache)
     return _tiles_of_package(cache)
 
 
@@ -261,6 +267,26 @@ def _tiles_of_mbtiles(cache: Path) -> Iterator[tuple[Key, bytes]]:
             "SELECT zoom_level, tile_column, tile_row, tile_data FROM tiles"
         ):
             yield (zoom, (1 << zoom) - 1 - row, col), content
+
+
+def _tiles_of_geopackage(cache: Path) -> Iterator[tuple[Key, bytes]]:
+    with closing(sqlite3.connect(cache)) as file:
+        for zoom, col, row, content in file.execute(
+            "SELECT zoom_level, tile_column, tile_row, tile_data FROM tiles"
+        ):
+            yield (zoom, row, col), content
+
+
+def _of_old_bundles(layers: Path) -> Iterator[tuple[Key, bytes]]:
+    for key, content in tile_packages.old_cache_tiles(layers).items():
+        yield key, content or b""
+
+
+def _tiles_of_old_package(cache: Path) -> Iterator[tuple[Key, bytes]]:
+    with tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(cache) as package:
+            package.extractall(folder)
+        yield from _of_old_bundles(Path(folder) / "v101" / "Layers" / "_alllayers")
 
 
 def _tiles_of_package(cache: Path) -> Iterator[tuple[Key, bytes]]:

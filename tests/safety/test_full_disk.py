@@ -37,6 +37,9 @@ EVERY_KIND = [
     StorageFormat.EXPLODED,
     StorageFormat.MBTILES,
     StorageFormat.TPKX,
+    StorageFormat.COMPACT_V1,
+    StorageFormat.TPK,
+    StorageFormat.GEOPACKAGE,
 ]
 MEGABYTE = 1 << 20
 

@@ -12,6 +12,9 @@ KILLS = {
     StorageFormat.EXPLODED: 4,
     StorageFormat.MBTILES: 4,
     StorageFormat.TPKX: 4,
+    StorageFormat.COMPACT_V1: 6,
+    StorageFormat.TPK: 3,
+    StorageFormat.GEOPACKAGE: 4,
 }
 
 

@@ -91,8 +91,9 @@ def defragment_bundle_v1(path: Path) -> int:
         if index.exists.any():
             os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
             return index.file_size - path.stat().st_size
-        index_beside(path).unlink()
-        path.unlink()
+        beside = index_beside(path)
+        path.unlink()  # first: an index alone is nothing, and goes once there is a bundle again
+        beside.unlink()
         sync_folder(path.parent)
     return index.file_size
 
