@@ -196,6 +196,22 @@ class TestEstimates:
         assert all(each.seconds is None for each in estimates)
         assert not [path for path in site.requests("classic") if "/tile/" in path]
 
+    def test_then_by_what_the_site_tells_who_administers_it(
+        self, site: Any, tmp_path: Path
+    ) -> None:
+        service = Service(site, "World")
+        site.fill("classic", service.task_name, [2, 3, 4])
+        site.set_export_allowed("classic", service.task_name, False)
+        request = service.request(tmp_path / "World.tpkx", COUNTRY, 2, 3, 4, 5)
+        account = sign_in(PUBLISHER)
+        estimates = estimate_export(service.address.url, request, Feedback(), sign_in=account)
+        cached = site.read_cache("classic", "World")
+        for each in estimates[:3]:
+            sizes = [stored.size for stored in cached[each.level.id].values()]
+            assert each.bytes == pytest.approx(each.tiles * sum(sizes) / len(sizes), abs=1)
+        assert estimates[3].bytes > estimates[2].bytes
+        assert not [path for path in site.requests("classic") if "/tile/" in path]
+
     def test_a_site_that_does_not_answer_is_not_waited_for(self, site: Any, tmp_path: Path) -> None:
         service = Service(site, "Streets")
         request = service.request(tmp_path / "Streets.tpkx", RULES, *LEVELS)

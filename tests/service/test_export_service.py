@@ -25,6 +25,7 @@ from tile_cache_manager.plugin.core.errors import (
     BadPackage,
     BadPackageReason,
     CachesDiffer,
+    CannotPack,
     DamagedCache,
     DiskFull,
     ExportNotAllowed,
@@ -34,12 +35,18 @@ from tile_cache_manager.plugin.core.errors import (
     TooManyTiles,
 )
 from tile_cache_manager.plugin.core.export import announcing, part_tiles
+from tile_cache_manager.plugin.core.export.matching import level_map
 from tile_cache_manager.plugin.core.export.parts import discard_export, export_folder
 from tile_cache_manager.plugin.core.export.request import ExportReport, ExportRequest, ExportWay
 from tile_cache_manager.plugin.core.level_areas import LevelArea
 from tile_cache_manager.plugin.core.local.space import reserve_of
 from tile_cache_manager.plugin.core.request import Feedback, Outcome
+from tile_cache_manager.plugin.core.storage.creation import SUFFIXES
+from tile_cache_manager.plugin.core.storage.opening import open_store
+from tile_cache_manager.plugin.core.storage.profile import StorageFormat
+from tile_cache_manager.plugin.core.tiling import Extent
 
+WORLD_DEGREES = Extent(-180.0, -90.0, 180.0, 90.0)
 OTHERS = {
     "hosted": ("hosted", "City_Tiles", "MapServer"),
     "degrees, levels with gaps": ("gaps", "World", "MapServer"),
@@ -588,3 +595,61 @@ def test_other_sites_export_as_well(site: Any, tmp_path: Path, which: str) -> No
     assert {tile: len(content) for tile, content in found.items()} == {
         (z, *tile): stored.size for z in ids for tile, stored in cached[z].items()
     }
+
+
+def test_reading_one_by_one_goes_on_where_it_was_cancelled(site: Any, tmp_path: Path) -> None:
+    service = Service(site, "Streets")
+    request = service.request(tmp_path / "cache", WORLD, 4, 5, way=ExportWay.ONE_BY_ONE)
+    cancelled = threading.Event()
+
+    def progress(percent: float) -> None:
+        if percent > 40:
+            cancelled.set()
+
+    report = service.export(request, Feedback(progress=progress, cancelled=cancelled.is_set))
+    assert report.outcome is Outcome.CANCELLED
+    before = exported(request.target)
+    assert 0.3 < len(before) / (256 + 1024) < 0.7
+    read = sum(n for path, n in site.requests("classic").items() if "/tile/" in path)
+    again = service.export(request)
+    now = sum(n for path, n in site.requests("classic").items() if "/tile/" in path)
+    assert now - read == 256 + 1024 - len(before)
+    check(service, request, again, each=97)
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        StorageFormat.COMPACT_V1,
+        StorageFormat.EXPLODED,
+        StorageFormat.TPK,
+        StorageFormat.MBTILES,
+        StorageFormat.GEOPACKAGE,
+    ],
+)
+def test_targets_of_all_formats(site: Any, tmp_path: Path, storage: StorageFormat) -> None:
+    service = Service(site, "Streets")
+    target = tmp_path / f"Streets{SUFFIXES.get(storage, '')}"
+    request = replace(service.request(target, COUNTRY, 6, 7), storage=storage)
+    report = service.export(request)
+    expected = brute_force(service, request)
+    with open_store(target) as store:
+        ids = level_map(request.scheme, store.profile.scheme)
+        assert store.counts() == {ids[z]: len(tiles) for z, tiles in expected.items()}
+        for z, tiles in expected.items():
+            for row, col in tiles:
+                assert store.read(ids[z], row, col) == service.tile((z, row, col))
+    assert [each.level.id for each in report.levels] == [6, 7]
+
+
+def test_a_format_that_cannot_hold_the_scheme_is_refused_before_anything_is_asked(
+    site: Any, tmp_path: Path
+) -> None:
+    site.reset("gaps")
+    service = Service(site, "World", "gaps")
+    request = service.request(tmp_path / "World.mbtiles", WORLD_DEGREES, 2, 3)
+    with pytest.raises(CannotPack) as caught:
+        service.export(replace(request, storage=StorageFormat.MBTILES))
+    assert StorageFormat.TPKX.value in caught.value.possible
+    assert site.submissions("gaps") == []
+    assert list(tmp_path.iterdir()) == []

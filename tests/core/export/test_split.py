@@ -16,6 +16,7 @@ from shapely.prepared import prep
 
 from tile_cache_manager.plugin.core.coverage import cover
 from tile_cache_manager.plugin.core.errors import EmptyArea, TooManyTiles
+from tile_cache_manager.plugin.core.export import split as splitting
 from tile_cache_manager.plugin.core.export.split import split
 from tile_cache_manager.plugin.core.level_areas import LevelArea
 from tile_cache_manager.plugin.core.tiling import (
@@ -260,6 +261,7 @@ def test_a_published_scheme_gets_no_column_beyond_the_world():
         (MultiPolygon(), 10, EmptyArea),
     ],
 )
-def test_what_cannot_be_split_is_refused(area, limit, error):
+def test_what_cannot_be_split_is_refused(monkeypatch, area, limit, error):
+    monkeypatch.setattr(splitting, "MOST_PARTS", 200)
     with pytest.raises(error):
         split(MERCATOR, MERCATOR.levels[:12], area, limit, "Streets")
