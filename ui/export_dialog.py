@@ -126,6 +126,10 @@ class ExportDialog(CacheDialog):
     def _progress_layout(self) -> QVBoxLayout:
         return self.left_layout  # on the right, areas by scale leave no room on small screens
 
+    def _load(self, address: str, auth_config_id: str) -> None:
+        self.export_panel.owner_check.setChecked(False)  # asked anew, also for the same service
+        super()._load(address, auth_config_id)
+
     def _show_description(self, description: CacheDescription | None) -> None:
         super()._show_description(description)
         self.services_panel.show_description(description)

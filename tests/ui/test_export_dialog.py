@@ -233,6 +233,17 @@ def test_it_is_asked_anew_for_each_service(exporter: Any, cache: Any, world: Any
     assert not exporter.find("run_button").isEnabled()
 
 
+def test_it_is_asked_anew_when_the_same_service_is_loaded_again(
+    exporter: Any, cache: Any, world: Any
+) -> None:
+    cache.answer = world
+    exporter.load(WORLD_URL)
+    exporter.find("owner_check").setChecked(True)
+    exporter.load(WORLD_URL)
+
+    assert not exporter.find("owner_check").isChecked()
+
+
 def test_it_is_remembered_nowhere(
     exporter: Any, export_opener: Any, cache: Any, world: Any, wait_until: Any
 ) -> None:
