@@ -57,8 +57,9 @@ def fill(
         edges = EdgeTiles(source, store, areas, request.overwrite, request.is_clipped, pixels)
         unused.pop_all()  # from now on it is the update that closes it
         report = run_update(store, edges, update, feedback)
+        if report.outcome is Outcome.DONE:
+            forget_merges(store.path)  # else the same again does the rest, and merges nothing twice
         if report.outcome is not Outcome.CANCELLED:
-            forget_merges(store.path)
             forget_making(store.path)
         return Filled(_told(report, request, known), store.path, size_of(store.path))
 

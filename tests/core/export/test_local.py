@@ -30,6 +30,7 @@ from tile_cache_manager.plugin.core.errors import (
     NothingToDraw,
     NothingToDrawReason,
     ServiceChanged,
+    SourceError,
 )
 from tile_cache_manager.plugin.core.export import local, store_tiles
 from tile_cache_manager.plugin.core.export.local import estimate_local, export_local
@@ -259,6 +260,30 @@ def test_a_merge_that_is_killed_goes_on_to_the_same_bytes(
             deaths += 1
     run(path, asked, pixels=Chained())
     assert deaths == 5
+    assert tiles_in(asked.target) == tiles_in(tmp_path / "one")
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_what_failed_is_done_again_and_nothing_else(tmp_path: Path) -> None:
+    """Tiles that were merged before some others failed are not merged once more."""
+    path, target, how = merging(tmp_path)
+    run(path, request_of(SCHEME, target("one"), AREA, **how), pixels=Chained())
+    asked = request_of(SCHEME, target("two"), AREA, **how)
+
+    class Failing(Chained):
+        left = 5
+
+        def merged(self, below: bytes, above: bytes, part: object, *rest: object) -> bytes:
+            if self.left > 0:
+                self.left -= 1
+                raise SourceError("", "no memory")
+            return super().merged(below, above, part, *rest)
+
+    first = run(path, asked, pixels=Failing())
+    assert (first.outcome, first.total("failed")) == (Outcome.PARTIAL, 5)
+    assert "no memory" in str(first.failed_tiles[0].error)
+    assert tiles_in(asked.target) != tiles_in(tmp_path / "one")
+    assert run(path, asked, pixels=Chained()).outcome is Outcome.DONE
     assert tiles_in(asked.target) == tiles_in(tmp_path / "one")
 
 
