@@ -31,8 +31,6 @@ from .service_loader import ServiceLoader
 from .tile_counter import TileCounter
 
 FORM = load_form(__file__)
-NATURAL_LINES = QSize(58, 34)
-"""Width and height of the dialog before a person changes it, in lines of text."""
 
 
 class CacheDialog(FormDialog, FORM):
@@ -43,7 +41,11 @@ class CacheDialog(FormDialog, FORM):
 
     Non-modal: show it with `show()`. Closing hides it; what runs goes on, and shows again when the
     dialog is opened anew.
+
+    `natural_lines`: its width and height before a person changes it, in lines of text.
     """
+
+    natural_lines = QSize(58, 34)
 
     def __init__(
         self,
@@ -89,7 +91,7 @@ class CacheDialog(FormDialog, FORM):
         self._memory.restore()
         self._connect()
         self._show_description(None)
-        self.resize(NATURAL_LINES * self.fontMetrics().height())
+        self.resize(self.natural_lines * self.fontMetrics().height())
         QgsGui.enableAutoGeometryRestore(self)
 
     def load(self, address: str, auth_config_id: str = "") -> None:
@@ -182,7 +184,7 @@ class CacheDialog(FormDialog, FORM):
 
     def _fit_height(self) -> None:
         """Be no higher than needed: what is collapsed is so only once it was shown."""
-        natural = NATURAL_LINES.height() * self.fontMetrics().height()
+        natural = self.natural_lines.height() * self.fontMetrics().height()
         self.resize(self.width(), max(natural, self.minimumHeight()))
 
     # QWidget interface

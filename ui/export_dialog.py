@@ -7,6 +7,7 @@ from pathlib import Path
 
 from qgis.core import Qgis, QgsMapLayer, QgsProject
 from qgis.gui import QgsMapCanvas, QgsMessageBar
+from qgis.PyQt.QtCore import QSize
 from qgis.PyQt.QtWidgets import QVBoxLayout, QWidget
 
 from ..plugin.core.description import CacheDescription
@@ -28,6 +29,8 @@ class ExportDialog(CacheDialog):
     Of one service or cache, or of several services of the project, one after the other.
     `ExportControl` runs it; `unload` ends it, and what was got is kept.
     """
+
+    natural_lines = QSize(58, 40)
 
     def __init__(
         self,
