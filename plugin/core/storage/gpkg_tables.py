@@ -23,7 +23,7 @@ from .gpkg_matrix import MatrixSet, matrices_of, on_pixels
 from .profile import CacheProfile, StorageFormat
 from .sqlite_file import create, sqlite_errors
 from .tile_table_said import put_rows
-from .tile_table_sql import MAKE_SAID, TableSql, quoted
+from .tile_table_sql import MAKE_SAID, TIMES, TableSql, quoted
 
 SAID_TABLE = "tilecache_said"
 LEVELS, CACHED = "tilecache:levels", "tilecache:cached"
@@ -146,6 +146,7 @@ def make_file(
         file.executemany(_PUT_SYSTEM, [*_UNKNOWN, *_systems(profile.scheme.crs)])
         file.execute(_PUT_CONTENTS, (table.name, profile.name, profile.text, table.srs_id))
         file.execute(table.sql(MAKE_SAID))
+        file.execute(TIMES)
         put_rows(file, table.sql, said)
         put_matrices(file, table, profile, matrices)
         put_bounds(file, table, profile, matrices, profile.extent)
