@@ -21,6 +21,7 @@ from ..errors import (
 )
 from ..level_areas import Place, by_area
 from ..local.plan import world_of
+from ..storage.can_pack import check_can_pack
 from ..storage.conf_xml import CONF_CDI, conf_cdi
 from ..storage.creation import create_cache
 from ..storage.files import storage_errors, write_whole
@@ -47,12 +48,14 @@ def check_target(request: ExportRequest, like: CacheProfile) -> CacheProfile | N
 
     Gives what the target says of itself, None where it is to be made. Changes nothing.
     Raises ServiceChanged (`like` has another scheme than when levels were chosen), TargetExists
-    (something is there, and no cache of that format), CachesDiffer, ReadOnlyCache, DamagedCache.
+    (something is there, and no cache of that format), CannotPack (a format that cannot hold such
+    tiles), CachesDiffer, ReadOnlyCache, DamagedCache.
     """
     path, name = request.target, like.name or request.target.name
     if like.scheme != request.scheme:
         raise ServiceChanged(name)
     if _is_free(path):
+        check_can_pack(path, _to_be_made(request, like))
         return None
     try:
         place = find_cache(path)
@@ -183,16 +186,20 @@ def is_meant(found: Path, path: Path) -> bool:
     return is_of_service or is_same_place(found, path) or is_same_place(found, path.parent)
 
 
-def _make(request: ExportRequest, like: CacheProfile) -> None:
-    profile = replace(
+def _to_be_made(request: ExportRequest, like: CacheProfile) -> CacheProfile:
+    """What a target that is made says of itself."""
+    return replace(
         like,
         storage=request.storage,
         cached_ids=tuple(sorted(level.id for level in request.levels)),
         extent=extent_of(request, like),
         name=like.name or request.target.stem,
     )
+
+
+def _make(request: ExportRequest, like: CacheProfile) -> None:
     was_there = request.target.is_dir()
-    create_cache(request.target, profile, CacheSettings())
+    create_cache(request.target, _to_be_made(request, like), CacheSettings())
     folder = str(request.target) if was_there else ""
     write_whole(work_folder(request.target) / MADE, json.dumps({"folder": folder}).encode())
 

@@ -23,6 +23,7 @@ from tile_cache_manager.plugin.core.errors import (
     BadCacheOption,
     CacheInUse,
     CachesDiffer,
+    CannotPack,
     DamagedCache,
     Differs,
     DiskFull,
@@ -266,6 +267,19 @@ def test_an_empty_cache_of_somebody_is_not_removed(tmp_path: Path, storage: Stor
 def test_what_cannot_be_made_leaves_nothing(tmp_path: Path, like: Any, error: Any) -> None:
     with pytest.raises(error):
         open_target(request_of(like.scheme, tmp_path / "new" / "to"), like)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("check", [check_target, open_target])
+def test_a_format_that_cannot_hold_the_scheme_says_which_can(tmp_path: Path, check: Any) -> None:
+    degrees = profile_of(wgs84(256, finest=6), image_format="PNG")
+    path = tmp_path / "new" / "to.mbtiles"
+    request = request_of(degrees.scheme, path, storage=StorageFormat.MBTILES)
+    with pytest.raises(CannotPack) as caught:
+        check(request, degrees)
+    assert (caught.value.path, caught.value.storage) == (str(path), "MBTILES")
+    assert {"TPKX", "COMPACT_V2"} <= set(caught.value.possible)
+    assert "MBTILES" not in caught.value.possible
     assert list(tmp_path.iterdir()) == []
 
 
