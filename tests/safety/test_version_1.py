@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from tile_bytes import generation_of, tile
 from tile_packages import old_cache_tiles, old_tiles
 
 from safety.dying import deaths
+from safety.writers import SCRIPT
+from safety.writing_script import keys_of
 from tile_cache_manager.plugin.core.storage.bundle_v1 import BundleV1
 from tile_cache_manager.plugin.core.storage.opening import open_store
 from tile_cache_manager.plugin.core.storage.profile import StorageFormat
@@ -123,6 +126,32 @@ def test_deleting_and_defragmenting(
     assert names == (["R0000C0000.bundle", "R0000C0000.bundlx"] if left else ["R0000C0000.bundlx"])
     store_tiles(cache, OLD, 2)
     assert generations(cache) == dict.fromkeys(OLD, 2)
+
+
+def test_several_processes_write_the_same_bundles(tmp_path: Path) -> None:
+    write_metadata(tmp_path, profile(StorageFormat.COMPACT_V1, finest=12))
+    writers, bundles, tiles = 3, 2, 60
+    numbers = [str(each) for each in (writers, bundles, tiles, 5)]
+    started = [
+        subprocess.Popen(
+            [sys.executable, str(SCRIPT), "plugin", str(tmp_path), str(number), *numbers],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(writers)
+    ]
+    for writer in started:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in started:
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    for writer in started:
+        writer.communicate(timeout=60)
+
+    assert [writer.returncode for writer in started] == [0] * writers
+    keys = [key for bundle in range(bundles) for key in keys_of(bundle, tiles)]
+    assert old_cache_tiles(tmp_path / "_alllayers") == {key: tile(*key) for key in keys}
 
 
 # Loss of power

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Callable, TypeVar
 
 import numpy as np
 
@@ -41,6 +42,8 @@ _HEADER = struct.Struct("<4I3Q5I")
 HEADER_SIZE = _HEADER.size
 DATA_START = HEADER_SIZE + 4 * SLOTS
 _USER_HEADER_AT = 40
+_LOOKS = 5  # how often an index is read anew that was replaced meanwhile
+_Found = TypeVar("_Found")
 _BY_COLUMN = np.arange(SLOTS, dtype=np.int64).reshape(BUNDLE_TILES, BUNDLE_TILES).T.ravel()
 """Of each slot, row by row, its place in the index, column by column."""
 EMPTY: Integers = HEADER_SIZE + 4 * _BY_COLUMN
@@ -112,6 +115,40 @@ class BundleV1:
 
     def index(self) -> Index:
         """Where the pictures lie, row by row as in version 2. Raises DamagedCache."""
+        return self._steady(self._read_index)
+
+    def read(self, slot: int) -> bytes | None:
+        """The tile in `slot` (128 * row + column); None where there is none.
+
+        Raises DamagedCache.
+        """
+        return self._steady(lambda: self._read_tile(slot))
+
+    def _steady(self, read: Callable[[], _Found]) -> _Found:
+        """What `read` gives with the index that counts: bytes are moved only after a new one."""
+        for _ in range(_LOOKS):
+            try:
+                found = read()
+            except DamagedCache:
+                if self._is_current():
+                    raise
+            else:
+                if self._is_current():
+                    return found
+            self._open_index()
+        return read()
+
+    def _is_current(self) -> bool:
+        return all(file.is_at_its_path for file in self._own[1:])
+
+    def _open_index(self) -> None:
+        """Take the index that lies beside the bundle now."""
+        for file in self._own[1:]:
+            file.close()
+        del self._own[1:]
+        self._index_part = ByteRange(self._opened(self._index_path))
+
+    def _read_index(self) -> Index:
         with reading_errors(self.path):
             content = self._index_part.read(0, _INDEX_HEADER.size + _INDEX_SIZE)
             size = self.part.size
@@ -121,11 +158,7 @@ class BundleV1:
         offsets = (raw.reshape(SLOTS, _OFFSET_SIZE).astype(np.int64) @ weights)[_BY_COLUMN]
         return Index(offsets + PREFIX_SIZE, self._sizes_at(offsets, size), size, DATA_START)
 
-    def read(self, slot: int) -> bytes | None:
-        """The tile in `slot` (128 * row + column); None where there is none.
-
-        Raises DamagedCache.
-        """
+    def _read_tile(self, slot: int) -> bytes | None:
         place = _INDEX_HEADER.size + _OFFSET_SIZE * int(_BY_COLUMN[slot])
         with reading_errors(self.path):
             self._check_start(self._index_part.read(0, _INDEX_HEADER.size))
@@ -289,7 +322,7 @@ class BundleV1:
         del self._own[1:]
         with replacing(self._index_path, is_locked=True) as part:
             part.write_bytes(content)
-        self._index_part = ByteRange(self._opened(self._index_path))
+        self._open_index()
 
     def _put_header(self, index: Index) -> None:
         exists = index.exists

@@ -39,6 +39,14 @@ class OpenFile:
         """When it was written last, seconds since 1970."""
         return os.fstat(self._file).st_mtime
 
+    @property
+    def is_at_its_path(self) -> bool:
+        """Whether it is still the file at its path: not another one that took its place."""
+        try:
+            return os.path.samestat(os.fstat(self._file), self.path.stat())
+        except OSError:
+            return True  # it is gone, or nobody knows
+
     def read(self, offset: int, count: int) -> bytes:
         """`count` bytes from `offset` on, fewer where the file ends before."""
         parts: list[bytes] = []

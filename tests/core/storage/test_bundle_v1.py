@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -253,3 +254,31 @@ def test_defragmenting_an_empty_bundle_removes_both_files(empty: Path) -> None:
     assert defragment_bundle_v1(empty) == DATA
 
     assert list(empty.parent.iterdir()) == []
+
+
+class Disturbed:
+    """A file that somebody defragments just before it is read for the first time."""
+
+    def __init__(self, part: ByteRange, disturb: Callable[[], object]) -> None:
+        self._part, self._disturb = part, disturb
+
+    @property
+    def size(self) -> int:
+        return self._part.size
+
+    def read(self, offset: int, count: int) -> bytes:
+        disturb, self._disturb = self._disturb, lambda: None
+        disturb()
+        return self._part.read(offset, count)
+
+
+def test_who_reads_while_tiles_are_moved_gets_the_right_ones(path: Path) -> None:
+    with BundleV1(path, for_writing=True) as bundle:
+        bundle.append({slot: b"%d" % slot * 50 for slot in range(100, 140)})
+        bundle.append({slot: b"%d" % slot * 60 for slot in range(100, 139)})
+
+    with BundleV1(path) as bundle:
+        bundle.part = Disturbed(bundle.part, lambda: defragment_bundle_v1(path))  # type: ignore
+        assert bundle.read(139) == b"139" * 50
+        assert bundle.read(101) == b"101" * 60
+        assert holes_of(bundle)[1] == 0
