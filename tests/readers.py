@@ -36,7 +36,8 @@ def mapproxy_tiles(
 ) -> dict[Tile, bytes | None]:
     """What MapProxy reads of `tiles` in the cache or tiles folder `folder`, None: no tile.
 
-    `layout`: v2, v1 or exploded, where `suffix` is that of its files.
+    `layout`: v2, v1 or exploded, where `suffix` is that of its files; or gpkg, `folder` then being
+    a GeoPackage of Web Mercator.
     """
     asked = list(tiles)
     found = _run(

@@ -14,7 +14,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-LAYOUTS = ("v2", "v1", "exploded")
+LAYOUTS = ("v2", "v1", "exploded", "gpkg")
 
 
 def mapproxy_cache(folder: str, layout: str, suffix: str) -> Any:
@@ -26,6 +26,12 @@ def mapproxy_cache(folder: str, layout: str, suffix: str) -> Any:
         return CompactCacheV2(folder)
     if layout == "v1":
         return CompactCacheV1(folder)
+    if layout == "gpkg":
+        from mapproxy.cache.geopackage import GeopackageCache
+        from mapproxy.grid.tile_grid import tile_grid
+
+        web = tile_grid(srs="EPSG:3857", origin="nw", num_levels=20)
+        return GeopackageCache(folder, web, "tiles")
     return FileCache(folder, suffix, directory_layout="arcgis")
 
 

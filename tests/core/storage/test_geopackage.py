@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from made_pictures import pattern, png
-from readers import gdal_pixels
+from readers import gdal_pixels, mapproxy_tiles, mapproxy_write
 
 from tile_cache_manager.plugin.core.errors import (
     CannotPack,
@@ -408,6 +408,27 @@ def test_gdal_reads_all_levels_of_a_small_extent_pixel_for_pixel(path, which):
 
     for key, pixels in inside.items():
         assert np.array_equal(found[key], pixels), key
+
+
+def test_mapproxy_reads_what_we_write_and_writes_what_we_read(path):
+    create_geopackage(path, profile(web_mercator(finest=19), tuple(range(20))))
+    tiles = {(3, 2, 5): png(pattern(1)), (12, 4095, 0): png(pattern(2))}
+    with GeoPackageStore(path, for_writing=True) as store:
+        for (level_id, row, col), content in tiles.items():
+            store.write(level_id, {(row, col): content})
+        store.commit()
+
+    assert mapproxy_tiles(path, tiles, layout="gpkg") == tiles
+    theirs = {(3, 2, 5): b"replaced", (18, 7, 2**18 - 1): b"added"}
+    mapproxy_write(path, theirs, layout="gpkg")
+    of_their_own = path.with_name("theirs.gpkg")
+    mapproxy_write(of_their_own, theirs, layout="gpkg")
+
+    for file in (path, of_their_own):
+        with GeoPackageStore(file) as store:
+            assert store.profile.scheme.levels[:20] == web_mercator(finest=19).levels
+            assert {key: store.read(*key) for key in theirs} == theirs
+            assert store.counts()[18] == 1
 
 
 def test_what_is_written_lies_where_the_standard_says(store, path):

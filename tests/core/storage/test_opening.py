@@ -338,6 +338,15 @@ def another_database(folder: Path) -> Path:
     return folder / "x.sqlite"
 
 
+def a_geopackage_of_features(folder: Path) -> Path:
+    with closing(sqlite3.connect(folder / "x.gpkg")) as database:
+        database.execute("PRAGMA application_id = 0x47504B47")
+        database.execute("CREATE TABLE gpkg_contents (table_name, data_type, srs_id)")
+        database.execute("INSERT INTO gpkg_contents VALUES ('roads', 'features', 4326)")
+        database.commit()
+    return folder / "x.gpkg"
+
+
 NO_CACHES = [
     (nothing, NotACacheReason.MISSING),
     (an_empty_folder, NotACacheReason.NO_SCHEME),
@@ -354,6 +363,7 @@ NO_CACHES = [
     (a_vector_package_renamed, NotACacheReason.VECTOR),
     (a_vector_package_unpacked, NotACacheReason.VECTOR),
     (another_database, NotACacheReason.UNKNOWN_FILE),
+    (a_geopackage_of_features, NotACacheReason.NO_TILES),
 ]
 
 
@@ -484,6 +494,25 @@ def test_a_link_to_a_package_stays_one(tmp_path, storage):
     with open_store(package) as store:
         assert store.path == package
         assert store.read(3, 1, 2) == TILE
+
+
+@pytest.mark.parametrize("storage", [StorageFormat.MBTILES, StorageFormat.GEOPACKAGE])
+@pytest.mark.parametrize("ending", [".mbtiles", ".gpkg", ".sqlite", ""])
+def test_a_database_is_known_by_what_is_in_it(tmp_path, storage, ending):
+    made = tmp_path / f"made{SUFFIXES[storage]}"
+    create_cache(made, replace(PROFILE, storage=storage), CacheSettings())
+    path = made.rename(tmp_path / f"renamed{ending}")
+
+    assert read_profile(path).storage is storage
+
+
+def test_an_old_geopackage_without_its_mark_is_known_by_its_name(tmp_path):
+    path = tmp_path / "x.gpkg"
+    create_cache(path, replace(PROFILE, storage=StorageFormat.GEOPACKAGE), CacheSettings())
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA application_id = 0")
+
+    assert read_profile(path).storage is StorageFormat.GEOPACKAGE
 
 
 # Other bundles than the conf.xml tells
