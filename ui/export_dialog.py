@@ -73,8 +73,12 @@ class ExportDialog(CacheDialog):
             self.services_panel.tick_only([each.url for each in services])
             self.tabs.setCurrentWidget(self.services_panel)
         elif one is not None:
-            self.tabs.setCurrentIndex(0)
             self.load(one.url, one.auth_config_id)
+
+    def load(self, address: str, auth_config_id: str = "") -> None:
+        """Fill in the address and the sign-in of one service or cache, and ask what it is."""
+        self.tabs.setCurrentIndex(0)
+        super().load(address, auth_config_id)
 
     def unload(self) -> None:
         """End loading, counting, drawing and exporting; let go of canvas and project."""

@@ -1,18 +1,20 @@
 """Loads, uses and unloads the plugin twice in a QGIS that started without it; counts what is left.
 
 Used means: its dialog is opened, every kind of area is chosen once, each drawing is begun, and the
-dialog is closed. A plugin without that dialog is only loaded and unloaded.
+dialog is closed; then the dialog for exports, of one service and of several. A plugin without that
+dialog is only loaded and unloaded.
 """
 
 import qgis.utils
 from desktop.traces import differences, traces
 from qgis.core import QgsApplication
 from qgis.PyQt.QtCore import Qt
-from qgis.PyQt.QtWidgets import QAction, QComboBox, QDialog, QPushButton
+from qgis.PyQt.QtWidgets import QAction, QComboBox, QDialog, QPushButton, QTabWidget
 from qgis.utils import iface
 
 PACKAGE = "tile_cache_manager"
 ACTION = "tile_cache_manager_update"
+EXPORT_ACTION = "tile_cache_manager_export"
 
 
 def steps(desktop):
@@ -67,6 +69,19 @@ def use(desktop, round_number):
     yield desktop.painted()
     yield desktop.click(desktop.find(QPushButton, "close_button", dialog))
     yield desktop.until(lambda: not dialog.isVisible(), 5, "the dialog to close")
+    yield from use_export(desktop, round_number)
+
+
+def use_export(desktop, round_number):
+    iface.mainWindow().findChild(QAction, EXPORT_ACTION).trigger()
+    dialog = iface.mainWindow().findChild(QDialog, "ExportDialog")
+    tabs = desktop.find(QTabWidget, "services_tabs", dialog)
+    for index in reversed(range(tabs.count())):
+        tabs.setCurrentIndex(index)
+        yield desktop.painted()
+    desktop.say(f"exports {round_number}: of {tabs.count()} kinds")
+    yield desktop.click(desktop.find(QPushButton, "close_button", dialog))
+    yield desktop.until(lambda: not dialog.isVisible(), 5, "the export dialog to close")
 
 
 def begin_and_cancel(desktop, draw):

@@ -177,9 +177,11 @@ def test_unloading_leaves_qgis_as_it_was(tmp_path: Path) -> None:
 
     assert outcome.exit_code == 0
     assert outcome.said == [
-        *("started 1: True", "areas 1: 9, drawings 2", "changed 1: True"),
+        *("started 1: True", "areas 1: 10, drawings 2"),
+        *("exports 1: of 2 kinds", "changed 1: True"),
         *("unloaded 1: True", "left 1: []"),
-        *("started 2: True", "areas 2: 9, drawings 2", "changed 2: True"),
+        *("started 2: True", "areas 2: 10, drawings 2"),
+        *("exports 2: of 2 kinds", "changed 2: True"),
         *("unloaded 2: True", "left 2: []"),
         "Python messages: []",
     ]
