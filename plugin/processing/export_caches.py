@@ -11,7 +11,6 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
-    QgsProcessingOutputFolder,
     QgsProcessingOutputNumber,
     QgsProcessingParameterFolderDestination,
     QgsProcessingParameterMultipleLayers,
@@ -99,7 +98,6 @@ class ExportCaches(CacheAlgorithm):
             ),
         ):
             self.addParameter(parameter)
-        self.addOutput(QgsProcessingOutputFolder(self.FOLDER, _tr("Folder of the packages")))
         self.addOutput(QgsProcessingOutputNumber(self.DONE, _tr("Services exported")))
         self.addOutput(QgsProcessingOutputNumber(self.DONE_BEFORE, _tr("Services done before")))
         self.addOutput(QgsProcessingOutputNumber(self.FAILED, _tr("Services that failed")))

@@ -49,10 +49,10 @@ def set_up(desktop, site: RunningSite):
     return Stage(countries, service, address, store_sign_in())
 
 
-def service_layer(address: str) -> QgsRasterLayer:
+def service_layer(address: str, name: str = "World (tiles of the service)") -> QgsRasterLayer:
     """The service drawn by QGIS itself, from its tiles."""
     source = f"crs='EPSG:3857' format='PNG32' url='{address}'"
-    return QgsRasterLayer(source, "World (tiles of the service)", "arcgismapserver")
+    return QgsRasterLayer(source, name, "arcgismapserver")
 
 
 def store_sign_in() -> str:
