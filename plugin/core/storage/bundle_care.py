@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from ..arrays import whole_numbers
 from ..tiling import BUNDLE_TILES
-from .bundle_v1 import INDEX_SUFFIX
 from .bundle_v2 import (
     DATA_START,
     EMPTY_ENTRY,
@@ -34,6 +33,7 @@ from .bundle_v2 import (
 from .bundled import Bundle
 from .byte_range import OpenFile
 from .files import replacing, storage_errors, sync_folder
+from .layout_v1 import INDEX_SUFFIX
 from .pictures import picture_facts
 from .store import Bools, Fault, Finding
 

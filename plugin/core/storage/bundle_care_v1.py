@@ -12,9 +12,10 @@ from ..arrays import whole_numbers
 from ..errors import DamagedCache
 from ..tiling import BUNDLE_TILES
 from .bundle_care import first_tile, inside, overlapping, set_aside, whole_tile
-from .bundle_v1 import DATA_START, BundleV1, HeaderV1, index_beside
+from .bundle_v1 import BundleV1, index_beside
 from .bundle_v2 import Index
 from .files import storage_errors, sync_folder
+from .layout_v1 import DATA_START, HeaderV1
 from .store import Fault, Finding
 
 

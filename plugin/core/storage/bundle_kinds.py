@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Callable, Protocol
 
 from . import bundle_care, bundle_care_v1
-from .bundle_v1 import INDEX_SUFFIX, BundleV1, make_empty_v1
+from .bundle_v1 import BundleV1, make_empty_v1
 from .bundle_v2 import BundleV2, Index, make_empty
 from .bundled import Bundle
 from .byte_range import ByteRange
+from .layout_v1 import INDEX_SUFFIX
 from .store import Fault, Finding
 
 

@@ -12,10 +12,9 @@ sector could be torn, and would point anywhere.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Callable, TypeVar
@@ -23,60 +22,28 @@ from typing import Callable, TypeVar
 import numpy as np
 
 from ..errors import DamagedCache, TargetProblem, TileTooLarge
-from ..tiling import BUNDLE_TILES
 from .bundle_v2 import LARGEST_BUNDLE, PREFIX_SIZE, SLOTS, Index, Integers, only_slots
 from .bundled import place_of_name
 from .byte_range import ByteRange, OpenFile, opened_file, reading_errors
 from .files import replacing, storage_errors
+from .layout_v1 import (
+    BY_COLUMN,
+    DATA_START,
+    EMPTY,
+    HEADER_SIZE,
+    INDEX_HEADER,
+    INDEX_SIZE,
+    INDEX_STARTS,
+    INDEX_SUFFIX,
+    LARGEST_TILE,
+    OFFSET_SIZE,
+    HeaderV1,
+    index_bytes,
+)
 from .level_folders import entries_of
 
-INDEX_SUFFIX = ".bundlx"
-LARGEST_TILE = (1 << 32) - 1
-
-_INDEX_HEADER = struct.Struct("<4I")
-_INDEX_STARTS = (3, 16, SLOTS, 5)
-_INDEX_ENDS = (0, 16, 16, 0)
-_OFFSET_SIZE = 5
-_INDEX_SIZE = _OFFSET_SIZE * SLOTS
-_HEADER = struct.Struct("<4I3Q5I")
-HEADER_SIZE = _HEADER.size
-DATA_START = HEADER_SIZE + 4 * SLOTS
-_USER_HEADER_AT = 40
 _LOOKS = 5  # how often an index is read anew that was replaced meanwhile
 _Found = TypeVar("_Found")
-_BY_COLUMN = np.arange(SLOTS, dtype=np.int64).reshape(BUNDLE_TILES, BUNDLE_TILES).T.ravel()
-"""Of each slot, row by row, its place in the index, column by column."""
-EMPTY: Integers = HEADER_SIZE + 4 * _BY_COLUMN
-"""The offset of each slot's empty record."""
-
-
-@dataclass(frozen=True)
-class HeaderV1:
-    """The first 60 bytes of a `.bundle`. `tiles`: how many; `place`: its first row and column."""
-
-    largest_tile: int = 0
-    tiles: int = 0
-    file_size: int = DATA_START
-    place: tuple[int, int] = (0, 0)
-
-    @classmethod
-    def of(cls, content: bytes) -> HeaderV1 | None:
-        """The header that `content` begins with; None where it is none."""
-        if len(content) < HEADER_SIZE:
-            return None
-        found = _HEADER.unpack(content[:HEADER_SIZE])
-        made = cls(found[2], found[4] // 4, found[5], (found[8], found[10]))
-        return made if made.to_bytes() == content[:HEADER_SIZE] else None
-
-    def to_bytes(self) -> bytes:
-        """The 60 bytes."""
-        row, col = self.place
-        last = BUNDLE_TILES - 1
-        return _HEADER.pack(
-            *(3, SLOTS, self.largest_tile, _OFFSET_SIZE),
-            *(4 * self.tiles, self.file_size, _USER_HEADER_AT),
-            *(16, row, row + last, col, col + last),
-        )
 
 
 class BundleV1:
@@ -98,6 +65,7 @@ class BundleV1:
         self.path = path
         self._own: list[OpenFile] = []
         self._data: OpenFile | None = None
+        self._known: Index | None = None
         self._index_path = path if index_part else index_beside(path)
         try:
             if part is None:
@@ -115,7 +83,12 @@ class BundleV1:
 
     def index(self) -> Index:
         """Where the pictures lie, row by row as in version 2. Raises DamagedCache."""
-        return self._steady(self._read_index)
+        if self._known is None:
+            found = self._steady(self._read_index)
+            if self._data is None:
+                return found
+            self._known = found  # who writes is the only one, and knows what is changed
+        return self._known
 
     def read(self, slot: int) -> bytes | None:
         """The tile in `slot` (128 * row + column); None where there is none.
@@ -150,20 +123,20 @@ class BundleV1:
 
     def _read_index(self) -> Index:
         with reading_errors(self.path):
-            content = self._index_part.read(0, _INDEX_HEADER.size + _INDEX_SIZE)
+            content = self._index_part.read(0, INDEX_HEADER.size + INDEX_SIZE)
             size = self.part.size
         self._check(content)
-        raw = np.frombuffer(content, dtype=np.uint8, offset=_INDEX_HEADER.size)
-        weights = np.int64(1) << np.arange(0, 8 * _OFFSET_SIZE, 8, dtype=np.int64)
-        offsets = (raw.reshape(SLOTS, _OFFSET_SIZE).astype(np.int64) @ weights)[_BY_COLUMN]
+        raw = np.frombuffer(content, dtype=np.uint8, offset=INDEX_HEADER.size)
+        weights = np.int64(1) << np.arange(0, 8 * OFFSET_SIZE, 8, dtype=np.int64)
+        offsets = (raw.reshape(SLOTS, OFFSET_SIZE).astype(np.int64) @ weights)[BY_COLUMN]
         return Index(offsets + PREFIX_SIZE, self._sizes_at(offsets, size), size, DATA_START)
 
     def _read_tile(self, slot: int) -> bytes | None:
-        place = _INDEX_HEADER.size + _OFFSET_SIZE * int(_BY_COLUMN[slot])
+        place = INDEX_HEADER.size + OFFSET_SIZE * int(BY_COLUMN[slot])
         with reading_errors(self.path):
-            self._check_start(self._index_part.read(0, _INDEX_HEADER.size))
-            entry = self._index_part.read(place, _OFFSET_SIZE)
-            if len(entry) < _OFFSET_SIZE:
+            self._check_start(self._index_part.read(0, INDEX_HEADER.size))
+            entry = self._index_part.read(place, OFFSET_SIZE)
+            if len(entry) < OFFSET_SIZE:
                 raise DamagedCache(str(self.path), "the index is cut off")
             offset = int.from_bytes(entry, "little")
             if not offset:
@@ -199,8 +172,13 @@ class BundleV1:
                 self._put_index(offsets)
             self._append_content(file, content, end)
             offsets[list(starts)] = list(starts.values())
+            sizes = np.where(dangling, 0, index.sizes)
+            sizes[list(tiles)] = [len(tile) for tile in tiles.values()]
             self._put_index(offsets)
-            self._put_header(self.index())
+            self._known = replace(
+                index, offsets=offsets + PREFIX_SIZE, sizes=sizes, file_size=end + len(content)
+            )
+            self._put_header(self._known)
 
     def delete(self, slots: Collection[int]) -> int:
         """Empty the entries of `slots`; how many tiles there were. Raises as `append`."""
@@ -250,14 +228,14 @@ class BundleV1:
         return file
 
     def _check_start(self, content: bytes) -> None:
-        if len(content) < _INDEX_HEADER.size:
+        if len(content) < INDEX_HEADER.size:
             raise DamagedCache(str(self.path), "the index is cut off")
-        if _INDEX_HEADER.unpack(content[: _INDEX_HEADER.size]) != _INDEX_STARTS:
+        if INDEX_HEADER.unpack(content[: INDEX_HEADER.size]) != INDEX_STARTS:
             raise DamagedCache(str(self.path), "no index of a bundle of version 1")
 
     def _check(self, content: bytes) -> None:
         self._check_start(content)
-        if len(content) < _INDEX_HEADER.size + _INDEX_SIZE:
+        if len(content) < INDEX_HEADER.size + INDEX_SIZE:
             raise DamagedCache(str(self.path), "the index is cut off")
 
     def _sizes_at(self, offsets: Integers, file_size: int) -> Integers:
@@ -316,7 +294,7 @@ class BundleV1:
 
     def _put_index(self, offsets: Integers) -> None:
         """Let the index name these offsets, by slot. Raises as `replacing`."""
-        content = index_bytes(offsets)
+        content, self._known = index_bytes(offsets), None
         for file in self._own[1:]:
             file.close()  # Windows replaces no file that we have open
         del self._own[1:]
@@ -351,14 +329,6 @@ class BundleV1:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def index_bytes(offsets: Integers) -> bytes:
-    """The `.bundlx` of these offsets, by slot."""
-    by_column = np.empty(SLOTS, dtype="<u8")
-    by_column[_BY_COLUMN] = offsets
-    raw = by_column.view(np.uint8).reshape(SLOTS, 8)[:, :_OFFSET_SIZE]
-    return _INDEX_HEADER.pack(*_INDEX_STARTS) + raw.tobytes() + _INDEX_HEADER.pack(*_INDEX_ENDS)
 
 
 def make_empty_v1(path: Path, *, is_locked: bool = True) -> None:

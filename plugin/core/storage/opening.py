@@ -19,13 +19,13 @@ from ..errors import (
     ReadOnlyReason,
 )
 from .addresses import local_path as local_path
-from .bundle_v1 import INDEX_SUFFIX
 from .bundle_v2 import BundleV2
 from .bundled import place_of_name
 from .compact import CompactStore
 from .conf_xml import CONF_CDI, CONF_XML, read_conf
 from .exploded import ExplodedStore
 from .gpkg import GeoPackageStore, read_geopackage_profile
+from .layout_v1 import INDEX_SUFFIX
 from .level_folders import LevelFolders, entries_of
 from .mbtiles import MBTilesStore, read_mbtiles_profile
 from .package_store import PackageStore

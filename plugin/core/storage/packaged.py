@@ -12,9 +12,10 @@ import numpy as np
 from ..errors import CacheInUse, DamagedCache, ReadOnlyCache, ReadOnlyReason
 from . import bundle_care
 from .bundle_kinds import V2, BundleKind
-from .bundle_v1 import INDEX_SUFFIX, BundleV1
+from .bundle_v1 import BundleV1
 from .bundle_v2 import BundleV2
 from .bundled import Bundle, BundledStore, Place, place_of_name
+from .layout_v1 import INDEX_SUFFIX
 from .level_folders import level_of_folder
 from .store import NO_LEVEL, Bools, Cancelled, Fault, Finding, Floats, Holes
 from .zip_members import Member, ZipMembers

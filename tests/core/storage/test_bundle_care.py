@@ -277,6 +277,7 @@ def old_bundle(folder: Path, offset: int | None = None, length: int | None = Non
         ({"offset": 60 + 4 * 16384 + 1}, [(Fault.OUTSIDE, tile_of(3 * 128))]),
         ({"file_size": 99}, [(Fault.HEADER, None)]),
         ({"rows": (0, 127)}, [(Fault.HEADER, None)]),
+        ({"rows": (0xFFFFFFFF, 127)}, [(Fault.HEADER, None)]),
         ({"offset_bytes": 4}, [(Fault.NOT_A_BUNDLE, None)]),
         ({"length": 100}, [(Fault.CUT, None)]),
         ({"length": 65650}, [(Fault.CUT, None), (Fault.OUTSIDE, tile_of(128))]),
