@@ -28,8 +28,9 @@ class ScriptedExports:
     """An export tells 40 % and a message, then waits for `go_on` or a cancel.
 
     `ending`: what it ends with, an error to raise or how its report says it ended. `results`: what
-    services of a queue end with, by address: an error, or "before" for what was done before; any
-    other is exported. `drawings`: what missing tiles would be drawn from.
+    services of a queue end with, by address: an error, "before" for what was done before, or how
+    the report says that it ended; any other is exported. `drawings`: what missing tiles would be
+    drawn from.
     """
 
     ending: Exception | Outcome = Outcome.DONE
@@ -75,7 +76,8 @@ class ScriptedExports:
             return QueueItemReport(*where, error=result)
         if result == "before":
             return QueueItemReport(*where, is_done_before=True)
-        report = ExportReport(Outcome.DONE, "service", *where, levels=())
+        outcome = result or Outcome.DONE
+        report = ExportReport(outcome, "service", *where, levels=())
         return QueueItemReport(*where, report=report)
 
     def _wait(self, feedback: Feedback) -> bool:

@@ -19,6 +19,7 @@ from .map_adding import add_to_map, why_not_drawn
 from .notices import Notice
 from .progress_panel import ProgressPanel
 from .run_question import WarningQuestion
+from .services_panel import is_done
 from .work_control import WorkControl
 
 
@@ -60,9 +61,9 @@ class ExportControl(WorkControl):
             self._panel.show_progress(100)
         for reason in messages.failure_sentences(report):
             self._panel.add_message(Message(reason, Severity.WARNING))
-        is_done = report.outcome is Outcome.DONE
+        went_well = report.outcome is Outcome.DONE
         paths = (Path(report.target),) if _has_tiles(report) else ()
-        return self._notice(messages.export_report_sentence(report), is_done, paths)
+        return self._notice(messages.export_report_sentence(report), went_well, paths)
 
     def running_reason(self) -> str:
         return self.tr("An export is running: cancel it, or wait for its end.")
@@ -79,8 +80,8 @@ class ExportControl(WorkControl):
         for item in report.items:
             severity = Severity.INFO if item.error is None else Severity.ERROR
             self._panel.add_message(Message(messages.queue_line(item), severity))
-        is_done = not report.is_cancelled and all(item.error is None for item in report.items)
-        if is_done:
+        is_all = not report.is_cancelled and all(is_done(item) for item in report.items)
+        if is_all:
             self._panel.show_progress(100)
         paths = tuple(
             Path(item.target)
@@ -88,10 +89,10 @@ class ExportControl(WorkControl):
             if item.is_done_before or (item.report is not None and _has_tiles(item.report))
         )
         self.queue_reported.emit(report)
-        return self._notice(messages.queue_sentence(report), is_done, paths)
+        return self._notice(messages.queue_sentence(report), is_all, paths)
 
-    def _notice(self, sentence: str, is_done: bool, paths: tuple[Path, ...]) -> Notice:
-        level = Qgis.MessageLevel.Success if is_done else Qgis.MessageLevel.Warning
+    def _notice(self, sentence: str, went_well: bool, paths: tuple[Path, ...]) -> Notice:
+        level = Qgis.MessageLevel.Success if went_well else Qgis.MessageLevel.Warning
         for path in paths:
             shown_layers.reload_layers_of(self._project, path)
         self.told.emit(sentence, level, paths)

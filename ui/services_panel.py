@@ -10,7 +10,8 @@ from qgis.PyQt.QtCore import Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtWidgets import QHeaderView, QLineEdit, QTreeWidgetItem, QWidget
 
 from ..plugin.core.description import CacheDescription
-from ..plugin.core.export.request import QueueReport
+from ..plugin.core.export.request import QueueItemReport, QueueReport
+from ..plugin.core.request import Outcome
 from ..plugin.core.schemes import web_mercator
 from ..plugin.host import connections, messages
 from .forms import load_form
@@ -135,15 +136,8 @@ class ServicesPanel(QWidget, FORM):
         self.services_view.blockSignals(True)
         for item in self._items():
             result = results.get(item.data(SERVICE, FOUND).url)
-            text = ""
-            if result is not None:
-                text = self.tr("Exported")
-                if result.is_done_before:
-                    text = self.tr("Done before")
-                elif result.error is not None:
-                    text = self.tr("Failed")
-            elif report.is_cancelled and _is_ticked(item, SERVICE):
-                text = self.tr("Not begun")
+            is_left = result is None and report.is_cancelled and _is_ticked(item, SERVICE)
+            text = self.tr("Not begun") if is_left else self._result_text(result)
             item.setText(RESULT, text)
             item.setToolTip(RESULT, "" if result is None else messages.queue_line(result))
         self.services_view.blockSignals(False)
@@ -153,6 +147,16 @@ class ServicesPanel(QWidget, FORM):
         self.show_results(QueueReport(()))
 
     # ours
+
+    def _result_text(self, result: QueueItemReport | None) -> str:
+        """What came of a service, in a word or two; "" where nothing did."""
+        if result is None:
+            return ""
+        if result.is_done_before:
+            return self.tr("Done before")
+        if result.report is None:
+            return self.tr("Failed")
+        return self.tr("Exported") if is_done(result) else self.tr("Incomplete")
 
     def _set_up_list(self) -> None:
         view = self.services_view
@@ -226,6 +230,12 @@ class ServicesPanel(QWidget, FORM):
             "Only for a service that does not allow its tiles to be exported: tick it where you own"
             " the tiles or have their owner's leave. It is remembered nowhere."
         )
+
+
+def is_done(result: QueueItemReport) -> bool:
+    """Whether nothing is left to do for a service of a queue."""
+    report = result.report
+    return result.is_done_before or (report is not None and report.outcome is Outcome.DONE)
 
 
 def _new_item() -> QTreeWidgetItem:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qgis.core import QgsProject
+from qgis.core import Qgis, QgsProject
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QPushButton, QTabWidget
 from service_layers import service_layer, service_url
 
 from tile_cache_manager.plugin.core import errors
+from tile_cache_manager.plugin.core.request import Outcome
 from tile_cache_manager.plugin.core.storage.profile import StorageFormat
 from tile_cache_manager.plugin.host import areas
 
@@ -122,6 +123,17 @@ def test_one_report_tells_what_came_of_each(
     assert "does not allow" in item(several, "Roads/Night").toolTip(RESULT)
     assert "does not allow" in exporter.messages()
     assert qgis_bar.currentItem().findChild(QPushButton, "open_folder_button") is not None
+
+
+def test_what_is_incomplete_is_no_success(
+    several: Any, exporter: Any, exports: Any, qgis_bar: Any
+) -> None:
+    exporter.click("all_services_button")
+    exports.results = {service_url("Streets"): Outcome.PARTIAL}
+    run_to_the_end(exporter, qgis_bar)
+
+    assert item(several, "Streets").text(RESULT) == "Incomplete"
+    assert qgis_bar.currentItem().level() == Qgis.MessageLevel.Warning
 
 
 def test_running_again_asks_for_the_same(
