@@ -41,6 +41,7 @@ class ExportDialog(CacheDialog):
         parent: QWidget | None = None,
     ) -> None:
         self._project = project
+        self._first_loaded = ""
         super().__init__(__file__, canvas, project, message_bar, active_layer, parent)
         self.setWindowTitle(self.tr("Export Cache Tiles"))
         self.address_panel.hide_care()
@@ -61,7 +62,7 @@ class ExportDialog(CacheDialog):
         self._control.queue_reported.connect(self.services_panel.show_results)
         self.begin(self.export_panel, self.tr("Export"), self.tr("Start the export"))
         self._count_line.estimated.connect(self._show_estimates)
-        self.services_panel.changed.connect(self._form_changed)
+        self.services_panel.changed.connect(self._services_changed)
         self.tabs.currentChanged.connect(self._tab_changed)
 
     def open_for(self, layers: Iterable[QgsMapLayer]) -> None:
@@ -167,7 +168,21 @@ class ExportDialog(CacheDialog):
 
     # ours
 
+    def _services_changed(self) -> None:
+        self._form_changed()
+        self._load_first()
+
+    def _load_first(self) -> None:
+        """Load the first ticked service where none is: for its scales, and to suggest rules."""
+        chosen = self.services_panel.chosen() if self.is_several else ()
+        if not chosen or self._description is not None or self._loader.is_loading:
+            return
+        if chosen[0].url != self._first_loaded:  # if that failed, it is not tried again
+            self._first_loaded = chosen[0].url
+            super().load(chosen[0].url, chosen[0].auth_config_id)
+
     def _tab_changed(self) -> None:
+        self._load_first()
         self.export_panel.show_several(self.is_several)
         self._levels_changed()
         self._counts_changed()

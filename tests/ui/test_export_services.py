@@ -215,6 +215,29 @@ def test_one_and_several_have_places_of_their_own(several: Any, exporter: Any, c
     assert "each service's turn" in exporter.shows("tile_count_label")
 
 
+def test_the_first_ticked_service_gives_its_scales(several: Any, exporter: Any, cache: Any) -> None:
+    tick(several, "Streets")
+    exporter.wait_until(
+        lambda: exporter.shows("summary_label").startswith("World"), what="the service"
+    )
+    tick(several, "World")
+
+    assert cache.asked == [service_url("Streets")]
+    assert exporter.dialog.is_several
+
+
+def test_one_that_cannot_be_loaded_is_not_asked_again(
+    several: Any, exporter: Any, cache: Any
+) -> None:
+    cache.answer = errors.SiteUnreachable(service_url("Streets"), errors.Unreachable.REFUSED)
+    tick(several, "Streets")
+    exporter.wait_for_error()
+    item(several, "Streets").setCheckState(MINE, Qt.CheckState.Checked)
+
+    assert cache.asked == [service_url("Streets")]
+    assert reason(exporter) == ""  # the export may still be tried
+
+
 def test_one_layer_is_loaded_and_several_are_ticked(
     several: Any, exporter: Any, project: QgsProject
 ) -> None:
