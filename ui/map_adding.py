@@ -10,16 +10,10 @@ from ..plugin.core.storage.profile import StorageFormat
 from ..plugin.host import messages, shown_layers
 from ..plugin.host.messages import tr
 
-NOT_DRAWN = (StorageFormat.EXPLODED, StorageFormat.COMPACT_V1, StorageFormat.TPK)
-"""What GDAL has no drivers for; that for TPKX is there since 3.8."""
-
 
 def why_not_drawn(kind: str) -> str:
-    """Why QGIS draws no cache of this kind, a StorageFormat's value; "" where it does."""
-    if kind not in [each.value for each in NOT_DRAWN]:
-        return ""
-    text = tr("QGIS has no reader for this format: {format}.")
-    return text.format(format=messages.storage_text(kind))
+    """Why this QGIS draws no cache of this kind, a StorageFormat's value; "" where it does."""
+    return shown_layers.unread_kind_reason(StorageFormat(kind))
 
 
 def add_to_map(path: Path, kind: str, project: QgsProject) -> str:
@@ -28,7 +22,8 @@ def add_to_map(path: Path, kind: str, project: QgsProject) -> str:
     if layer is not None:
         project.addMapLayer(layer)
         return ""
+    reason = why_not_drawn(kind) or shown_layers.not_shown_reason(path)
+    if reason:
+        return reason
     text = tr("QGIS cannot open {path}: look with Verify whether it is sound.")
-    if kind == StorageFormat.TPKX.value:
-        text = tr("QGIS cannot open {path}: tile packages need GDAL 3.8 or later.")
     return text.format(path=messages.path_text(str(path)))

@@ -21,10 +21,15 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..core.errors import TileCacheError
 from ..core.storage.opening import read_profile
+from ..core.storage.profile import StorageFormat
 from .gdal_reading import READS_LARGE_TILES, crash_reason, version
+from .local_wording import storage_text
 from .text import tr
 
 CONF_XML = "conf.xml"
+NOT_DRAWN = (StorageFormat.EXPLODED, StorageFormat.COMPACT_V1, StorageFormat.TPK)
+"""What GDAL has no drivers for."""
+READS_TPKX = 3080000
 KEEPING = "GDAL_PAM_ENABLED"
 PACKAGES = (".tpkx", ".mbtiles", ".gpkg")
 
@@ -46,6 +51,16 @@ def layer_of_cache(path: Path) -> QgsRasterLayer | None:
     with _no_statistics_kept():
         layer = QgsRasterLayer(str(file), _name(path), "gdal", options)
     return layer if layer.isValid() else None
+
+
+def unread_kind_reason(storage: StorageFormat) -> str:
+    """Why no layer can be made of caches of this format, in one sentence; "" where one can."""
+    if storage in NOT_DRAWN:
+        text = tr("QGIS has no reader for this format: {format}.")
+        return text.format(format=storage_text(storage.value))
+    if storage is StorageFormat.TPKX and version() < READS_TPKX:
+        return tr("This QGIS cannot draw tile packages, for its GDAL is older than 3.8.")
+    return ""
 
 
 def not_shown_reason(path: Path) -> str:

@@ -108,6 +108,7 @@ def test_what_was_exported_goes_on_the_map_and_its_folder_opens(
 ) -> None:
     layer, opened, asked = memory_layer("World", (0, 0, 1, 1)), [], []
     monkeypatch.setattr(shown_layers, "layer_of_cache", lambda path: asked.append(path) or layer)
+    monkeypatch.setattr(shown_layers, "version", lambda: shown_layers.READS_TPKX)
     monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url))
     run_to_the_end(exporter, qgis_bar)
     line = exporter.find("message_bar").currentItem()
@@ -120,10 +121,16 @@ def test_what_was_exported_goes_on_the_map_and_its_folder_opens(
     assert opened == [QUrl.fromLocalFile(str(tmp_path))]
 
 
+@pytest.mark.parametrize("storage", [StorageFormat.EXPLODED, StorageFormat.TPKX])
 def test_what_qgis_cannot_draw_is_not_offered_for_the_map(
-    exportable: Any, exporter: Any, qgis_bar: Any
+    exportable: Any,
+    exporter: Any,
+    qgis_bar: Any,
+    storage: StorageFormat,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    choose_format(exporter, StorageFormat.EXPLODED)
+    monkeypatch.setattr(shown_layers, "version", lambda: shown_layers.READS_TPKX - 1)
+    choose_format(exporter, storage)
     run_to_the_end(exporter, qgis_bar)
 
     assert qgis_bar.currentItem().findChild(QPushButton, "add_to_map_button") is None
