@@ -39,16 +39,19 @@ def area_at(areas: Areas, level: Level) -> Place:
 def by_area(areas: Areas, levels: Iterable[Level]) -> tuple[tuple[tuple[Level, ...], Place], ...]:
     """`levels`, in groups that have their area in common, and that area.
 
-    Levels that `areas` gives none are in no group.
+    Levels that `areas` gives none are in no group; one that is in several counts for the first, as
+    in `area_at`.
     """
     if not isinstance(areas, tuple):
         return ((tuple(levels), areas),)
-    chosen = tuple(levels)
-    groups = (
-        (tuple(each for each in chosen if each.id in group.level_ids), group.area)
-        for group in areas
-    )
-    return tuple(group for group in groups if group[0])
+    left = tuple(levels)
+    groups: list[tuple[tuple[Level, ...], Place]] = []
+    for group in areas:
+        own = tuple(each for each in left if each.id in group.level_ids)
+        left = tuple(each for each in left if each not in own)
+        if own:
+            groups.append((own, group.area))
+    return tuple(groups)
 
 
 def levels_without(areas: Areas, levels: Iterable[Level]) -> tuple[Level, ...]:

@@ -154,14 +154,19 @@ class UpdateRequest:
         tile_filter: TileFilter | None = None,
         resume: Resume = Resume.AUTO,
     ) -> UpdateRequest:
-        """A request to the cache of `description`; `area`: one for all levels, or for some each."""
+        """A request to the cache of `description`; `area`: one for all levels, or for some each.
+
+        Raises as the class, LevelsWithoutArea also where there is no group at all.
+        """
         groups: tuple[LevelArea, ...] = area if isinstance(area, tuple) else ()
+        if isinstance(area, tuple) and not groups and levels:
+            raise LevelsWithoutArea(tuple(level.scale for level in levels))
         extent = area if isinstance(area, Extent) else None
         return cls(
             scheme=description.scheme,
             levels=levels,
             mode=mode,
-            area=None if groups or extent is not None else area,
+            area=None if isinstance(area, (tuple, Extent)) else area,
             extent=extent,
             instances=instances,
             wait=wait,

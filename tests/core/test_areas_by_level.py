@@ -26,6 +26,7 @@ from scripted_site import SITE, AnsweringSite, Recorder
 from shapely.geometry import Point, box
 from shapely.geometry.base import BaseGeometry
 
+from tile_cache_manager.plugin.core.description import CacheDescription
 from tile_cache_manager.plugin.core.errors import EmptyArea, JobFailed, LevelsWithoutArea
 from tile_cache_manager.plugin.core.level_areas import (
     Areas,
@@ -37,6 +38,7 @@ from tile_cache_manager.plugin.core.level_areas import (
 )
 from tile_cache_manager.plugin.core.local.estimate import run_estimate
 from tile_cache_manager.plugin.core.local.journal import unfinished_request
+from tile_cache_manager.plugin.core.local.plan import plan_of
 from tile_cache_manager.plugin.core.local.update import run_update
 from tile_cache_manager.plugin.core.request import (
     Feedback,
@@ -109,6 +111,26 @@ def test_groups() -> None:
     ] == [([0], WHOLE), ([4], LAKE), ([7], TOWN)]
     assert levels_without(BY_SCALE, levels) == (WORLD.levels[6],)
     assert levels_without(None, levels) == ()
+
+
+def test_a_level_in_several_groups_has_the_area_of_the_first() -> None:
+    twice = (LevelArea((0, 1), LAKE), LevelArea((1, 2), TOWN), LevelArea((0, 2), WHOLE))
+    levels = WORLD.levels[:3]
+
+    assert by_area(twice, levels) == ((levels[:2], LAKE), (levels[2:], TOWN))
+    parts = request(0, 1, 2, areas=twice).by_area()
+    assert [(part.levels, part.area) for part in parts] == [(levels[:2], LAKE), (levels[2:], TOWN)]
+    plan = plan_of(
+        request(0, 1, 2, areas=twice), profile_of(WORLD, StorageFormat.COMPACT_V2), "Hills"
+    )
+    assert {level.id: plan.areas[level.id] for level in levels} == {0: LAKE, 1: LAKE, 2: TOWN}
+
+
+@pytest.mark.parametrize("areas", [(), (LevelArea((), WHOLE),)])
+def test_no_area_for_any_level_never_means_everything(areas: Areas) -> None:
+    service = CacheDescription("", "Hills", "", WORLD, WORLD.levels, WHOLE, "PNG")
+    with pytest.raises(LevelsWithoutArea):
+        UpdateRequest.of(service, WORLD.levels[:2], UpdateMode.DELETE, areas)
 
 
 @pytest.mark.parametrize("ids", [(6,), (0, 6), (0, 8, 6)])
