@@ -24,8 +24,10 @@ from .split import Part
 IsThere = Callable[[int, int, int], "bool | None"]
 """Whether a service has the tile of level id, row and column; None where it does not tell."""
 
-_ASKED_AFTER = 8  # tiles that are missing
-_BUNDLES_LISTED = 4096  # of which these are chosen
+_ASKED_AFTER = 8  # tiles of a level that are missing
+_SURE_OF_NOTHING = 256  # tiles of a part that are asked after where there is no package of it
+_OF_BUNDLE = 64  # of which these are chosen
+_BUNDLES_LISTED = 4096
 _PIECE = 1 << 20
 
 Tile = tuple[int, int, int]
@@ -60,14 +62,14 @@ def check_package(
 
 
 def is_empty(part: Part, scheme: TilingScheme, is_there: IsThere) -> bool:
-    """Whether the service says of some tiles of `part`, from all over it, that none is there."""
+    """Whether the service says of many tiles of `part`, from all over it, that none is there."""
     listed: list[Tile] = []
     for level in part.levels:
         for block, mask in bundles_of(cover(scheme, level, part.area)):
-            if len(listed) >= _BUNDLES_LISTED:
-                break
-            listed += _first_of(mask, level.id, block)
-    return all(is_there(*tile) is False for tile in _some(listed))
+            listed += _first_of(mask, level.id, block, _OF_BUNDLE)
+            if len(listed) > _BUNDLES_LISTED:
+                del listed[::2]  # still from all over it
+    return all(is_there(*tile) is False for tile in _some(listed, _SURE_OF_NOTHING))
 
 
 def _checked(
@@ -94,11 +96,12 @@ def _checked(
     total = sum(sum(store.counts(cancelled).values()) for store in stores)
     if total and not found:
         raise BadPackage(like.name, BadPackageReason.FOREIGN, f"{total} tiles")
-    if announced is not None and announced <= total:
+    if announced is not None and announced <= found:
         return found
     answers = [is_there(*tile) for tile in missing]
-    is_unknown = all(answer is None for answer in answers) and announced is not None
-    if any(answers) or is_unknown:
+    # What lies beyond the area may have been announced, too, but is none of what is missing.
+    is_short = announced is not None and announced > total
+    if any(answers) or (is_short and all(answer is None for answer in answers)):
         raise BadPackage(like.name, BadPackageReason.TOO_FEW, f"{found} of {part.tiles}")
     return found
 
@@ -122,10 +125,11 @@ def _counted(
 ) -> tuple[int, list[Tile]]:
     """How many tiles of `part` any of `stores` has, and some of those that none has."""
     found = 0
-    missing: list[Tile] = []
+    missing: list[Tile] = []  # of each level some, for it may be one level that was left out
     maps = [level_map(like.scheme, store.profile.scheme) for store in stores]
     for level in part.levels:
         ids = [levels[level.id] for levels in maps]
+        listed: list[Tile] = []
         for block, mask in bundles_of(cover(like.scheme, level, part.area)):
             if cancelled():
                 return found, []
@@ -133,18 +137,19 @@ def _counted(
             for store, level_id in zip(stores, ids):
                 there |= store.exists(level_id, block)
             found += int((mask & there).sum())
-            if len(missing) < _BUNDLES_LISTED:
-                missing += _first_of(mask & ~there, level.id, block)
-    return found, _some(missing)
+            if len(listed) < _BUNDLES_LISTED:
+                listed += _first_of(mask & ~there, level.id, block)
+        missing += _some(listed)
+    return found, missing
 
 
-def _some(tiles: list[Tile]) -> list[Tile]:
-    """A few of `tiles`, from all over them."""
-    return tiles[:: max(1, len(tiles) // _ASKED_AFTER)][:_ASKED_AFTER]
+def _some(tiles: list[Tile], most: int = _ASKED_AFTER) -> list[Tile]:
+    """Some of `tiles`, from all over them."""
+    return tiles[:: max(1, -(-len(tiles) // most))]
 
 
-def _first_of(mask: Bools, level_id: int, block: TileRange) -> Iterator[Tile]:
-    """Two tiles of `mask`, if there are: the first and one in the middle."""
+def _first_of(mask: Bools, level_id: int, block: TileRange, most: int = 2) -> Iterator[Tile]:
+    """Tiles of `mask`, so many at the most: the first and others all over it."""
     tiles = places(mask)
-    for row, col in tiles[:: max(1, len(tiles) // 2)][:2]:
+    for row, col in tiles[:: max(1, -(-len(tiles) // most))]:
         yield level_id, block.min_row + row, block.min_col + col

@@ -12,6 +12,7 @@ from tile_packages import make_package, root_json
 from tile_cache_manager.plugin.core.errors import BadPackage, BadPackageReason
 from tile_cache_manager.plugin.core.export.package_check import check_package, is_empty
 from tile_cache_manager.plugin.core.export.split import Part
+from tile_cache_manager.plugin.core.schemes import web_mercator
 from tile_cache_manager.plugin.core.storage.opening import read_profile
 
 TILES = {(2, row, col): f"tile {row} {col}".encode() * 40 for row in (1, 2) for col in (1, 2)}
@@ -157,6 +158,36 @@ def test_missing_tiles_are_asked_after(tmp_path, like, part, announced, there, i
 def test_tiles_of_elsewhere_are_foreign(tmp_path, like, part):
     path = make_package(tmp_path / "a.tpkx", {(2, 0, 0): b"x", (2, 3, 3): b"y"})
     assert reason_of(path, part, like, 2) is BadPackageReason.FOREIGN
+
+
+@pytest.mark.parametrize(("there", "is_good"), [(True, False), (False, True), (None, True)])
+def test_tiles_beyond_the_area_make_up_for_none_that_is_missing(
+    tmp_path, like, part, there, is_good
+):
+    others = {(2, 0, 0): b"more", (2, 3, 3): b"and more"}
+    path = make_package(tmp_path / "a.tpkx", {**SOME, **others})
+    if is_good:
+        assert check_package([path], part, like, 4, lambda *tile: there) == 3
+    else:
+        assert reason_of(path, part, like, 4, lambda *tile: there) is BadPackageReason.TOO_FEW
+
+
+def test_a_level_that_was_left_out_is_found_beside_one_with_gaps_all_over(tmp_path, like):
+    root = root_json(2, 9)
+    gaps = {(9, row, col): b"here" for row in range(512) for col in range(0, 512, 128)}
+    path = make_package(tmp_path / "a.tpkx", gaps, root=root)
+    service = replace(read_profile(path), name="Streets")
+    levels = tuple(map(service.scheme.level, (2, 3, 9)))
+    part = Part(levels, box(-2e7, -2e7, 2e7, 2e7), 262224)
+    left_out = lambda level_id, row, col: level_id == 3  # noqa: E731
+    assert reason_of(path, part, service, None, left_out) is BadPackageReason.TOO_FEW
+
+
+def test_few_tiles_in_a_large_part_are_found(like):
+    scheme = replace(like.scheme, levels=web_mercator(256, finest=10).levels)
+    part = Part((scheme.level(10),), box(0, 0, 9e6, 9e6), 53000)
+    there = lambda level_id, row, col: col % 16 == 0  # noqa: E731
+    assert not is_empty(part, scheme, there)
 
 
 def test_only_where_all_that_is_asked_after_is_a_gap_a_part_is_empty(like, part):
