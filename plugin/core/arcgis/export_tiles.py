@@ -37,7 +37,8 @@ _COMPACT = "esriMapCacheStorageModeCompact"
 _COMPACT_V2 = "esriMapCacheStorageModeCompactV2"
 _OLD = frozenset({StorageFormat.TPK, StorageFormat.COMPACT_V1})
 _OVER_LIMIT = re.compile(r"001564|exceeds the maximum allowed number of tiles", re.IGNORECASE)
-_IN_BRACKETS = re.compile(r"\(\s*(\d[\d.,' \u00a0\u202f]*)\s*\)")
+_IN_BRACKETS = re.compile(r"\(\s*(\d[\d.,' \u00a0\u202f]{0,30})\s*\)")
+_NUMBER = re.compile(r"(?<![\w.])(?!001564\b)\d(?:[\d.,']{0,30}\d)?(?!\w)")
 _ENDED_WELL = frozenset({JobPhase.SUCCEEDED, JobPhase.PARTIAL})
 
 
@@ -205,15 +206,19 @@ def export_form(
 def exceeded_limit(error: JobFailed) -> tuple[int, int] | None:
     """How many tiles a failed job was asked for, and how many it may export at most.
 
-    None where it failed for another reason. By ERROR 001564, whose text may be in any language.
+    None where it failed for another reason. By ERROR 001564, whose text may be in any language:
+    its first two numbers in brackets, or else at all, of which the larger one was asked for.
     """
     if not _OVER_LIMIT.search(error.message):
         return None
-    numbers = [
-        int("".join(digit for digit in found if digit.isdecimal()))
-        for found in _IN_BRACKETS.findall(error.message)
-    ]
-    return (numbers[0], numbers[1]) if len(numbers) >= 2 else None
+    for pattern in (_IN_BRACKETS, _NUMBER):
+        numbers = [
+            int("".join(digit for digit in found if digit.isdecimal()))
+            for found in pattern.findall(error.message)[:2]
+        ]
+        if len(numbers) == 2:
+            return max(numbers), min(numbers)
+    return None
 
 
 def _percent(state: JobState) -> float | None:
