@@ -27,7 +27,7 @@ from ..core.storage.profile import CacheProfile
 from ..core.storage.sidecar import CacheSettings
 from ..host import gdal_reading, messages, schemes, sign_in
 from . import create_parameters as given
-from .algorithm import CacheAlgorithm, on_one_line
+from .algorithm import CacheAlgorithm, Words
 from .texts import CREATE_CACHE_HELP
 from .values import local_cache
 
@@ -38,24 +38,20 @@ class CreateCache(CacheAlgorithm):
     OUTPUT_CACHE = "OUTPUT_CACHE"
     LEVELS = "LEVELS"
 
-    # QgsProcessingAlgorithm interface
+    # CacheAlgorithm interface
 
-    def name(self) -> str:
-        return "createcache"
-
-    def displayName(self) -> str:
-        return _tr("Create cache")
-
-    def tags(self) -> list[str]:
-        return _tr("tiles,cache,create,new,bundle,tpkx,mbtiles,tiling scheme").split(",")
-
-    def shortDescription(self) -> str:
-        return _tr(
-            "Creates an empty tile cache in a folder or package, to be filled from a project"
+    def words(self) -> Words:
+        return Words(
+            name="createcache",
+            title=_tr("Create cache"),
+            tags=_tr("tiles,cache,create,new,bundle,tpkx,mbtiles,tiling scheme"),
+            summary=_tr(
+                "Creates an empty tile cache in a folder or package, to be filled from a project"
+            ),
+            help=_tr(CREATE_CACHE_HELP),
         )
 
-    def shortHelpString(self) -> str:
-        return on_one_line(_tr(CREATE_CACHE_HELP))
+    # QgsProcessingAlgorithm interface
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
         for parameters in (given.what, given.tiles, given.drawing, given.signing_in):

@@ -16,7 +16,7 @@ from qgis.PyQt.QtCore import QCoreApplication
 from ..core.errors import BadCacheOption, TileCacheError
 from ..core.local.defragment import defragment
 from ..host import messages
-from .algorithm import CacheAlgorithm, on_one_line
+from .algorithm import CacheAlgorithm, Words
 from .texts import DEFRAGMENT_CACHE_HELP
 from .values import cache_parameter, core_feedback, local_cache, number_of
 
@@ -29,22 +29,20 @@ class DefragmentCache(CacheAlgorithm):
     FILES = "FILES"
     BYTES_WON = "BYTES_WON"
 
+    # CacheAlgorithm interface
+
+    def words(self) -> Words:
+        return Words(
+            name="defragmentcache",
+            title=_tr("Defragment cache"),
+            tags=_tr("tiles,cache,defragment,compact,shrink,bundle,tpkx,mbtiles"),
+            summary=_tr(
+                "Makes a cache on this computer smaller: wins back what old tiles still take up"
+            ),
+            help=_tr(DEFRAGMENT_CACHE_HELP),
+        )
+
     # QgsProcessingAlgorithm interface
-
-    def name(self) -> str:
-        return "defragmentcache"
-
-    def displayName(self) -> str:
-        return _tr("Defragment cache")
-
-    def tags(self) -> list[str]:
-        return _tr("tiles,cache,defragment,compact,shrink,bundle,tpkx,mbtiles").split(",")
-
-    def shortDescription(self) -> str:
-        return _tr("Makes a cache on this computer smaller: wins back what old tiles still take up")
-
-    def shortHelpString(self) -> str:
-        return on_one_line(_tr(DEFRAGMENT_CACHE_HELP))
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
         self.addParameter(cache_parameter(self.INPUT_CACHE, _tr("Cache")))

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    QgsProcessingContext,
-    QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
     QgsProcessingOutputString,
@@ -18,8 +16,6 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
-from ..core.cache import open_cache
-from ..core.errors import RequestError, TileCacheError
 from ..core.export.request import ExportReport, ExportRequest
 from ..core.export.run import estimate_export, run_export
 from ..core.export.server_side import export_on_server
@@ -27,16 +23,17 @@ from ..core.local.source import TileSource
 from ..core.request import LevelEstimate, Outcome
 from ..core.storage.opening import find_cache, local_path
 from ..core.storage.sidecar import read_settings
-from ..host import messages, network, shown_layers, sign_in, sources, tasks
+from ..host import messages, sources, tasks
 from ..host.tile_pixels import TilePixels
 from . import area_values
 from . import export_parameters as given
-from .algorithm import CacheAlgorithm, on_one_line
+from .algorithm import Words
 from .texts_export import EXPORT_CACHE_HELP
+from .tile_algorithm import TileAlgorithm
 from .values import advanced, core_feedback
 
 
-class ExportCache(CacheAlgorithm):
+class ExportCache(TileAlgorithm):
     """Copy tiles of a service or cache, at chosen scales, inside an area or one for each scale."""
 
     OUTPUT_CACHE = "OUTPUT_CACHE"
@@ -48,27 +45,26 @@ class ExportCache(CacheAlgorithm):
     SIZE = "SIZE"
     JOBS = "JOBS"
 
-    # QgsProcessingAlgorithm interface
+    values = given.ExportValues
+    extent = given.EXPORT_EXTENT
 
-    def name(self) -> str:
-        return "exportcache"
+    # CacheAlgorithm interface
 
-    def displayName(self) -> str:
-        return _tr("Export cache tiles")
-
-    def tags(self) -> list[str]:
-        return _tr(
-            "tiles,cache,export,package,tpk,tpkx,mbtiles,geopackage,offline,arcgis,map service"
-        ).split(",")
-
-    def shortDescription(self) -> str:
-        return _tr(
-            "Copies tiles of a service or cache into a package or cache, at chosen scales, in an"
-            " area or one for each scale"
+    def words(self) -> Words:
+        return Words(
+            name="exportcache",
+            title=_tr("Export cache tiles"),
+            tags=_tr(
+                "tiles,cache,export,package,tpk,tpkx,mbtiles,geopackage,offline,arcgis,map service"
+            ),
+            summary=_tr(
+                "Copies tiles of a service or cache into a package or cache, at chosen scales, in"
+                " an area or one for each scale"
+            ),
+            help=_tr(EXPORT_CACHE_HELP),
         )
 
-    def shortHelpString(self) -> str:
-        return on_one_line(_tr(EXPORT_CACHE_HELP))
+    # QgsProcessingAlgorithm interface
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
         self.addParameter(
@@ -111,109 +107,52 @@ class ExportCache(CacheAlgorithm):
         ):
             self.addOutput(QgsProcessingOutputNumber(name, label))
 
-    def checkParameterValues(
-        self, parameters: dict[str, Any], context: QgsProcessingContext
-    ) -> tuple[bool, str]:
-        values = given.ExportValues(self, parameters, context)
-        try:
-            area_values.check(values, given.EXPORT_EXTENT)
-            values.scales()
-            values.storage()
-            values.overwrite()
-            values.way()
-            for name in (given.CLIP, given.TILES_ARE_MINE, given.DRAW_MISSING, given.ESTIMATE_ONLY):
-                values.truth(name)
-        except RequestError as error:
-            return False, messages.sentence(error)
-        return super().checkParameterValues(parameters, context)
+    # TileAlgorithm interface
 
-    def prepareAlgorithm(
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> bool:
-        """On the main thread: sign-in, proxies, a snapshot of the area, copies of what is drawn.
+    def check(self, values: given.ExportValues) -> None:
+        values.scales()
+        values.storage()
+        values.overwrite()
+        values.way()
+        for name in (given.CLIP, given.TILES_ARE_MINE, given.DRAW_MISSING, given.ESTIMATE_ONLY):
+            values.truth(name)
 
-        What goes wrong is raised when the work begins: of what is raised here, `processing.run`
-        tells a script nothing but that there were errors.
-        """
-        self._problem: TileCacheError | None = None
-        self._drawing: TileSource | None = None
-        self._target: Path | None = None
-        project = context.project()
-        self._reloading = None if project is None else shown_layers.Reloading(project)
-        values = given.ExportValues(self, parameters, context)
-        try:
-            self._sign_in = sign_in.credentials(
-                values.text(given.AUTH_CONFIG), values.text(given.PORTAL_URL)
-            )
-            self._transport = network.transport()
-            self._area = area_values.area(values, given.EXPORT_EXTENT)
-            self._is_copied = values.keyword(given.COPY_DATA, [given.DO_COPY, given.DO_NOT_COPY])
-            self._storage = values.storage()
-            if self._is_copied == given.DO_COPY:
-                self._target = values.target(self._storage)
-            self._drawing = _drawing_source(values, project)
-        except TileCacheError as error:
-            self._problem = error
-        return True
+    def prepare(self, values: given.ExportValues, project: QgsProject | None) -> None:
+        is_copied = values.keyword(given.COPY_DATA, [given.DO_COPY, given.DO_NOT_COPY])
+        self._storage = values.storage()
+        self._target = values.target(self._storage) if is_copied == given.DO_COPY else None
+        self.drawing = _drawing_source(values, project)
 
-    def processAlgorithm(
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> dict[str, Any]:
-        values = given.ExportValues(self, parameters, context)
-        try:
-            with tasks.closed_unless_used(self._drawing):
-                if self._problem is not None:
-                    raise self._problem
-                if self._target is None:
-                    return self._on_server(values, feedback)
-                request = self._request(values, self._target, feedback)
-                if values.truth(given.ESTIMATE_ONLY):
-                    return self._estimated(values, request, feedback)
-            report = run_export(
-                values.text(given.INPUT_SERVICE),
-                request,
-                core_feedback(feedback),
-                pixels=TilePixels(),
-                sign_in=self._sign_in,
-                transport=self._transport,
-                drawing=self._drawing,
-            )
-        except area_values.Cancelled:
-            return {}
-        except TileCacheError as error:
-            raise QgsProcessingException(messages.sentence(error)) from error
-        finally:
-            self._drawing = None  # closed by now, while this algorithm may live on
+    def work(self, values: given.ExportValues, feedback: QgsProcessingFeedback) -> dict[str, Any]:
+        with tasks.closed_unless_used(self.drawing):
+            if self._target is None:
+                return self._on_server(values, feedback)
+            request = self._request(values, self._target, feedback)
+            if values.truth(given.ESTIMATE_ONLY):
+                return self._estimated(values, request, feedback)
+        self.changed = self._target
+        report = run_export(
+            values.text(given.INPUT_SERVICE),
+            request,
+            core_feedback(feedback),
+            pixels=TilePixels(),
+            sign_in=self.sign_in,
+            transport=self.transport,
+            drawing=self.drawing,
+        )
         tell(report, feedback)
         return self._results(report)
-
-    def postProcessAlgorithm(
-        self, context: QgsProcessingContext, feedback: QgsProcessingFeedback
-    ) -> dict[str, Any]:
-        """On the main thread: what draws the target in the project draws its new tiles."""
-        if self._reloading is not None and self._target is not None:
-            self._reloading.ask(self._target)
-        return {}
 
     # own
 
     def _request(
         self, values: given.ExportValues, target: Path, feedback: QgsProcessingFeedback
     ) -> ExportRequest:
-        address = values.text(given.INPUT_SERVICE)
-        cache = open_cache(address, self._sign_in, self._transport, feedback.isCanceled)
-        description = cache.describe()
-        feedback.pushInfo(messages.summary(description))
+        description = self.describe(values.text(given.INPUT_SERVICE), feedback)
         return ExportRequest(
             scheme=description.scheme,
             levels=description.levels_of(values.scales()),
-            areas=area_values.resolve(self._area, description, feedback.isCanceled),
+            areas=self.areas_of(description, feedback),
             target=target,
             storage=self._storage,
             overwrite=values.overwrite(),
@@ -230,11 +169,10 @@ class ExportCache(CacheAlgorithm):
             values.text(given.INPUT_SERVICE),
             request,
             core_feedback(feedback),
-            sign_in=self._sign_in,
-            transport=self._transport,
+            sign_in=self.sign_in,
+            transport=self.transport,
+            drawing=self.drawing,
         )
-        if self._drawing is not None:
-            self._drawing.close()
         for line in messages.export_estimate_lines(estimates):
             feedback.pushInfo(line)
         return {self.TILES: _sum(estimates, "tiles"), self.SIZE: _sum(estimates, "bytes")}
@@ -250,8 +188,8 @@ class ExportCache(CacheAlgorithm):
             request,
             path,
             core_feedback(feedback),
-            sign_in=self._sign_in,
-            transport=self._transport,
+            sign_in=self.sign_in,
+            transport=self.transport,
         )
         tell(report, feedback)
         return self._results(report)

@@ -8,32 +8,32 @@ from typing import Any
 from qgis.core import (
     QgsMapLayer,
     QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
     QgsProcessingParameterFolderDestination,
     QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
     QgsProcessingParameterString,
+    QgsProject,
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core.arcgis.address import service_of
-from ..core.errors import AddressError, BadCacheOption, RequestError, TileCacheError
+from ..core.errors import BadCacheOption
 from ..core.export.queue import run_queue, target_names
 from ..core.export.request import QueueReport
 from ..core.storage.creation import SUFFIXES
-from ..host import connections, export_tasks, messages, network, sign_in
+from ..host import connections, export_tasks, messages, sign_in
 from ..host.tile_pixels import TilePixels
 from . import area_values
 from . import export_parameters as given
-from .algorithm import CacheAlgorithm, on_one_line
+from .algorithm import Words
 from .texts_export import EXPORT_CACHES_HELP
+from .tile_algorithm import TileAlgorithm
 from .values import advanced, core_feedback
 
 
-class ExportCaches(CacheAlgorithm):
+class ExportCaches(TileAlgorithm):
     """Copy tiles of several services, one after the other, below one folder."""
 
     LAYERS = "LAYERS"
@@ -46,25 +46,24 @@ class ExportCaches(CacheAlgorithm):
     DONE_BEFORE = "DONE_BEFORE"
     FAILED = "FAILED"
 
-    # QgsProcessingAlgorithm interface
+    values = given.ExportValues
+    extent = given.EXPORT_EXTENT
 
-    def name(self) -> str:
-        return "exportcaches"
+    # CacheAlgorithm interface
 
-    def displayName(self) -> str:
-        return _tr("Export cache tiles of several services")
-
-    def tags(self) -> list[str]:
-        return _tr("tiles,cache,export,package,tpk,tpkx,offline,arcgis,project,queue").split(",")
-
-    def shortDescription(self) -> str:
-        return _tr(
-            "Copies tiles of every cached service in the project, or of chosen ones, each into its"
-            " own package below one folder"
+    def words(self) -> Words:
+        return Words(
+            name="exportcaches",
+            title=_tr("Export cache tiles of several services"),
+            tags=_tr("tiles,cache,export,package,tpk,tpkx,offline,arcgis,project,queue"),
+            summary=_tr(
+                "Copies tiles of every cached service in the project, or of chosen ones, each into"
+                " its own package below one folder"
+            ),
+            help=_tr(EXPORT_CACHES_HELP),
         )
 
-    def shortHelpString(self) -> str:
-        return on_one_line(_tr(EXPORT_CACHES_HELP))
+    # QgsProcessingAlgorithm interface
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
         for parameter in (
@@ -102,68 +101,34 @@ class ExportCaches(CacheAlgorithm):
         self.addOutput(QgsProcessingOutputNumber(self.DONE_BEFORE, _tr("Services done before")))
         self.addOutput(QgsProcessingOutputNumber(self.FAILED, _tr("Services that failed")))
 
-    def checkParameterValues(
-        self, parameters: dict[str, Any], context: QgsProcessingContext
-    ) -> tuple[bool, str]:
-        values = given.ExportValues(self, parameters, context)
-        try:
-            area_values.check(values, given.EXPORT_EXTENT)
-            values.storage()
-            values.overwrite()
-            values.way()
-            values.truth(given.CLIP)
-            _addresses(values, self.OWNED)
-            _addresses(values, self.SERVICES)
-        except (RequestError, AddressError) as error:
-            return False, messages.sentence(error)
-        return super().checkParameterValues(parameters, context)
+    # TileAlgorithm interface
 
-    def prepareAlgorithm(
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> bool:
-        """On the main thread: which services, their sign-ins, a snapshot of the area.
+    def check(self, values: given.ExportValues) -> None:
+        values.storage()
+        values.overwrite()
+        values.way()
+        values.truth(given.CLIP)
+        _addresses(values, self.OWNED)
+        _addresses(values, self.SERVICES)
 
-        What goes wrong is raised when the work begins: of what is raised here, `processing.run`
-        tells a script nothing but that there were errors.
-        """
-        self._problem: TileCacheError | None = None
-        values = given.ExportValues(self, parameters, context)
-        try:
-            self._transport = network.transport()
-            self._choices = self._chosen(values)
-            self._folder = Path(self.parameterAsString(parameters, self.FOLDER, context))
-            self._entries = self._queued(values, self._folder)
-        except TileCacheError as error:
-            self._problem = error
-        return True
+    def prepare(self, values: given.ExportValues, project: QgsProject | None) -> None:
+        self._choices = self._chosen(values)
+        folder = self.parameterAsString(values.parameters, self.FOLDER, values.context)
+        self._folder = Path(folder)
+        self._entries = self._queued(values, self._folder)
 
-    def processAlgorithm(
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> dict[str, Any]:
-        try:
-            if self._problem is not None:
-                raise self._problem
-            items = export_tasks.queue_items(self._entries, self._choices, feedback.isCanceled)
-            report = run_queue(
-                items,
-                self._folder,
-                core_feedback(feedback),
-                pixels=TilePixels(),
-                transport=self._transport,
-            )
-        except TileCacheError as error:
-            raise QgsProcessingException(messages.sentence(error)) from error
+    def work(self, values: given.ExportValues, feedback: QgsProcessingFeedback) -> dict[str, Any]:
+        report = run_queue(
+            export_tasks.queue_items(self._entries, self._choices, feedback.isCanceled),
+            self._folder,
+            core_feedback(feedback),
+            pixels=TilePixels(),
+            transport=self.transport,
+        )
         _tell(report, feedback)
-        done = [item for item in report.items if item.report is not None]
         return {
             self.FOLDER: str(self._folder),
-            self.DONE: len(done),
+            self.DONE: sum(1 for item in report.items if item.report is not None),
             self.DONE_BEFORE: sum(1 for item in report.items if item.is_done_before),
             self.FAILED: sum(1 for item in report.items if item.error is not None),
         }
@@ -172,7 +137,7 @@ class ExportCaches(CacheAlgorithm):
 
     def _chosen(self, values: given.ExportValues) -> export_tasks.QueueChoices:
         return export_tasks.QueueChoices(
-            area=area_values.area(values, given.EXPORT_EXTENT),
+            area=self.area,
             storage=values.storage(),
             coarsest=self._scale(values, self.COARSEST_SCALE),
             finest=self._scale(values, self.FINEST_SCALE),

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    QgsProcessingContext,
-    QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
     QgsProcessingOutputString,
@@ -19,22 +17,20 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
-from ..core.cache import open_cache
-from ..core.errors import RequestError, TileCacheError
 from ..core.export.importing import ImportRequest, run_import
 from ..core.export.request import Overwrite
 from ..core.request import Outcome
-from ..core.storage.opening import local_path
-from ..host import messages, network, shown_layers, sign_in
+from ..host import messages
 from ..host.tile_pixels import TilePixels
 from . import area_values
 from . import export_parameters as given
-from .algorithm import CacheAlgorithm, on_one_line
+from .algorithm import Words
 from .texts_export import IMPORT_CACHE_HELP
+from .tile_algorithm import TileAlgorithm
 from .values import advanced, cache_parameter, core_feedback, local_cache
 
 
-class ImportCache(CacheAlgorithm):
+class ImportCache(TileAlgorithm):
     """Put tiles of a package or cache into a cache on this computer, or into a service."""
 
     INPUT_SERVICE = given.INPUT_SERVICE
@@ -47,26 +43,23 @@ class ImportCache(CacheAlgorithm):
     REPLACED = "REPLACED"
     FAILED = "FAILED"
 
+    values = given.ExportValues
+    extent = IMPORT_EXTENT
+
+    # CacheAlgorithm interface
+
+    def words(self) -> Words:
+        return Words(
+            name="importcache",
+            title=_tr("Import cache tiles"),
+            tags=_tr("tiles,cache,import,merge,package,tpk,tpkx,mbtiles,arcgis,map service"),
+            summary=_tr(
+                "Puts tiles of a package or cache into a cache on this computer, or into a service"
+            ),
+            help=_tr(IMPORT_CACHE_HELP),
+        )
+
     # QgsProcessingAlgorithm interface
-
-    def name(self) -> str:
-        return "importcache"
-
-    def displayName(self) -> str:
-        return _tr("Import cache tiles")
-
-    def tags(self) -> list[str]:
-        return _tr("tiles,cache,import,merge,package,tpk,tpkx,mbtiles,arcgis,map service").split(
-            ","
-        )
-
-    def shortDescription(self) -> str:
-        return _tr(
-            "Puts tiles of a package or cache into a cache on this computer, or into a service"
-        )
-
-    def shortHelpString(self) -> str:
-        return on_one_line(_tr(IMPORT_CACHE_HELP))
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
         for parameter in (
@@ -96,68 +89,35 @@ class ImportCache(CacheAlgorithm):
         self.addOutput(QgsProcessingOutputNumber(self.REPLACED, _tr("Tiles replaced")))
         self.addOutput(QgsProcessingOutputNumber(self.FAILED, _tr("Tiles that failed")))
 
-    def checkParameterValues(
-        self, parameters: dict[str, Any], context: QgsProcessingContext
-    ) -> tuple[bool, str]:
-        values = given.ExportValues(self, parameters, context)
-        try:
-            area_values.check(values, self.IMPORT_EXTENT)
-            values.scales()
-            values.overwrite()
-            for name in (given.CLIP, self.UPLOAD_DATA):
-                values.truth(name)
-        except RequestError as error:
-            return False, messages.sentence(error)
-        return super().checkParameterValues(parameters, context)
+    # TileAlgorithm interface
 
-    def prepareAlgorithm(
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> bool:
-        """On the main thread: sign-in, proxies, a snapshot of the area.
+    def check(self, values: given.ExportValues) -> None:
+        values.scales()
+        values.overwrite()
+        for name in (given.CLIP, self.UPLOAD_DATA):
+            values.truth(name)
 
-        What goes wrong is raised when the work begins: of what is raised here, `processing.run`
-        tells a script nothing but that there were errors.
-        """
-        self._problem: TileCacheError | None = None
-        project = context.project()
-        self._reloading = None if project is None else shown_layers.Reloading(project)
-        values = given.ExportValues(self, parameters, context)
-        self._target = local_path(values.text(self.INPUT_SERVICE))
-        try:
-            self._sign_in = sign_in.credentials(
-                values.text(given.AUTH_CONFIG), values.text(given.PORTAL_URL)
-            )
-            self._transport = network.transport()
-            self._area = area_values.area(values, self.IMPORT_EXTENT)
-        except TileCacheError as error:
-            self._problem = error
-        return True
-
-    def processAlgorithm(
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> dict[str, Any]:
-        values = given.ExportValues(self, parameters, context)
-        try:
-            if self._problem is not None:
-                raise self._problem
-            report = run_import(
-                values.text(self.INPUT_SERVICE),
-                self._request(values, feedback),
-                core_feedback(feedback),
-                pixels=TilePixels(),
-                sign_in=self._sign_in,
-                transport=self._transport,
-            )
-        except area_values.Cancelled:
-            return {}
-        except TileCacheError as error:
-            raise QgsProcessingException(messages.sentence(error)) from error
+    def work(self, values: given.ExportValues, feedback: QgsProcessingFeedback) -> dict[str, Any]:
+        address = values.text(self.INPUT_SERVICE)
+        description = self.describe(address, feedback)
+        request = ImportRequest(
+            scheme=description.scheme,
+            levels=description.levels_of(values.scales()),
+            areas=self.areas_of(description, feedback),
+            source=local_cache(values.text(self.SOURCE_CACHE)),
+            overwrite=values.overwrite(),
+            is_clipped=values.truth(given.CLIP),
+        )
+        if description.is_local:
+            self.changed = Path(description.address)
+        report = run_import(
+            address,
+            request,
+            core_feedback(feedback),
+            pixels=TilePixels(),
+            sign_in=self.sign_in,
+            transport=self.transport,
+        )
         tell = feedback.pushWarning if report.outcome is Outcome.PARTIAL else feedback.pushInfo
         tell(messages.import_report_sentence(report))
         return {
@@ -167,35 +127,6 @@ class ImportCache(CacheAlgorithm):
             self.REPLACED: report.total("replaced"),
             self.FAILED: report.total("failed"),
         }
-
-    def postProcessAlgorithm(
-        self, context: QgsProcessingContext, feedback: QgsProcessingFeedback
-    ) -> dict[str, Any]:
-        """On the main thread: what draws the cache in the project draws its new tiles."""
-        if self._reloading is not None and self._target is not None:
-            self._reloading.ask(self._target)
-        return {}
-
-    # own
-
-    def _request(
-        self, values: given.ExportValues, feedback: QgsProcessingFeedback
-    ) -> ImportRequest:
-        address = values.text(self.INPUT_SERVICE)
-        cache = open_cache(address, self._sign_in, self._transport, feedback.isCanceled)
-        description = cache.describe()
-        feedback.pushInfo(messages.summary(description))
-        return ImportRequest(
-            scheme=description.scheme,
-            levels=description.levels_of(values.scales()),
-            areas=area_values.resolve(self._area, description, feedback.isCanceled),
-            source=self._source(values),
-            overwrite=values.overwrite(),
-            is_clipped=values.truth(given.CLIP),
-        )
-
-    def _source(self, values: given.ExportValues) -> Path:
-        return local_cache(values.text(self.SOURCE_CACHE))
 
 
 def _overwriting() -> list[Any]:

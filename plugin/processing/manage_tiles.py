@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    QgsProcessingContext,
-    QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
     QgsProcessingOutputString,
@@ -18,15 +16,13 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
-from ..core.cache import Cache, open_cache
+from ..core.cache import open_cache
 from ..core.coverage import count_tiles
 from ..core.description import CacheDescription
 from ..core.errors import (
     BadCacheOption,
     NothingToDraw,
     NothingToDrawReason,
-    RequestError,
-    TileCacheError,
 )
 from ..core.level_areas import by_area
 from ..core.local.source import TileSource
@@ -35,14 +31,15 @@ from ..core.request import Outcome, Resume, TileFilter, UpdateMode, UpdateReport
 from ..core.schemes import area_of
 from ..core.storage.opening import find_cache, local_path
 from ..core.storage.sidecar import read_settings
-from ..host import areas, messages, network, shown_layers, sign_in, sources, tasks
+from ..host import messages, sources, tasks
 from . import manage_parameters as given
-from .algorithm import CacheAlgorithm, on_one_line
+from .algorithm import Words
 from .texts import MANAGE_TILES_HELP
+from .tile_algorithm import TileAlgorithm
 from .values import core_feedback
 
 
-class ManageTiles(CacheAlgorithm):
+class ManageTiles(TileAlgorithm):
     """Update the tiles of a cache, at chosen scales, inside an area."""
 
     OUTPUT_URL = "OUTPUT_URL"
@@ -52,24 +49,23 @@ class ManageTiles(CacheAlgorithm):
     DELETED = "DELETED"
     FAILED = "FAILED"
 
-    # QgsProcessingAlgorithm interface
+    values = given.ManageValues
+    extent = given.UPDATE_EXTENT
 
-    def name(self) -> str:
-        return "managetiles"
+    # CacheAlgorithm interface
 
-    def displayName(self) -> str:
-        return _tr("Manage cache tiles")
-
-    def tags(self) -> list[str]:
-        return _tr("tiles,cache,update,recreate,delete,seed,arcgis,map service").split(",")
-
-    def shortDescription(self) -> str:
-        return _tr(
-            "Recreates or deletes the tiles of a web tile cache, at chosen scales, in an area"
+    def words(self) -> Words:
+        return Words(
+            name="managetiles",
+            title=_tr("Manage cache tiles"),
+            tags=_tr("tiles,cache,update,recreate,delete,seed,arcgis,map service"),
+            summary=_tr(
+                "Recreates or deletes the tiles of a web tile cache, at chosen scales, in an area"
+            ),
+            help=_tr(MANAGE_TILES_HELP),
         )
 
-    def shortHelpString(self) -> str:
-        return on_one_line(_tr(MANAGE_TILES_HELP))
+    # QgsProcessingAlgorithm interface
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
         for parameters in (given.what, given.where, given.on_this_computer, given.on_a_site):
@@ -82,69 +78,20 @@ class ManageTiles(CacheAlgorithm):
         self.addOutput(QgsProcessingOutputNumber(self.DELETED, _tr("Tiles deleted")))
         self.addOutput(QgsProcessingOutputNumber(self.FAILED, _tr("Tiles that failed")))
 
-    def checkParameterValues(
-        self, parameters: dict[str, Any], context: QgsProcessingContext
-    ) -> tuple[bool, str]:
-        values = given.ManageValues(self, parameters, context)
-        try:
-            values.check_area()
-            values.scales()
-            values.instances()
-            values.source()
-            values.resume()
-            values.tile_filter()
-        except RequestError as error:
-            return False, messages.sentence(error)
-        return super().checkParameterValues(parameters, context)
+    # TileAlgorithm interface
 
-    def prepareAlgorithm(
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> bool:
-        """On the main thread: sign-in, proxies, copies of what is drawn, a snapshot of the area.
+    def check(self, values: given.ManageValues) -> None:
+        values.scales()
+        values.instances()
+        values.source()
+        values.resume()
+        values.tile_filter()
 
-        What goes wrong is raised when the work begins: of what is raised here, `processing.run`
-        tells a script nothing but that there were errors.
-        """
-        self._problem: TileCacheError | None = None
-        self._source: TileSource | None = None
-        self._updated: Path | None = None
-        project = context.project()
-        self._reloading = None if project is None else shown_layers.Reloading(project)
-        values = given.ManageValues(self, parameters, context)
-        try:
-            self._sign_in = sign_in.credentials(
-                values.text(given.AUTH_CONFIG), values.text(given.PORTAL_URL)
-            )
-            self._transport = network.transport()
-            self._area_source = values.area()
-            self._source = _tile_source(values, context.project())
-        except TileCacheError as error:
-            self._problem = error
-        return True
+    def prepare(self, values: given.ManageValues, project: QgsProject | None) -> None:
+        self.drawing = _tile_source(values, project)
 
-    def processAlgorithm(
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> dict[str, Any]:
-        values = given.ManageValues(self, parameters, context)
-        try:
-            if self._problem is not None:
-                raise self._problem
-            report = self._update(values, feedback)
-        except areas.Cancelled:
-            return {}
-        except TileCacheError as error:
-            if self._updated is not None and self._reloading is not None:
-                # What was stored until then is to be seen; QGIS asks for nothing more after errors.
-                self._reloading.ask(self._updated)
-            raise QgsProcessingException(messages.sentence(error)) from error
-        finally:
-            self._source = None  # closed by now, while this algorithm may live on
+    def work(self, values: given.ManageValues, feedback: QgsProcessingFeedback) -> dict[str, Any]:
+        report = self._update(values, feedback)
         _tell(report, feedback)
         return {
             self.OUTPUT_URL: report.output_url,
@@ -155,34 +102,22 @@ class ManageTiles(CacheAlgorithm):
             self.FAILED: report.total("failed"),
         }
 
-    def postProcessAlgorithm(
-        self, context: QgsProcessingContext, feedback: QgsProcessingFeedback
-    ) -> dict[str, Any]:
-        """On the main thread: what draws the cache in the project draws its new tiles."""
-        if self._reloading is not None and self._updated is not None:
-            self._reloading.ask(self._updated)
-        return {}
-
     # own
 
     def _update(self, values: given.ManageValues, feedback: QgsProcessingFeedback) -> UpdateReport:
-        with tasks.closed_unless_used(self._source):
-            cache = self._cache(values, feedback)
-            description = cache.describe()
-            feedback.pushInfo(messages.summary(description))
+        address = values.text(given.INPUT_SERVICE)
+        with tasks.closed_unless_used(self.drawing):
+            description = self.describe(address, feedback)
             if description.unfinished is not None:
                 feedback.pushInfo(messages.unfinished_text(description.unfinished, values.resume()))
             request = self._request(values, description, feedback)
             _tell_work(request, description, feedback)
+            cache = open_cache(
+                address, self.sign_in, self.transport, feedback.isCanceled, self.drawing
+            )
         if description.is_local:
-            self._updated = Path(description.address)
+            self.changed = Path(description.address)
         return cache.update(request, core_feedback(feedback))
-
-    def _cache(self, values: given.ManageValues, feedback: QgsProcessingFeedback) -> Cache:
-        address = values.text(given.INPUT_SERVICE)
-        return open_cache(
-            address, self._sign_in, self._transport, feedback.isCanceled, self._source
-        )
 
     def _request(
         self,
@@ -197,7 +132,7 @@ class ManageTiles(CacheAlgorithm):
             description,
             levels=description.levels_of(values.scales()),
             mode=values.mode(),
-            area=areas.resolve(self._area_source, description, feedback.isCanceled),
+            area=self.areas_of(description, feedback),
             instances=values.instances(),
             wait=values.waits(),
             tile_filter=tile_filter,

@@ -17,7 +17,7 @@ from ..core.errors import BadCacheOption, TileCacheError
 from ..core.local.verify import VerifyReport, verify
 from ..host import messages
 from ..host.pictures import check_picture
-from .algorithm import CacheAlgorithm, on_one_line
+from .algorithm import CacheAlgorithm, Words
 from .texts import VERIFY_CACHE_HELP
 from .values import cache_parameter, core_feedback, local_cache, truth_of
 
@@ -34,22 +34,20 @@ class VerifyCache(CacheAlgorithm):
     FAULTS = "FAULTS"
     MENDED = "MENDED"
 
+    # CacheAlgorithm interface
+
+    def words(self) -> Words:
+        return Words(
+            name="verifycache",
+            title=_tr("Verify cache"),
+            tags=_tr("tiles,cache,check,verify,repair,mend,bundle,tpkx,mbtiles"),
+            summary=_tr(
+                "Checks every tile of a cache on this computer, and mends what can be mended"
+            ),
+            help=_tr(VERIFY_CACHE_HELP),
+        )
+
     # QgsProcessingAlgorithm interface
-
-    def name(self) -> str:
-        return "verifycache"
-
-    def displayName(self) -> str:
-        return _tr("Verify cache")
-
-    def tags(self) -> list[str]:
-        return _tr("tiles,cache,check,verify,repair,mend,bundle,tpkx,mbtiles").split(",")
-
-    def shortDescription(self) -> str:
-        return _tr("Checks every tile of a cache on this computer, and mends what can be mended")
-
-    def shortHelpString(self) -> str:
-        return on_one_line(_tr(VERIFY_CACHE_HELP))
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
         self.addParameter(cache_parameter(self.INPUT_CACHE, _tr("Cache")))
