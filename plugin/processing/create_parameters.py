@@ -6,7 +6,6 @@ from pathlib import PurePath
 from typing import Any
 
 from qgis.core import (
-    QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingParameterAuthConfig,
@@ -20,12 +19,12 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
-from ..core.errors import BadCacheOption, BadScales, NothingToDraw
-from ..core.request import parse_scales
+from ..core.errors import BadCacheOption, NothingToDraw
 from ..core.storage.creation import SUFFIXES
 from ..core.storage.profile import StorageFormat, TileFormat
 from ..host import schemes, sources
-from .values import advanced, is_given, number_of
+from .reading import Values
+from .values import advanced, number_of
 
 TARGET = "TARGET"
 STORAGE_FORMAT = "STORAGE_FORMAT"
@@ -134,8 +133,8 @@ def signing_in() -> list[QgsProcessingParameterDefinition]:
     return advanced(QgsProcessingParameterAuthConfig(AUTH_CONFIG, text, optional=True))
 
 
-class CreateValues:
-    """The values of one run, as `algorithm` reads them. `target`: where the cache is to be."""
+class CreateValues(Values):
+    """The values of one run. `target`: where the cache is to be."""
 
     def __init__(
         self,
@@ -143,13 +142,9 @@ class CreateValues:
         parameters: dict[str, Any],
         context: QgsProcessingContext,
     ) -> None:
-        self._algorithm = algorithm
-        self._given = (parameters, context)
-        # Once: QGIS gives another temporary file each time it is asked for one.
-        target = str(algorithm.parameterAsFileOutput(parameters, TARGET, context))
-        if parameters.get(TARGET) == QgsProcessing.TEMPORARY_OUTPUT:
-            target = self._temporary(target)
-        self.target = target
+        super().__init__(algorithm, parameters, context)
+        endings = {storage.value: ending for ending, storage in FORMAT_OF_ENDING.items()}
+        self.target = self.output_path(TARGET, endings.get(self.text(STORAGE_FORMAT), ""))
 
     def check(self) -> None:
         """Raises BadCacheOption, BadScales."""
@@ -182,9 +177,9 @@ class CreateValues:
             allowed = _tr("a name that ends in .tpkx, .tpk, .mbtiles or .gpkg, or that of a folder")
             raise BadCacheOption(TARGET, self.target, allowed)
         told = FORMAT_OF_ENDING.get(ending)
-        if not self._is_given(STORAGE_FORMAT):
+        if not self.is_given(STORAGE_FORMAT):
             return told or StorageFormat.COMPACT_V2
-        storage = StorageFormat(self._keyword(STORAGE_FORMAT, [each.value for each in FORMATS]))
+        storage = StorageFormat(self.keyword(STORAGE_FORMAT, [each.value for each in FORMATS]))
         if told is not None and storage is not told:
             allowed = _tr("{format} for a name that ends in {ending}, or another name")
             text = allowed.format(format=told.value, ending=ending)
@@ -197,18 +192,11 @@ class CreateValues:
 
     def tiling_scheme(self) -> str:
         """What the tiling scheme is taken from."""
-        return self._text(TILING_SCHEME).strip()
-
-    def scales(self) -> tuple[float, ...]:
-        """The scales; () for all of the scheme, only where none were given. Raises BadScales."""
-        text = self._text(SCALES)
-        if not text.strip() and self._is_given(SCALES):
-            raise BadScales(text)
-        return parse_scales(text)
+        return self.text(TILING_SCHEME).strip()
 
     def tile_format(self) -> TileFormat:
         """The format of the tiles. Raises BadCacheOption."""
-        return TileFormat(self._keyword(TILE_FORMAT, [each.value for each in TileFormat]))
+        return TileFormat(self.keyword(TILE_FORMAT, [each.value for each in TileFormat]))
 
     def quality(self) -> int:
         """0 to 100. Raises BadCacheOption."""
@@ -216,7 +204,7 @@ class CreateValues:
 
     def tile_size(self) -> int:
         """In pixels. Raises BadCacheOption."""
-        return int(self._keyword(TILE_SIZE, list(TILE_SIZES)))
+        return int(self.keyword(TILE_SIZE, list(TILE_SIZES)))
 
     def dpi(self) -> int:
         """Dots per inch. Raises BadCacheOption."""
@@ -224,45 +212,24 @@ class CreateValues:
 
     def source(self) -> str:
         """What the cache is drawn from; "" for the project. Raises BadCacheOption."""
-        text = self._text(SOURCE)
-        if self._is_given(SOURCE) and not text.strip():
+        text = self.text(SOURCE)
+        if self.is_given(SOURCE) and not text.strip():
             raise BadCacheOption(SOURCE, text, _tr("project, theme:NAME, layers:ID or a path"))
         return sources.plain_text(text.strip())
 
     def background(self) -> str:
         """`#rrggbb`, or "" for the default of the tile format. Raises BadCacheOption."""
-        if not self._is_given(BACKGROUND):
+        if not self.is_given(BACKGROUND):
             return ""
-        parameters, context = self._given
-        colour = self._algorithm.parameterAsColor(parameters, BACKGROUND, context)
+        colour = self.algorithm.parameterAsColor(self.parameters, BACKGROUND, self.context)
         if not colour.isValid():
-            raise BadCacheOption(BACKGROUND, self._text(BACKGROUND), _tr("a colour as #rrggbb"))
+            raise BadCacheOption(BACKGROUND, self.text(BACKGROUND), _tr("a colour as #rrggbb"))
         return str(colour.name())
-
-    def _temporary(self, target: str) -> str:
-        """`target`, to which QGIS gave an ending, with that of the storage format."""
-        endings = {storage.value: ending for ending, storage in FORMAT_OF_ENDING.items()}
-        return str(PurePath(target).with_suffix(endings.get(self._text(STORAGE_FORMAT), "")))
-
-    def _is_given(self, name: str) -> bool:
-        return is_given(self._given[0], name)
-
-    def _text(self, name: str) -> str:
-        parameters, context = self._given
-        return str(self._algorithm.parameterAsString(parameters, name, context))
-
-    def _keyword(self, name: str, allowed: list[str]) -> str:
-        """Raises BadCacheOption: QGIS would take the default for a keyword it does not know."""
-        text = self._text(name)
-        if self._is_given(name) and text not in allowed:
-            raise BadCacheOption(name, text, ", ".join(allowed))
-        parameters, context = self._given
-        return str(self._algorithm.parameterAsEnumString(parameters, name, context))
 
     def _number(self, name: str, least: int, most: int) -> int:
         """Raises BadCacheOption: QGIS would take the default for a number it cannot read."""
         allowed = _tr("a whole number from {least} to {most}").format(least=least, most=most)
-        text = self._text(name)
+        text = self.text(name)
         number = number_of(text)
         if number is None or not least <= number <= most or number != int(number):
             raise BadCacheOption(name, text, allowed)
