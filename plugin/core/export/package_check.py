@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -31,6 +32,7 @@ _BUNDLES_LISTED = 4096
 _PIECE = 1 << 20
 
 Tile = tuple[int, int, int]
+_Item = TypeVar("_Item")
 
 
 def check_package(
@@ -66,7 +68,7 @@ def is_empty(part: Part, scheme: TilingScheme, is_there: IsThere) -> bool:
     listed: list[Tile] = []
     for level in part.levels:
         for block, mask in bundles_of(cover(scheme, level, part.area)):
-            listed += _first_of(mask, level.id, block, _OF_BUNDLE)
+            listed += _tiles_of(mask, level.id, block, _OF_BUNDLE)
             if len(listed) > _BUNDLES_LISTED:
                 del listed[::2]  # still from all over it
     return all(is_there(*tile) is False for tile in _some(listed, _SURE_OF_NOTHING))
@@ -138,18 +140,18 @@ def _counted(
                 there |= store.exists(level_id, block)
             found += int((mask & there).sum())
             if len(listed) < _BUNDLES_LISTED:
-                listed += _first_of(mask & ~there, level.id, block)
+                listed += _tiles_of(mask & ~there, level.id, block, 2)
         missing += _some(listed)
     return found, missing
 
 
-def _some(tiles: list[Tile], most: int = _ASKED_AFTER) -> list[Tile]:
-    """Some of `tiles`, from all over them."""
-    return tiles[:: max(1, -(-len(tiles) // most))]
+def _some(tiles: Sequence[_Item], most: int = _ASKED_AFTER) -> list[_Item]:
+    """Some of `tiles`, from all over them, and by no pattern that gaps may have, too."""
+    chosen = np.random.default_rng(0).permutation(len(tiles))[:most]
+    return [tiles[index] for index in sorted(chosen.tolist())]
 
 
-def _first_of(mask: Bools, level_id: int, block: TileRange, most: int = 2) -> Iterator[Tile]:
-    """Tiles of `mask`, so many at the most: the first and others all over it."""
-    tiles = places(mask)
-    for row, col in tiles[:: max(1, -(-len(tiles) // most))]:
+def _tiles_of(mask: Bools, level_id: int, block: TileRange, most: int) -> Iterator[Tile]:
+    """Some tiles of `mask`, which is of `block`."""
+    for row, col in _some(places(mask), most):
         yield level_id, block.min_row + row, block.min_col + col
