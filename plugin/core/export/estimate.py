@@ -16,6 +16,7 @@ from ..arcgis.jobs import Pace
 from ..arcgis.service import parse_service
 from ..arcgis.status import open_reporter
 from ..arcgis.tile_reader import TileReader
+from ..arrays import whole_numbers
 from ..coverage import Coverage, cover
 from ..description import CacheDescription
 from ..errors import SignInFailed, SignInNeeded, TileCacheError
@@ -194,7 +195,7 @@ def spread(coverage: Coverage, wanted: int) -> list[tuple[int, int]]:
     for runs in coverage.runs():
         step = max(1, runs.rows.size // wanted)
         middles = (runs.first_cols + runs.last_cols) // 2
-        found += list(zip(runs.rows[::step].tolist(), middles[::step].tolist()))
+        found += zip(whole_numbers(runs.rows[::step]), whole_numbers(middles[::step]))
     return found[:: max(1, len(found) // wanted)][:wanted]
 
 

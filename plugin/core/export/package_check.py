@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..arrays import places
+from ..arrays import places, whole_numbers
 from ..coverage import cover
 from ..errors import BadPackage, BadPackageReason, DiskFull, StorageError
 from ..local.plan import bundles_of
@@ -148,7 +148,7 @@ def _counted(
 def _some(tiles: Sequence[_Item], most: int = _ASKED_AFTER) -> list[_Item]:
     """Some of `tiles`, from all over them, and by no pattern that gaps may have, too."""
     chosen = np.random.default_rng(0).permutation(len(tiles))[:most]
-    return [tiles[index] for index in sorted(chosen.tolist())]
+    return [tiles[index] for index in sorted(whole_numbers(chosen))]
 
 
 def _tiles_of(mask: Bools, level_id: int, block: TileRange, most: int) -> Iterator[Tile]:

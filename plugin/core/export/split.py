@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from shapely.geometry import MultiPolygon, box
 from shapely.geometry.base import BaseGeometry
 
+from ..arrays import whole_numbers
 from ..coverage import Area, Coverage, cover
 from ..errors import EmptyArea, TooManyTiles
 from ..level_areas import Areas, by_area
@@ -250,4 +251,5 @@ def _of_tiles(
 def _runs_of(coverage: Coverage) -> Iterator[tuple[int, int, int]]:
     """Row, first and last column of each run."""
     for runs in coverage.runs():
-        yield from zip(runs.rows.tolist(), runs.first_cols.tolist(), runs.last_cols.tolist())
+        ends = (runs.rows, runs.first_cols, runs.last_cols)
+        yield from zip(*(whole_numbers(each) for each in ends))
