@@ -110,8 +110,9 @@ def test_what_was_exported_goes_on_the_map_and_its_folder_opens(
     monkeypatch.setattr(shown_layers, "layer_of_cache", lambda path: asked.append(path) or layer)
     monkeypatch.setattr(shown_layers, "version", lambda: shown_layers.READS_TPKX)
     monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url))
-    run_to_the_end(exporter, qgis_bar)
+    said = run_to_the_end(exporter, qgis_bar)
     line = exporter.find("message_bar").currentItem()
+    assert line.text() == said
 
     line.findChild(QPushButton, "add_to_map_button").click()
     line.findChild(QPushButton, "open_folder_button").click()
