@@ -20,7 +20,7 @@ from tile_cache_manager.plugin.core.arcgis.client import Client, Repeats
 from tile_cache_manager.plugin.core.arcgis.credentials import FixedToken
 from tile_cache_manager.plugin.core.arcgis.downloads import download
 from tile_cache_manager.plugin.core.arcgis.remote_files import RemoteFile
-from tile_cache_manager.plugin.core.arcgis.transport import RequestsTransport
+from tile_cache_manager.plugin.core.arcgis.transport import HttpResponse, RequestsTransport
 from tile_cache_manager.plugin.core.errors import (
     BadPackage,
     BadPackageReason,
@@ -326,6 +326,14 @@ def test_more_is_asked_for_than_there_is(
     download(client, file, target)
 
     assert (target.read_bytes(), len(site.seen)) == (CONTENT, asked)
+
+
+@pytest.mark.parametrize("size", ["9" * 5000, "-3", "1.5", "\u0663"])
+def test_a_size_that_is_none(size: str) -> None:
+    whole = HttpResponse("https://x/a.tpkx", 200, {"content-length": size}, b"")
+    rest = HttpResponse("https://x/a.tpkx", 206, {"content-range": f"bytes 5-9/{size}"}, b"")
+    assert downloads._place(whole) == (0, None)
+    assert downloads._place(rest) == (-1, None)
 
 
 def test_an_empty_file(site: _Site, client: Client, target: Path) -> None:

@@ -376,6 +376,35 @@ def test_a_cancelled_export_goes_on_with_what_it_has(site: Any, tmp_path: Path) 
     assert again.jobs < whole.jobs
 
 
+def test_what_is_got_of_a_service_in_another_format_is_not_mixed(site: Any, tmp_path: Path) -> None:
+    service = Service(site, "Streets")
+    site.set_export_limit("classic", service.task_name, 100)
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, *range(5, 9))
+    cancelled = threading.Event()
+
+    def progress(percent: float) -> None:
+        if percent > 40:
+            cancelled.set()
+
+    service.export(request, Feedback(progress=progress, cancelled=cancelled.is_set))
+    assert export_folder(request.target).exists()
+    site.republish("classic", service.task_name, tile_format="JPEG")
+    check(service, request, service.export(request))
+
+
+@pytest.mark.parametrize("way", [ExportWay.AUTO, ExportWay.EXPORT_TILES, ExportWay.ONE_BY_ONE])
+def test_cancelled_before_it_begins_it_asks_for_nothing(
+    site: Any, tmp_path: Path, way: ExportWay
+) -> None:
+    service = Service(site, "Streets")
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, 5, 6, way=way)
+    report = service.export(request, Feedback(cancelled=lambda: True))
+    assert report.outcome is Outcome.CANCELLED
+    assert site.submissions("classic") == []
+    assert not [path for path in site.requests("classic") if "/tile/" in path]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_a_cancelled_export_got_can_be_discarded(site: Any, tmp_path: Path) -> None:
     service = Service(site, "Streets")
     site.set_export_limit("classic", service.task_name, 100)

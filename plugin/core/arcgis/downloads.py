@@ -40,7 +40,8 @@ ABOUT = ".part.json"
 
 _TEXTS = (".json", ".xml", ".cdi", ".txt", ".html", ".htm")
 """Files that may well begin as an error in place of a file does."""
-_CONTENT_RANGE = re.compile(r"bytes\s+(?:(\d+)-(\d+)|\*)/(?:(\d+)|\*)", re.ASCII)
+_SIZE = r"\d{1,18}"
+_CONTENT_RANGE = re.compile(rf"bytes\s+(?:({_SIZE})-({_SIZE})|\*)/(?:({_SIZE})|\*)", re.ASCII)
 _LISTEN = 0.1  # seconds between two looks whether the download was cancelled
 _QUEUED = 64  # chunks that wait to be written
 _PASSING = frozenset(
@@ -372,7 +373,7 @@ def _place(head: HttpResponse) -> tuple[int, int | None]:
     """Where in the file an answer begins, and how long that is: in bytes, None: not told."""
     if head.status == 200:
         length = head.headers.get("content-length", "")
-        return 0, int(length) if length.isdecimal() else None
+        return 0, int(length) if re.fullmatch(_SIZE, length, re.ASCII) else None
     found = _CONTENT_RANGE.fullmatch(head.headers.get("content-range", "").strip().lower())
     if found is None:
         return -1, None

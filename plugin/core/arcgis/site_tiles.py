@@ -123,5 +123,8 @@ class SiteTiles(TileSource):
 
 
 def _fingerprint(description: CacheDescription) -> str:
-    parts = (description.address, description.scheme, description.image_format)
+    parts = (
+        *(description.address, description.scheme),
+        *(description.image_format, description.extent),
+    )
     return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -35,7 +35,8 @@ def announce(
 ) -> None:
     """Write down how many tiles and bytes the site will send of each part, as far as it tells.
 
-    A site that does not tell is no reason to stop. Raises SignInNeeded, SignInFailed, StorageError.
+    A site that does not tell is no reason to stop. Once the feedback ends it, nothing is asked.
+    Raises SignInNeeded, SignInFailed, StorageError.
     """
     end = clock() + PATIENCE
 
@@ -45,6 +46,8 @@ def announce(
     quiet = Feedback(cancelled=feedback.cancelled, abandoned=is_late)
     waiting = [name for name in record.parts if _is_unknown(record, name)]
     for index, name in enumerate(waiting[:MOST_ASKED]):
+        if feedback.cancelled() or is_late():
+            return
         part = record.parts[name]
         try:
             told = exporter.estimate(part.levels, part.area, scheme, storage, quiet)

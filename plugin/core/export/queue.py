@@ -1,7 +1,7 @@
 """Exports of several services, one after the other; run again, only what is not done yet is done.
 
 What is done is written down in `.tile_cache_manager/exports.json` of the folder of the targets: for
-each target a digest of what was exported into it. Nothing secret goes there.
+each target a digest of what was exported into it, and its size. Nothing secret goes there.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from ..description import CacheDescription
 from ..errors import StorageError, TileCacheError
 from ..level_areas import area_at
 from ..request import Feedback, Message, Outcome, Severity
-from ..storage.files import write_whole
+from ..storage.files import storage_errors, write_whole
 from ..storage.sidecar import NAME
 from ..storage.small_files import read_small
+from .copying import size_of
 from .package_names import target_names as target_names
 from .parts import digest_of
 from .request import ExportReport, ExportRequest, Pixels, QueueItemReport, QueueReport
@@ -32,6 +33,15 @@ RECORD = "exports.json"
 VERSION = 1
 
 _LARGEST = 16 * 1024 * 1024  # bytes of the record
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What was exported into a target, by its `digest`, and how many bytes that then had."""
+
+    digest: str
+    size: int
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,7 @@ class _Queue:
         description = cache.describe()
         request = replace(item.make_request(description), target=item.target)
         digest = _digest(description, request)
-        if self._done.get(self._key(item)) == digest and item.target.exists():
+        if self._is_done(item, digest):
             return None
         self._feedback.message(Message(description.name))
         self._remember(self._key(item), None)
@@ -132,8 +142,16 @@ class _Queue:
             transport=self._transport,
         )
         if report.outcome is Outcome.DONE:
-            self._remember(self._key(item), digest)
+            self._remember(self._key(item), _Done(digest, report.size))
         return report
+
+    def _is_done(self, item: QueueItem, digest: str) -> bool:
+        """Whether an earlier run did just that, and nothing of it has gone since."""
+        done = self._done.get(self._key(item))
+        if done is None or done.digest != digest or not item.target.exists():
+            return False
+        with storage_errors(item.target):
+            return size_of(item.target) >= done.size
 
     def _key(self, item: QueueItem) -> str:
         """How the record calls a target: as seen from the folder, which may be moved."""
@@ -151,30 +169,34 @@ class _Queue:
     def _stopped(self) -> bool:
         return self._feedback.cancelled() or self._feedback.abandoned()
 
-    def _remember(self, target: str, digest: str | None) -> None:
-        """Write down that the target is done; or, without a digest, that it is not."""
-        if self._done.get(target) == digest:
+    def _remember(self, target: str, done: _Done | None) -> None:
+        """Write down that the target is done; or, without that, that it is not."""
+        if self._done.get(target) == done:
             return
         # Another queue may have written meanwhile.
         self._done = {**_read(self._file), **self._done}
         self._done.pop(target, None)
-        if digest is not None:
-            self._done[target] = digest
+        if done is not None:
+            self._done[target] = done
         self._write()
 
     def _write(self) -> None:
-        content = {"version": VERSION, "done": self._done}
+        done = {target: asdict(each) for target, each in self._done.items()}
+        content = {"version": VERSION, "done": done}
         write_whole(self._file, json.dumps(content, indent=1, sort_keys=True).encode())
 
 
-def _read(file: Path) -> dict[str, str]:
-    """By name of the target, the digest of what was exported into it; nothing where unreadable."""
+def _read(file: Path) -> dict[str, _Done]:
+    """By name of the target, what was exported into it; nothing where that is unreadable."""
     try:
         found = json.loads(read_small(file, _LARGEST))
         if found["version"] != VERSION:
             return {}
-        return {str(name): str(digest) for name, digest in found["done"].items()}
-    except (StorageError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return {
+            str(name): _Done(str(each["digest"]), int(each["size"]))
+            for name, each in found["done"].items()
+        }
+    except (StorageError, *_UNREADABLE):
         return {}
 
 

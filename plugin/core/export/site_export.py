@@ -118,7 +118,9 @@ class _SiteExport:
         return self._cancelled() if filled is None else self._report(filled)
 
     def _digest(self, way: ExportWay) -> str:
-        how = f"{way.value} {self._storage.value}"
+        there = self._description
+        # what changes with a service that is published anew
+        how = f"{way.value} {self._storage.value} {there.image_format} {there.extent}"
         return digest_of(self._service.url, self._request.scheme, self._plan.tiles.areas, how)
 
     def _get(self, record: PartRecord, way: ExportWay, may_do_without: bool) -> bool:

@@ -60,7 +60,7 @@ class FakeSite:
         if outcome is not Outcome.CANCELLED:
             request.target.write_text("tiles")
         feedback.progress(100.0)
-        return ExportReport(outcome, name, address, str(request.target), ())
+        return ExportReport(outcome, name, address, str(request.target), (), size=len("tiles"))
 
 
 @pytest.fixture
@@ -144,6 +144,15 @@ def test_a_target_that_is_gone_is_made_again(site, tmp_path):
     run(tmp_path, item(tmp_path, "A"))
     (tmp_path / "A.tpkx").unlink()
     assert not run(tmp_path, item(tmp_path, "A")).items[0].is_done_before
+
+
+@pytest.mark.parametrize(
+    ("content", "is_done"), [("til", False), ("", False), ("tiles", True), ("tiles and more", True)]
+)
+def test_a_target_that_has_lost_something_is_made_again(site, tmp_path, content, is_done):
+    run(tmp_path, item(tmp_path, "A"))
+    (tmp_path / "A.tpkx").write_text(content)
+    assert run(tmp_path, item(tmp_path, "A")).items[0].is_done_before is is_done
 
 
 def test_a_folder_that_was_moved_is_still_done(site, tmp_path):
