@@ -17,6 +17,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
+from ..core.errors import BadCacheOption
 from ..core.export.importing import ImportRequest, run_import
 from ..core.export.request import Overwrite
 from ..core.request import Outcome
@@ -100,13 +101,18 @@ class ImportCache(TileAlgorithm):
     def work(self, values: given.ExportValues, feedback: QgsProcessingFeedback) -> dict[str, Any]:
         address = values.text(self.INPUT_SERVICE)
         description = self.describe(address, feedback)
+        path, is_uploaded = values.text(self.SOURCE_CACHE), values.truth(self.UPLOAD_DATA)
+        if description.is_local and not is_uploaded:
+            allowed = _tr("true, or an address of a service for INPUT_SERVICE")
+            raise BadCacheOption(self.UPLOAD_DATA, "false", allowed)
         request = ImportRequest(
             scheme=description.scheme,
             levels=description.levels_of(values.scales()),
             areas=self.areas_of(description, feedback),
-            source=local_cache(values.text(self.SOURCE_CACHE)),
+            source=local_cache(path) if is_uploaded else Path(path),
             overwrite=values.overwrite(),
             is_clipped=values.truth(given.CLIP),
+            server_path="" if is_uploaded else path,
         )
         if description.is_local:
             self.changed = Path(description.address)

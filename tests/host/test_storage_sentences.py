@@ -48,8 +48,8 @@ SENTENCES = [
     (errors.NothingToDraw("", errors.NothingToDrawReason.NO_LAYER),
      "No layer is named to draw the tiles from: give some as layers:ID,ID."),
     (errors.NotACache("/maps/World.PMTiles", errors.NotACacheReason.VECTOR),
-     "/maps/World.PMTiles is no file of a tile cache: choose a .tpkx, .tpk, .mbtiles or .gpkg file, or the"
-     " folder of a cache."),
+     "/maps/World.PMTiles is no file of a tile cache: choose a .tpkx, .tpk, .mbtiles or .gpkg file,"
+      " or the folder of a cache."),
     (errors.HostileFile(PATH, "unpacks into more than it says"),
      f"{PATH} was not opened, for it is damaged or made to do harm (unpacks into more than it"
      " says): take it anew from where you can trust it."),

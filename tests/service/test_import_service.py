@@ -161,6 +161,26 @@ def test_a_site_that_takes_no_files_is_told_the_path(fresh_site: Any, tmp_path: 
     assert stored(fresh_site, "wkt", "Europe") == digests(description, keys)
 
 
+def test_a_cache_that_the_site_alone_sees_is_named_and_not_looked_at(
+    fresh_site: Any, tmp_path: Path
+) -> None:
+    description = open_on(fresh_site, "othernames").describe()
+    path = cache_like(Path(fresh_site.server_share("othernames")), description, KEYS)
+    levels = tuple(level for level in description.cached_levels if level.id in (2, 3))
+    here = tmp_path / "nothing here"
+
+    report = run(
+        fresh_site,
+        "othernames",
+        ImportRequest(description.scheme, levels, None, here, server_path=str(path)),
+    )
+
+    assert report.outcome is Outcome.DONE
+    assert (report.address, report.jobs) == (str(path), 1)
+    assert [each.planned for each in report.levels] == [16, 64]
+    assert stored(fresh_site, "othernames") == digests(description, KEYS)
+
+
 def test_pixels_outside_are_clipped_before_they_are_sent(fresh_site: Any, tmp_path: Path) -> None:
     description = open_on(fresh_site, "othernames").describe()
     scheme = description.scheme

@@ -35,7 +35,9 @@ class ImportRequest:
 
     `scheme`: tiling scheme of the cache they go to, as it was when levels and areas were chosen.
     `levels`: of it; those that the source does not have are gaps. `areas`: in its CRS; None: all
-    that the source has. `overwrite`, `is_clipped`: as in ExportRequest.
+    that the source has. `overwrite`, `is_clipped`: as in ExportRequest. `server_path`: of an import
+    into a service, where the source lies as the site's computers see it; then it is neither sent
+    nor looked at here, and `source` means nothing.
     Raises NoLevels, UnknownScale, LevelsWithoutArea.
     """
 
@@ -45,6 +47,7 @@ class ImportRequest:
     source: Path
     overwrite: Overwrite = Overwrite.OVERWRITE
     is_clipped: bool = False
+    server_path: str = ""
 
     def __post_init__(self) -> None:
         if not self.levels:

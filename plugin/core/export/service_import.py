@@ -13,6 +13,7 @@ from ..arcgis.client import Client
 from ..arcgis.import_cache import ImportForm, import_into_service, takes_packages
 from ..arcgis.jobs import Pace
 from ..arcgis.service import parse_service
+from ..coverage import count_tiles
 from ..description import CacheDescription
 from ..errors import ServiceChanged
 from ..level_areas import by_area
@@ -43,13 +44,16 @@ def import_to_service(
     """Have the site of `service` carry out `request`. Blocks.
 
     A package is sent as it is; tiles of another cache are packed first, those that were asked for.
-    A site that takes no files is told the path, for it may see the same one.
+    A site that takes no files is told the path, for it may see the same one; so is any where
+    `request` has a path that the site sees.
     Raises ServiceChanged, CachesDiffer, NothingToImport, AreaOutside, EmptyArea;
     CachingUnavailable, SiteError, JobError; StorageError.
     """
     description = parse_service(client.read(service.url), service)
     if description.scheme != request.scheme:
         raise ServiceChanged(service.name)
+    if request.server_path:
+        return _from_server(client, service, request, feedback, description, pace)
     with open_store(request.source) as store:
         target = Path(service.name)
         like, wanted = prepared(store, request, _profile_of(description), target, service.url)
@@ -71,6 +75,38 @@ def import_to_service(
         if package is None:
             return replace(report, outcome=Outcome.CANCELLED)
         return sending.send(_told_from(feedback, _PACKED), report, package=package)
+
+
+def _from_server(
+    client: Client,
+    service: ServiceAddress,
+    request: ImportRequest,
+    feedback: Feedback,
+    description: CacheDescription,
+    pace: Pace | None,
+) -> ExportReport:
+    """Have the site import what it alone sees, so that nothing is compared here."""
+    wanted = ExportRequest(
+        scheme=request.scheme,
+        levels=request.levels,
+        areas=request.areas,
+        target=Path(service.name),
+        storage=StorageFormat.COMPACT_V2,
+        overwrite=request.overwrite,
+    )
+    planned: dict[int, int] = {}
+    for levels, place in by_area(request.areas, request.levels):
+        area = description.extent if place is None else place
+        planned.update({} if area is None else count_tiles(request.scheme, levels, area))
+    report = ExportReport(
+        outcome=Outcome.DONE,
+        service=service.name,
+        address=request.server_path,
+        target=service.url,
+        levels=tuple(LevelReport(level, planned.get(level.id)) for level in request.levels),
+    )
+    sending = _Sending(client, service, wanted, pace)
+    return sending.send(feedback, report, server_path=request.server_path)
 
 
 def _profile_of(description: CacheDescription) -> CacheProfile:
