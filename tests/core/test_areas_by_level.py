@@ -142,6 +142,13 @@ def test_a_level_without_an_area_is_refused_and_never_means_everything(ids: tupl
     assert list(caught.value.scales) == missing
 
 
+def test_no_area_for_any_level_is_no_word_for_everything() -> None:
+    description = cache_on(AnsweringSite(pages())).describe()
+
+    with pytest.raises(LevelsWithoutArea):
+        UpdateRequest.of(description, (COARSE, FINE), ALL, ())
+
+
 # on this computer
 
 
