@@ -389,7 +389,9 @@ def test_what_is_got_of_a_service_in_another_format_is_not_mixed(site: Any, tmp_
     service.export(request, Feedback(progress=progress, cancelled=cancelled.is_set))
     assert export_folder(request.target).exists()
     site.republish("classic", service.task_name, tile_format="JPEG")
-    check(service, request, service.export(request))
+    again = service.export(request)
+    check(service, request, again)
+    assert again.jobs == service.export(replace(request, target=tmp_path / "other.tpkx")).jobs
 
 
 @pytest.mark.parametrize("way", [ExportWay.AUTO, ExportWay.EXPORT_TILES, ExportWay.ONE_BY_ONE])
@@ -623,6 +625,21 @@ def test_other_sites_export_as_well(site: Any, tmp_path: Path, which: str) -> No
     assert report.ways == (ExportWay.EXPORT_TILES,)
     assert {tile: len(content) for tile, content in found.items()} == {
         (z, *tile): stored.size for z in ids for tile, stored in cached[z].items()
+    }
+
+
+@pytest.mark.parametrize("way", [ExportWay.EXPORT_TILES, ExportWay.ONE_BY_ONE])
+def test_the_whole_of_a_cache_is_clipped_nowhere(site: Any, tmp_path: Path, way: ExportWay) -> None:
+    site.reset("wkt")
+    service = Service(site, "Europe", "wkt")
+    levels = service.describe().cached_levels[:2]
+    ids = [level.id for level in levels]
+    site.fill("wkt", service.task_name, ids)
+    request = service.request(tmp_path / "cache", None, *ids, is_clipped=True, way=way)
+    report = service.export(request)  # with pixels that nobody may look at
+    assert report.outcome is Outcome.DONE
+    assert set(exported(request.target)) == {
+        (z, *tile) for z in ids for tile in site.read_cache("wkt", "Europe")[z]
     }
 
 

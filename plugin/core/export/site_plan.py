@@ -19,8 +19,9 @@ from .request import ExportRequest
 class SitePlan:
     """An export of a service.
 
-    `request`: with an area in place of "the whole cache". `like`: what a cache with these tiles
-    says of itself. `tiles`: what of the areas lies in the world, and how many tiles that is.
+    `request`: with an area in place of "the whole cache", unless `like` tells where that is; what
+    a cache with these tiles says of itself. `tiles`: what of the areas lies in the world, and how
+    many tiles that is.
     """
 
     request: ExportRequest
@@ -68,9 +69,14 @@ def plan_export(request: ExportRequest, description: CacheDescription) -> SitePl
     return SitePlan(request, like, plan_of(update, like, description.name))
 
 
-def _place(place: Place, like: CacheProfile) -> Area:
-    """The area that is meant. Raises EmptyArea."""
-    area = like.extent or world_of(like) if place is None else place
-    if area is None:
+def _place(place: Place, like: CacheProfile) -> Place:
+    """The area that is meant; None: all tiles in the extent, which cuts through none of them.
+
+    Raises EmptyArea.
+    """
+    if place is not None or like.extent is not None:
+        return place
+    world = world_of(like)
+    if world is None:
         raise EmptyArea()
-    return area
+    return world
