@@ -379,7 +379,7 @@ def test_a_cancelled_export_goes_on_with_what_it_has(site: Any, tmp_path: Path) 
 def test_what_is_got_of_a_service_in_another_format_is_not_mixed(site: Any, tmp_path: Path) -> None:
     service = Service(site, "Streets")
     site.set_export_limit("classic", service.task_name, 100)
-    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, *range(5, 9))
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, *range(5, 10))
     cancelled = threading.Event()
 
     def progress(percent: float) -> None:

@@ -65,7 +65,8 @@ class EdgeTiles(TileSource):
         if (self._merges or self._clips) and profile.tile_format is None:
             raise FormatNotDrawn(self.name, profile.image_format)
         if self._merges:
-            state = f"{self.name}\n{self.fingerprint}\n{_digest_of(self._areas)}"
+            # Not the fingerprint: the record tells of each tile what was drawn over it.
+            state = f"{self.name}\n{how}\n{_digest_of(self._areas)}"
             self._record = MergeRecord(self._store.path, state)
 
     def draw(self, supertile: Supertile, cancelled: Cancelled) -> Pictures:
@@ -124,20 +125,20 @@ class EdgeTiles(TileSource):
         self._check_size(picture)
         result = self._pixels.clipped(picture, part, *self._format)
         if self._record is not None:
-            self._record.note(*place, result)
+            self._record.note(*place, picture, result)
         return result
 
     def _merged(self, place: tuple[int, int, int], below: bytes, above: bytes, part: Part) -> bytes:
         if below == above or (part is None and self._pixels.is_opaque(above)):
             return above
         record = self._record
-        if record is not None and record.is_result(*place, below):
+        if record is not None and record.is_result(*place, above, below):
             return below
         self._check_size(below)
         self._check_size(above)
         result = self._pixels.merged(below, above, part, *self._format)
         if record is not None:
-            record.note(*place, result)
+            record.note(*place, above, result)
         return result
 
     @property

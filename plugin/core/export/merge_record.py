@@ -2,11 +2,11 @@
 
 A merge that is interrupted between storing a tile and writing that down is taken up at that tile.
 Where colours shine through, or pictures lose by being encoded, drawing over it once more would make
-another tile of it. So the digest of each tile is written down before it is stored: one that has it
-is left as it is.
+another tile of it. So before a tile is stored, its digest is written down, and that of the tile
+that was drawn over the old one: where both come together again, it is left as it is.
 
 JSON lines: the first one tells the state in which the merge is, the others level id, row, column
-and digest. Lines that are torn are passed by.
+and both digests. Lines that are torn are passed by.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ class MergeRecord:
         else:
             self._write("")  # ends a line that was torn off
 
-    def is_result(self, level_id: int, row: int, col: int, content: bytes) -> bool:
-        """Whether `content` is what the interrupted merge made of that tile."""
-        known = self._known or {}
-        return known.get((level_id, row, col)) == digest_of(content)
+    def is_result(self, level_id: int, row: int, col: int, above: bytes, content: bytes) -> bool:
+        """Whether `content` is what the interrupted merge made of that tile and `above`."""
+        known = (self._known or {}).get((level_id, row, col))
+        return known is not None and known == (digest_of(above), digest_of(content))
 
-    def note(self, level_id: int, row: int, col: int, content: bytes) -> None:
-        """Write down that the tile is about to become `content`. Raises StorageError."""
-        self._write(json.dumps([level_id, row, col, digest_of(content)]))
+    def note(self, level_id: int, row: int, col: int, above: bytes, content: bytes) -> None:
+        """Write down that the tile, by `above`, is about to become `content`. As the class."""
+        self._write(json.dumps([level_id, row, col, digest_of(above), digest_of(content)]))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -79,9 +79,9 @@ def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:_LENGTH]
 
 
-def _read(file: Path, first: str) -> dict[tuple[int, int, int], str] | None:
+def _read(file: Path, first: str) -> dict[tuple[int, int, int], tuple[str, str]] | None:
     """What the record in `file` says; None where there is none, or it is of another state."""
-    known: dict[tuple[int, int, int], str] = {}
+    known: dict[tuple[int, int, int], tuple[str, str]] = {}
     try:
         lines = file.open(encoding="utf-8", errors="replace")
     except FileNotFoundError:
@@ -91,6 +91,6 @@ def _read(file: Path, first: str) -> dict[tuple[int, int, int], str] | None:
             return None
         for line in lines:
             with suppress(ValueError, TypeError):
-                level_id, row, col, digest = json.loads(line)
-                known[int(level_id), int(row), int(col)] = str(digest)
+                level_id, row, col, above, digest = json.loads(line)
+                known[int(level_id), int(row), int(col)] = str(above), str(digest)
     return known

@@ -22,10 +22,10 @@ from ..errors import (
 from ..level_areas import Place, by_area
 from ..local.plan import world_of
 from ..storage.can_pack import check_can_pack
-from ..storage.conf_xml import CONF_CDI, conf_cdi
+from ..storage.conf_xml import CONF_CDI, CONF_XML, conf_cdi
 from ..storage.creation import create_cache
 from ..storage.files import storage_errors, write_whole
-from ..storage.opening import check_writable, find_cache, open_store, read_profile
+from ..storage.opening import ALL_LAYERS, check_writable, find_cache, open_store, read_profile
 from ..storage.profile import CacheProfile
 from ..storage.sidecar import CacheSettings, read_settings, work_folder, write_settings
 from ..storage.small_files import find_file
@@ -90,7 +90,8 @@ def open_target(
     except CacheInUse:
         raise  # somebody else is at it already
     except BaseException:
-        _remove_made(request.target)
+        if is_made:  # else it may well have tiles, of an export that was interrupted
+            _remove_made(request.target)
         raise
     try:
         _widen(store, request, like)
@@ -205,19 +206,18 @@ def _make(request: ExportRequest, like: CacheProfile) -> None:
 
 
 def _remove(path: Path, kept: Path | None) -> None:
-    """Remove the cache at `path`; of a folder that was there before, what is in it."""
+    """Remove the cache at `path`, but nothing else that is there, nor the folder that is `kept`."""
     work = work_folder(path)
-    if path.is_dir() and kept == path:
-        for each in path.iterdir():
-            if each.is_dir():
-                shutil.rmtree(each, ignore_errors=True)
-            else:
-                each.unlink()
-    elif path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
+    if not path.is_dir():
         path.unlink()
         shutil.rmtree(work, ignore_errors=True)
+        return
+    for name in (CONF_XML, CONF_CDI):
+        (path / name).unlink(missing_ok=True)
+    for folder in (path / ALL_LAYERS, work):
+        shutil.rmtree(folder, ignore_errors=True)
+    if kept != path:
+        path.rmdir()  # unless somebody has put something there
 
 
 def _has_tiles(store: TileStore) -> bool:

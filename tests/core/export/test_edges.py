@@ -186,6 +186,26 @@ def test_what_a_dead_run_had_merged_is_not_merged_again(tmp_path: Path, is_clipp
     assert decoded(runs[0][1, 1]).tolist() != decoded(encoded(old[1, 1])).tolist()
 
 
+def test_a_repeated_merge_draws_what_has_changed_since(tmp_path: Path) -> None:
+    """The first run left some failed tiles, so its record is still there."""
+    path = make_cache(tmp_path / "t", profile_of(SCHEME), {(2, 1, 1): encoded(noise(1))})
+    block = Supertile(LEVEL, TileRange(0, 3, 0, 3), np.ones((4, 4), bool))
+    new, changed = noise(2, alpha=90), noise(3, alpha=90)
+    results = []
+    for above in (new, new, changed):
+        source = ListSource({(2, 1, 1): encoded(above)})
+        with open_store(path, for_writing=True) as store:
+            edges = EdgeTiles(source, store, {2: None}, MERGE, False, PlainPixels())
+            edges.start(store.profile)
+            results.append(edges.draw(block, lambda: False)[1, 1])
+            store.write(2, {(1, 1): results[-1]})
+            edges.close()
+    assert results[0] == results[1]
+    first = decoded(results[0])
+    wanted = [[over(first[y, x], changed[y, x]).tolist() for x in range(SIDE)] for y in range(SIDE)]
+    assert np.abs(decoded(results[2]).astype(int) - np.array(wanted)).max() <= 1
+
+
 def test_another_export_merges_anew(tmp_path: Path) -> None:
     """The record is of one export: another one over the same tiles draws them once more."""
     path = make_cache(tmp_path / "t", profile_of(SCHEME), {(2, 1, 1): encoded(noise(1))})

@@ -249,6 +249,37 @@ def test_what_holds_tiles_stays(tmp_path: Path, storage: StorageFormat) -> None:
 
 
 @pytest.mark.parametrize("storage", WRITABLE, ids=lambda each: each.value)
+def test_tiles_of_an_interrupted_export_stay_where_the_target_cannot_be_opened_again(
+    tmp_path: Path, storage: StorageFormat, monkeypatch: Any
+) -> None:
+    path = tmp_path / f"to{SUFFIXES.get(storage, '')}"
+    request = request_of(SCHEME, path, storage=storage)
+    with open_target(request, LIKE) as store:  # as a run leaves it that is killed later on
+        store.write(3, {(1, 1): b"tile"})
+        store.commit()
+
+    def full(*_args: object, **_more: object) -> TileStore:
+        raise DiskFull(str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(targets, "open_store", full)
+        with pytest.raises(DiskFull):
+            open_target(request, LIKE)
+    assert tiles_in(path) == {(3, 1, 1): b"tile"}
+
+
+def test_what_somebody_has_put_into_a_folder_that_was_made_for_nothing_stays(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "to"
+    open_target(request_of(SCHEME, path), LIKE).close()
+    (path / "notes.txt").write_text("mine")
+    with pytest.raises(DiskFull), opened_target(request_of(SCHEME, path), LIKE):
+        raise DiskFull(str(path))
+    assert [each.name for each in path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("storage", WRITABLE, ids=lambda each: each.value)
 def test_an_empty_cache_of_somebody_is_not_removed(tmp_path: Path, storage: StorageFormat) -> None:
     path = make_cache(tmp_path / "to", profile_of(SCHEME, storage, image_format="PNG"), {})
     request = request_of(SCHEME, path, storage=storage)
