@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,7 +37,7 @@ from tile_cache_manager.plugin.core.errors import (
 )
 from tile_cache_manager.plugin.core.export import announcing, part_tiles
 from tile_cache_manager.plugin.core.export.matching import level_map
-from tile_cache_manager.plugin.core.export.parts import discard_export, export_folder
+from tile_cache_manager.plugin.core.export.parts import OLDEST, discard_export, export_folder
 from tile_cache_manager.plugin.core.export.request import ExportReport, ExportRequest, ExportWay
 from tile_cache_manager.plugin.core.level_areas import LevelArea
 from tile_cache_manager.plugin.core.local.space import reserve_of
@@ -392,6 +393,41 @@ def test_what_is_got_of_a_service_in_another_format_is_not_mixed(site: Any, tmp_
     again = service.export(request)
     check(service, request, again)
     assert again.jobs == service.export(replace(request, target=tmp_path / "other.tpkx")).jobs
+
+
+@pytest.mark.parametrize(
+    ("way", "what"),
+    [
+        (ExportWay.EXPORT_TILES, "discarded"),
+        (ExportWay.EXPORT_TILES, "too old"),
+        (ExportWay.ONE_BY_ONE, "too old"),
+    ],
+)
+def test_tiles_of_an_export_that_is_not_gone_on_with_are_got_anew(
+    site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: ExportWay, what: str
+) -> None:
+    service = Service(site, "Streets")
+    request = service.request(
+        tmp_path / "cache", COUNTRY, *range(5, 9 if way is ExportWay.ONE_BY_ONE else 11), way=way
+    )
+    cancelled = threading.Event()
+
+    def progress(percent: float) -> None:
+        if percent > 75:
+            cancelled.set()
+
+    report = service.export(request, Feedback(progress=progress, cancelled=cancelled.is_set))
+    first = report.total("made") or 0
+    assert report.outcome is Outcome.CANCELLED
+    assert first > 0
+    if what == "discarded":
+        discard_export(request.target)
+    else:
+        later = time.time() + OLDEST + 60
+        monkeypatch.setattr(time, "time", lambda: later)
+    again = service.export(request)
+    assert again.total("replaced") == first
+    assert again.total("made") == (again.total("planned") or 0) - first
 
 
 @pytest.mark.parametrize("way", [ExportWay.AUTO, ExportWay.EXPORT_TILES, ExportWay.ONE_BY_ONE])

@@ -28,6 +28,7 @@ from shapely import wkb
 from ..coverage import Area
 from ..errors import StorageError
 from ..esri_json import text
+from ..local.journal import OLDEST_COPY
 from ..storage.files import make_folders, storage_errors, write_whole
 from ..storage.locks import locked
 from ..storage.sidecar import NAME
@@ -38,8 +39,7 @@ from .split import Part
 PARTS = "parts.json"
 LOCK = "lock"
 VERSION = 1
-OLDEST = 7 * 24 * 3600.0
-"""Seconds after which an interrupted export begins anew: by then a service has other tiles."""
+OLDEST = OLDEST_COPY
 
 _LARGEST = 512 * 1024 * 1024  # bytes of parts.json
 _LARGEST_STATE = 1024 * 1024
@@ -117,6 +117,7 @@ def digest_of(service: str, scheme: TilingScheme, areas: Mapping[int, Area], how
 class PartRecord:
     """The parts of an export to `target`; see the top of this file. For one thread.
 
+    `begun`: when the first run of the export began, in seconds since 1970.
     Use `open_record`, which holds the folder while the export is on.
     """
 
@@ -125,10 +126,11 @@ class PartRecord:
         self.parts: dict[str, Part] = {}
         self._states: dict[str, PartState] = {}
         self._next = 1
+        self.begun = time.time()
         try:
             self._read()
         except (StorageError, *_UNREADABLE):
-            self.parts, self._next = {}, 1
+            self.parts, self._next, self.begun = {}, 1, time.time()
         if not self.parts:
             self._empty()
 
@@ -199,6 +201,7 @@ class PartRecord:
         is_same = found["version"] == VERSION and found["digest"] == self.digest
         if not is_same or abs(time.time() - float(found["begun"])) > OLDEST:
             return
+        self.begun = float(found["begun"])
         self.parts = {_name(each["name"]): self._part(each) for each in found["parts"]}
         self._next = int(found["next"])
         for name in self.parts:
@@ -241,7 +244,7 @@ class PartRecord:
             }
             for name, part in self.parts.items()
         ]
-        content = {"version": VERSION, "digest": self.digest, "begun": time.time()}
+        content = {"version": VERSION, "digest": self.digest, "begun": self.begun}
         whole = {**content, "next": self._next, "parts": listed}
         write_whole(self.folder / PARTS, json.dumps(whole).encode())
 

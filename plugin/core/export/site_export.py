@@ -169,7 +169,8 @@ class _SiteExport:
         if missing is not None and not packed:
             return self._filled(missing, missing, feedback)
         scheme, name = self._request.scheme, self._description.name
-        fingerprint = "\n".join([record.digest, *left])
+        # Of these packages: what was stored from earlier ones is none of the same run.
+        fingerprint = "\n".join([record.digest, repr(record.begun), *left])
         source = PackageTiles(packed, scheme, name, fingerprint, missing)
         return self._filled(source, missing, feedback)
 

@@ -32,6 +32,9 @@ FOLDER = "runs"
 KEPT = 10
 """Journals that are kept; older ones are deleted when a run begins."""
 
+OLDEST_COPY = 7 * 24 * 3600.0
+"""Seconds after which an interrupted export begins anew: by then a service has other tiles."""
+
 _DIGITS = 15  # of the number that the name of a journal begins with
 _MOMENT = 0.05
 """Seconds for which others hold a journal's lock at the most, unless its run is on."""
@@ -213,13 +216,15 @@ def _resumable(path: Path, head: Head) -> Iterator[Path]:
     """Journals of runs that `head.request` takes up if they were interrupted, the best first.
 
     Where nobody said so outright, only what is still as it was then: drawn from the same, by the
-    area and not by a list, and nothing deleted or drawn from something else since.
+    area and not by a list, and nothing deleted or drawn from something else since. An export only
+    for some days.
     """
     is_asked = head.request.resume is Resume.CONTINUE
     for file in reversed(_files(path)):
         with suppress(ValueError):
             old = glance(file)
-            is_same = old.source == head.source
+            is_old = head.is_copy and abs(head.started - old.started) > OLDEST_COPY
+            is_same = old.source == head.source and not is_old
             if old.is_about(head.request) and (is_asked or (is_same and old.tiles is None)):
                 yield file
             elif not is_asked and not is_same:

@@ -76,6 +76,22 @@ def test_an_old_record_begins_anew(tmp_path, monkeypatch):
         assert record.parts == {}
 
 
+def test_an_export_that_goes_on_is_the_one_that_was_begun(tmp_path, monkeypatch):
+    now = [1e9]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    target = tmp_path / "Streets.tpkx"
+    begun(target)
+    for _run in range(3):
+        now[0] += OLDEST / 3 - 1
+        with open_record(target, SCHEME, DIGEST) as record:
+            assert record.begun == 1e9
+            record.plan([PARTS[0]], instead_of=next(iter(record.parts)))
+    now[0] += OLDEST / 3
+    with open_record(target, SCHEME, DIGEST) as record:
+        assert record.begun == now[0]
+        assert record.parts == {}
+
+
 def changed(path):
     path.write_bytes(b"packagE")
 
