@@ -67,12 +67,18 @@ def mapproxy_write(
 
 
 def gdal_pixels(
-    path: Path | str, scheme: TilingScheme, tiles: Iterable[Tile], *, which: str = "wheel"
+    path: Path | str,
+    scheme: TilingScheme,
+    tiles: Iterable[Tile],
+    *,
+    which: str = "wheel",
+    options: Mapping[str, str] | None = None,
 ) -> dict[Tile, Any]:
     """Pixels (bands x rows x columns) of tiles, as GDAL reads them from the raster at `path`.
 
     `which`: "wheel", the GDAL of rasterio's wheel, or "system", that of the system's Python.
-    Each is read at its level's resolution: a raster without it fails the test.
+    `options`: to open it with. Each is read at its level's resolution: a raster without it fails
+    the test.
     """
     asked = list(tiles)
     windows = []
@@ -81,7 +87,9 @@ def gdal_pixels(
         bounds = scheme.tile_bounds(level, row, col)
         place = {"left": bounds.xmin, "top": bounds.ymax, "size": scheme.tile_width}
         windows.append({"key": str(number), "resolution": level.resolution, **place})
-    arrays = _arrays(which, task="gdal_pixels", path=str(path), windows=windows)
+    arrays = _arrays(
+        which, task="gdal_pixels", path=str(path), windows=windows, options=dict(options or {})
+    )
     return dict(zip(asked, arrays))
 
 

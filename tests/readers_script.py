@@ -72,14 +72,17 @@ def _text(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def gdal_pixels(path: str, windows: list[dict[str, Any]], output: str) -> dict[str, Any]:
+def gdal_pixels(
+    path: str, windows: list[dict[str, Any]], output: str, options: dict[str, str]
+) -> dict[str, Any]:
     """Read windows of a raster at the resolution of their level; pixels go to the file `output`.
 
-    A window: `key`, `resolution`, `left`, `top` in CRS units, `size` in pixels.
+    A window: `key`, `resolution`, `left`, `top` in CRS units, `size` in pixels. `options`: to open
+    the raster with.
     """
     import numpy as np
 
-    levels = _levels(path)
+    levels = _levels(path, options)
     found = {}
     for window in windows:
         number = min(levels, key=lambda each: abs(levels[each][0] / window["resolution"] - 1))
@@ -88,7 +91,10 @@ def gdal_pixels(path: str, windows: list[dict[str, Any]], output: str) -> dict[s
             raise SystemExit(f"no level of resolution {window['resolution']}: {levels}")
         col = round((window["left"] - left) / resolution)
         row = round((top - window["top"]) / resolution)
-        found[window["key"]] = _pixels(path, number, col, row, window["size"])
+        raster = _opened(path, number, options)
+        found[window["key"]] = _window(raster, col, row, window["size"])
+        if rasterio:
+            raster.close()
     np.savez(output, **found)
     return {"version": _gdal_version()}
 
@@ -138,16 +144,17 @@ def _gdal_version() -> str:
     return rasterio.__gdal_version__ if rasterio else gdal.__version__
 
 
-def _levels(path: str) -> dict[int, tuple[float, float, float]]:
+def _levels(path: str, options: dict[str, str]) -> dict[int, tuple[float, float, float]]:
     """Resolution, left and top by number of the overview; -1: the raster itself."""
     if rasterio:
-        with rasterio.open(path) as raster:
+        with rasterio.open(path, **options) as raster:
             transform, width = raster.transform, raster.width
             factors = raster.overviews(1)
-        widths = [width, *(_overview_width(path, number) for number in range(len(factors)))]
+        overviews = (_opened(path, number, options) for number in range(len(factors)))
+        widths = [width, *(_closed(overview).width for overview in overviews)]
         resolution, left, top = transform.a, transform.c, transform.f
     else:
-        raster = gdal.Open(path)
+        raster = _opened(path, -1, options)
         left, resolution, _, top, _, _ = raster.GetGeoTransform()
         band = raster.GetRasterBand(1)
         overviews = [band.GetOverview(number) for number in range(band.GetOverviewCount())]
@@ -157,25 +164,19 @@ def _levels(path: str) -> dict[int, tuple[float, float, float]]:
     }
 
 
-def _overview_width(path: str, number: int) -> int:
-    with rasterio.open(path, OVERVIEW_LEVEL=number) as overview:
-        return overview.width
-
-
-def _pixels(path: str, number: int, col: int, row: int, size: int) -> Any:
-    raster = _opened(path, number)
-    try:
-        return _window(raster, col, row, size)
-    finally:
-        if rasterio:
-            raster.close()
-
-
-def _opened(path: str, number: int) -> Any:
+def _opened(path: str, number: int, options: dict[str, str] | None = None) -> Any:
     """The raster, or one of its overviews, open; -1: the raster itself."""
+    given = dict(options or {})
+    if number >= 0:
+        given["OVERVIEW_LEVEL"] = str(number)
     if rasterio:
-        return rasterio.open(path, **({"OVERVIEW_LEVEL": number} if number >= 0 else {}))
-    return gdal.OpenEx(path, open_options=[f"OVERVIEW_LEVEL={number}"] if number >= 0 else [])
+        return rasterio.open(path, **given)
+    return gdal.OpenEx(path, open_options=[f"{name}={value}" for name, value in given.items()])
+
+
+def _closed(raster: Any) -> Any:
+    raster.close()
+    return raster
 
 
 def _window(raster: Any, col: int, row: int, size: int) -> Any:
