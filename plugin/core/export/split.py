@@ -21,7 +21,7 @@ from shapely.geometry.base import BaseGeometry
 from ..arrays import whole_numbers
 from ..coverage import Area, Coverage, cover
 from ..errors import EmptyArea, TooManyTiles
-from ..level_areas import Areas, by_area
+from ..level_areas import Areas, Place, by_area
 from ..tiling import BUNDLE_TILES, Extent, Level, TileRange, TilingScheme, edge_rounding
 
 MOST_PARTS = 20_000
@@ -71,10 +71,12 @@ def split(
     if limit is not None and limit < 1:
         raise TooManyTiles(service, limit)
     parts: list[Part] = []
-    for group, place in by_area(areas, levels):
-        if place is None or (not isinstance(place, Extent) and place.is_empty):
-            raise EmptyArea()
-        for part in _split_group(scheme, group, place, limit):
+    groups = [(area, _counts(scheme, group, area)) for group, area in by_area(areas, levels)]
+    tiles = sum(sum(counts.values()) for _area, counts in groups)
+    if limit is not None and tiles > MOST_PARTS * limit:
+        raise TooManyTiles(service, limit)  # before minutes are spent on cutting
+    for area, counts in groups:
+        for part in _split_group(scheme, counts, area, limit):
             if len(parts) == MOST_PARTS:
                 raise TooManyTiles(service, limit or 0)
             parts.append(part)
@@ -82,12 +84,18 @@ def split(
     return tuple(sorted(parts, key=lambda part: order[part.levels[0].id]))
 
 
+def _counts(scheme: TilingScheme, levels: tuple[Level, ...], place: Place) -> dict[Level, int]:
+    """How many tiles of each of `levels` there are. Raises EmptyArea."""
+    if place is None or (not isinstance(place, Extent) and place.is_empty):
+        raise EmptyArea()
+    return {level: cover(scheme, level, place).count for level in levels}
+
+
 def _split_group(
-    scheme: TilingScheme, levels: tuple[Level, ...], area: Area, limit: int | None
+    scheme: TilingScheme, counts: dict[Level, int], area: Area, limit: int | None
 ) -> Iterator[Part]:
-    """The parts of levels that have their area in common."""
-    counts = {level: cover(scheme, level, area).count for level in levels}
-    kept = [level for level in levels if counts[level]]
+    """The parts of levels that have their area in common, with so many tiles."""
+    kept = [level for level in counts if counts[level]]
     small = [level for level in kept if limit is None or counts[level] <= limit]
     for group in _packed(small, counts, limit):
         ordered = tuple(level for level in kept if level in group)

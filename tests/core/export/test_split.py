@@ -265,3 +265,11 @@ def test_what_cannot_be_split_is_refused(monkeypatch, area, limit, error):
     monkeypatch.setattr(splitting, "MOST_PARTS", 200)
     with pytest.raises(error):
         split(MERCATOR, MERCATOR.levels[:12], area, limit, "Streets")
+
+
+def test_too_many_parts_are_refused_before_any_is_cut(monkeypatch):
+    monkeypatch.setattr(splitting, "_cut", None)
+    areas = tuple(LevelArea((level.id,), Point(0, 0).buffer(1.9e7)) for level in MERCATOR.levels)
+    with pytest.raises(TooManyTiles) as caught:
+        split(MERCATOR, MERCATOR.levels, areas, 3, "Streets")
+    assert (caught.value.service, caught.value.limit) == ("Streets", 3)
