@@ -115,20 +115,23 @@ def _never() -> bool:
 
 
 def resolve(
-    source: AreaSource, description: CacheDescription, cancelled: IsCancelled = _never
+    source: AreaSource,
+    description: CacheDescription,
+    cancelled: IsCancelled = _never,
+    levels: tuple[Level, ...] = (),
 ) -> Areas:
     """The area of the cache that `source` stands for; None: the whole cache. Any thread.
 
     In the scheme's CRS, clipped to the cache; a rectangle in that CRS stays a rectangle. Of areas
     by scale a group of levels for each of them, without the levels that are in no rule, and without
-    the areas that no cached level has.
+    the areas that none of `levels`, those that are wanted, has; () for all cached ones.
     Raises RequestError (BadArea, BadExtent, EmptyArea, AreaOutside, LevelsWithoutArea: no level is
     in any rule), DescriptionError, Cancelled.
     """
     shapes = Shapes(description, cancelled)
     if not isinstance(source, AreasByScale):
         return _place(source, description, shapes)
-    levels = description.cached_levels or description.scheme.levels
+    levels = levels or description.cached_levels or description.scheme.levels
     ruled = [(rule_of(source.rules, level), level) for level in levels]
     held = [(rule.source, level) for rule, level in ruled if rule is not None]
     if not held:

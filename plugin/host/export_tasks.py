@@ -134,7 +134,7 @@ class QueueChoices:
         wanted = tuple(level for level in description.cached_levels if self._is_wanted(level))
         if not wanted:
             raise NoLevels()
-        place: Areas = areas.resolve(self.area, description, cancelled)
+        place: Areas = areas.resolve(self.area, description, cancelled, wanted)
         left_out = levels_without(place, wanted)
         if len(left_out) == len(wanted):
             raise LevelsWithoutArea(tuple(level.scale for level in left_out))

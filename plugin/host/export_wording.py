@@ -115,18 +115,21 @@ def export_estimate_lines(estimates: tuple[LevelEstimate, ...]) -> list[str]:
 
 def queue_sentence(report: QueueReport) -> str:
     """What came of a queue, in one line."""
-    done = sum(1 for item in report.items if _is_done(item))
+    done = sum(1 for item in report.items if _ended(item, Outcome.DONE))
+    incomplete = sum(1 for item in report.items if _ended(item, Outcome.PARTIAL))
     before = sum(1 for item in report.items if item.is_done_before)
     failed = sum(1 for item in report.items if item.error is not None)
     facts = [tr("{count} exported").format(count=number_text(done))]
     if before:
         facts.append(tr("{count} done before").format(count=number_text(before)))
+    if incomplete:
+        facts.append(tr("{count} incomplete").format(count=number_text(incomplete)))
     if failed:
         facts.append(tr("{count} failed").format(count=number_text(failed)))
     text = tr("Services: {facts}.")
     if report.is_cancelled:
         text = tr("Cancelled; services: {facts}; run it again for the rest.")
-    elif failed:
+    elif failed or incomplete:
         text = tr("Services: {facts}; run it again for the rest.")
     return text.format(facts=listed(facts))
 
@@ -151,14 +154,15 @@ def queue_line(item: QueueItemReport) -> str:
     return export_report_sentence(item.report)
 
 
-def _is_done(item: QueueItemReport) -> bool:
-    return item.report is not None and item.report.outcome in (Outcome.DONE, Outcome.PARTIAL)
+def _ended(item: QueueItemReport, outcome: Outcome) -> bool:
+    return item.report is not None and item.report.outcome is outcome
 
 
 def _level_line(estimate: LevelEstimate) -> str:
     facts = []
     if estimate.tiles is not None:
-        facts.append(tr("{count} tiles").format(count=number_text(estimate.tiles)))
+        text = tr("1 tile") if estimate.tiles == 1 else tr("{count} tiles")
+        facts.append(text.format(count=number_text(estimate.tiles)))
     if estimate.bytes is not None:
         facts.append(tr("about {size}").format(size=bytes_text(estimate.bytes)))
     if estimate.seconds is not None:

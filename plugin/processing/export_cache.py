@@ -120,16 +120,20 @@ class ExportCache(TileAlgorithm):
     def prepare(self, values: given.ExportValues, project: QgsProject | None) -> None:
         is_copied = values.keyword(given.COPY_DATA, [given.DO_COPY, given.DO_NOT_COPY])
         self._storage = values.storage()
-        self._target = values.target(self._storage) if is_copied == given.DO_COPY else None
+        self._is_copied = is_copied == given.DO_COPY
+        if self._is_copied:
+            self._target = values.target(self._storage)
+        else:
+            self._target = Path(values.server_path())
         self.drawing = _drawing_source(values, project)
 
     def work(self, values: given.ExportValues, feedback: QgsProcessingFeedback) -> dict[str, Any]:
         with tasks.closed_unless_used(self.drawing):
-            if self._target is None:
-                return self._on_server(values, feedback)
-            request = self._request(values, self._target, feedback)
+            request = self._request(values, feedback)
             if values.truth(given.ESTIMATE_ONLY):
                 return self._estimated(values, request, feedback)
+            if not self._is_copied:
+                return self._on_server(values, request, feedback)
         self.changed = self._target
         report = run_export(
             values.text(given.INPUT_SERVICE),
@@ -146,14 +150,15 @@ class ExportCache(TileAlgorithm):
     # own
 
     def _request(
-        self, values: given.ExportValues, target: Path, feedback: QgsProcessingFeedback
+        self, values: given.ExportValues, feedback: QgsProcessingFeedback
     ) -> ExportRequest:
         description = self.describe(values.text(given.INPUT_SERVICE), feedback)
+        levels = description.levels_of(values.scales())
         return ExportRequest(
             scheme=description.scheme,
-            levels=description.levels_of(values.scales()),
-            areas=self.areas_of(description, feedback),
-            target=target,
+            levels=levels,
+            areas=self.areas_of(description, levels, feedback),
+            target=self._target,
             storage=self._storage,
             overwrite=values.overwrite(),
             is_clipped=values.truth(given.CLIP),
@@ -178,15 +183,13 @@ class ExportCache(TileAlgorithm):
         return {self.TILES: _sum(estimates, "tiles"), self.SIZE: _sum(estimates, "bytes")}
 
     def _on_server(
-        self, values: given.ExportValues, feedback: QgsProcessingFeedback
+        self, values: given.ExportValues, request: ExportRequest, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         """Have the site write the tiles where it can, at a path that it alone sees."""
-        path = values.text(given.TARGET)
-        request = self._request(values, Path(path), feedback)
         report = export_on_server(
             values.text(given.INPUT_SERVICE),
             request,
-            path,
+            values.server_path(),
             core_feedback(feedback),
             sign_in=self.sign_in,
             transport=self.transport,
@@ -196,6 +199,7 @@ class ExportCache(TileAlgorithm):
 
     def _results(self, report: ExportReport) -> dict[str, Any]:
         return {
+            given.TARGET: report.target,
             self.OUTPUT_CACHE: report.target,
             self.TILES: report.total("planned"),
             self.MADE: report.total("made"),

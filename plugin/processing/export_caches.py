@@ -22,8 +22,9 @@ from ..core.arcgis.address import service_of
 from ..core.errors import BadCacheOption
 from ..core.export.queue import run_queue, target_names
 from ..core.export.request import QueueReport
+from ..core.request import Outcome
 from ..core.storage.creation import SUFFIXES
-from ..host import connections, export_tasks, messages, sign_in
+from ..host import areas, connections, export_tasks, messages, sign_in
 from ..host.tile_pixels import TilePixels
 from . import area_values
 from . import export_parameters as given
@@ -44,6 +45,7 @@ class ExportCaches(TileAlgorithm):
     OWNED = "OWNED"
     DONE = "DONE"
     DONE_BEFORE = "DONE_BEFORE"
+    INCOMPLETE = "INCOMPLETE"
     FAILED = "FAILED"
 
     values = given.ExportValues
@@ -99,6 +101,9 @@ class ExportCaches(TileAlgorithm):
             self.addParameter(parameter)
         self.addOutput(QgsProcessingOutputNumber(self.DONE, _tr("Services exported")))
         self.addOutput(QgsProcessingOutputNumber(self.DONE_BEFORE, _tr("Services done before")))
+        self.addOutput(
+            QgsProcessingOutputNumber(self.INCOMPLETE, _tr("Services of which tiles are missing"))
+        )
         self.addOutput(QgsProcessingOutputNumber(self.FAILED, _tr("Services that failed")))
 
     # TileAlgorithm interface
@@ -108,13 +113,14 @@ class ExportCaches(TileAlgorithm):
         values.overwrite()
         values.way()
         values.truth(given.CLIP)
+        self._folder_of(values)
         _addresses(values, self.OWNED)
         _addresses(values, self.SERVICES)
 
     def prepare(self, values: given.ExportValues, project: QgsProject | None) -> None:
+        _check_crs(self.area, values)
         self._choices = self._chosen(values)
-        folder = self.parameterAsString(values.parameters, self.FOLDER, values.context)
-        self._folder = Path(folder)
+        self._folder = self._folder_of(values)
         self._entries = self._queued(values, self._folder)
 
     def work(self, values: given.ExportValues, feedback: QgsProcessingFeedback) -> dict[str, Any]:
@@ -128,8 +134,9 @@ class ExportCaches(TileAlgorithm):
         _tell(report, feedback)
         return {
             self.FOLDER: str(self._folder),
-            self.DONE: sum(1 for item in report.items if item.report is not None),
+            self.DONE: _ended(report, Outcome.DONE),
             self.DONE_BEFORE: sum(1 for item in report.items if item.is_done_before),
+            self.INCOMPLETE: _ended(report, Outcome.PARTIAL),
             self.FAILED: sum(1 for item in report.items if item.error is not None),
         }
 
@@ -146,6 +153,13 @@ class ExportCaches(TileAlgorithm):
             way=values.way(),
             owned=frozenset(_addresses(values, self.OWNED)),
         )
+
+    def _folder_of(self, values: given.ExportValues) -> Path:
+        """Where the packages are made. Raises BadCacheOption: QGIS would take where it runs."""
+        folder = self.parameterAsString(values.parameters, self.FOLDER, values.context)
+        if values.is_nothing(self.FOLDER) or not folder.strip():
+            raise BadCacheOption(self.FOLDER, folder, _tr("the path of a folder"))
+        return Path(folder)
 
     def _scale(self, values: given.ExportValues, name: str) -> float | None:
         """Raises BadCacheOption."""
@@ -184,9 +198,17 @@ class ExportCaches(TileAlgorithm):
         )
 
     def _layers(self, values: given.ExportValues) -> list[QgsMapLayer]:
-        """The chosen layers; all of the project where neither layers nor addresses are given."""
-        if values.parameters.get(self.LAYERS) is not None:
-            return list(self.parameterAsLayerList(values.parameters, self.LAYERS, values.context))
+        """The chosen layers; all of the project where neither layers nor addresses are given.
+
+        Raises BadCacheOption where one of them is not there: QGIS would quietly leave it out.
+        """
+        named = values.parameters.get(self.LAYERS)
+        if named is not None:
+            layers = list(self.parameterAsLayerList(values.parameters, self.LAYERS, values.context))
+            if isinstance(named, (list, tuple)) and len(layers) < len(named):
+                allowed = _tr("layers that are there; some of these are not")
+                raise BadCacheOption(self.LAYERS, "; ".join(map(_name, named)), allowed)
+            return layers
         project = values.context.project()
         if values.is_given(self.SERVICES) or project is None:
             return []
@@ -206,6 +228,25 @@ def _addresses(values: given.ExportValues, name: str) -> list[str]:
     """
     lines = values.text(name).replace(";", "\n").splitlines()
     return list(dict.fromkeys(service_of(line.strip()).url for line in lines if line.strip()))
+
+
+def _name(layer: object) -> str:
+    return layer.name() if isinstance(layer, QgsMapLayer) else str(layer)
+
+
+def _check_crs(area: areas.AreaSource, values: given.ExportValues) -> None:
+    """Raises BadCacheOption for numbers that would lie elsewhere in the CRS of each service."""
+    if isinstance(area, areas.RectangleArea) and area.crs is None:
+        allowed = _tr(
+            "xmin,xmax,ymin,ymax [EPSG:code], with the code, for services may differ in their CRS"
+        )
+        raise BadCacheOption(given.EXPORT_EXTENT, values.text(given.EXPORT_EXTENT), allowed)
+
+
+def _ended(report: QueueReport, outcome: Outcome) -> int:
+    """How many exports ended so."""
+    ends = [item.report.outcome for item in report.items if item.report is not None]
+    return ends.count(outcome)
 
 
 def _tell(report: QueueReport, feedback: QgsProcessingFeedback) -> None:

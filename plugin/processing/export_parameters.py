@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path, PurePath
 
 from qgis.core import (
+    QgsProcessing,
     QgsProcessingParameterAuthConfig,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterDefinition,
@@ -144,6 +145,14 @@ class ExportValues(Values):
             allowed = _tr("the name of a folder, or another EXPORT_TYPE")
             raise BadCacheOption(TARGET, str(target), allowed)
         return Path(target)
+
+    def server_path(self) -> str:
+        """The same as a path that the site sees. Raises BadCacheOption."""
+        path = self.text(TARGET).strip()
+        is_temporary = self.parameters.get(TARGET) == QgsProcessing.TEMPORARY_OUTPUT
+        if self.is_nothing(TARGET) or is_temporary or not path:
+            raise BadCacheOption(TARGET, path, _tr("a path that the server sees"))
+        return path
 
 
 def enum(

@@ -105,10 +105,13 @@ class ImportCache(TileAlgorithm):
         if description.is_local and not is_uploaded:
             allowed = _tr("true, or an address of a service for INPUT_SERVICE")
             raise BadCacheOption(self.UPLOAD_DATA, "false", allowed)
+        if not is_uploaded and values.is_nothing(self.SOURCE_CACHE):
+            raise BadCacheOption(self.SOURCE_CACHE, path, _tr("a path that the server sees"))
+        levels = description.levels_of(values.scales())
         request = ImportRequest(
             scheme=description.scheme,
-            levels=description.levels_of(values.scales()),
-            areas=self.areas_of(description, feedback),
+            levels=levels,
+            areas=self.areas_of(description, levels, feedback),
             source=local_cache(path) if is_uploaded else Path(path),
             overwrite=values.overwrite(),
             is_clipped=values.truth(given.CLIP),

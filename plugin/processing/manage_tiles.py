@@ -126,13 +126,14 @@ class ManageTiles(TileAlgorithm):
         feedback: QgsProcessingFeedback,
     ) -> UpdateRequest:
         tile_filter, resume = values.tile_filter(), values.resume()
+        levels = description.levels_of(values.scales())
         if not description.is_local:
             _refuse_local_choices(tile_filter, resume)
         return UpdateRequest.of(
             description,
-            levels=description.levels_of(values.scales()),
+            levels=levels,
             mode=values.mode(),
-            area=self.areas_of(description, feedback),
+            area=self.areas_of(description, levels, feedback),
             instances=values.instances(),
             wait=values.waits(),
             tile_filter=tile_filter,

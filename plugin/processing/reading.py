@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any
 
 from qgis.core import (
     QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
+    QgsProcessingUtils,
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
@@ -47,10 +49,12 @@ class Values:
         To be asked once: QGIS gives another temporary file each time.
         """
         path = str(self.algorithm.parameterAsFileOutput(self.parameters, name, self.context))
-        if self.parameters.get(name) != QgsProcessing.TEMPORARY_OUTPUT:
-            return path
-        folder, _, file = path.rpartition("/")
-        return f"{folder}/{file.partition('.')[0]}{ending}"
+        if self.parameters.get(name) == QgsProcessing.TEMPORARY_OUTPUT:
+            folder, _, file = path.rpartition("/")
+            return f"{folder}/{file.partition('.')[0]}{ending}"
+        # A model names its own temporary files, which all end as the first filter says.
+        is_of_model = PurePath(QgsProcessingUtils.tempFolder()) in PurePath(path).parents
+        return PurePath(path).with_suffix(ending).as_posix() if is_of_model else path
 
     def keyword(self, name: str, allowed: list[str]) -> str:
         """One of `allowed`, or the default where none was given. Raises BadCacheOption.

@@ -117,8 +117,8 @@ layers of the project.</p>
 yours to copy. This is kept nowhere.</p>
 
 <h3>Outputs</h3>
-<h4>Services exported (DONE), done before (DONE_BEFORE), that failed
-(FAILED)</h4>
+<h4>Services exported (DONE), done before (DONE_BEFORE), of which tiles are missing (INCOMPLETE),
+that failed (FAILED)</h4>
 <p>Numbers of services.</p>
 """
 

@@ -18,6 +18,7 @@ from ..core.cache import open_cache
 from ..core.description import CacheDescription
 from ..core.errors import AddressError, RequestError, TileCacheError
 from ..core.local.source import TileSource
+from ..core.tiling import Level
 from ..host import areas, messages, network, shown_layers, sign_in, tasks
 from . import area_values
 from .algorithm import CacheAlgorithm
@@ -60,9 +61,17 @@ class TileAlgorithm(CacheAlgorithm):
         feedback.pushInfo(messages.summary(description))
         return description
 
-    def areas_of(self, description: CacheDescription, feedback: QgsProcessingFeedback) -> Any:
-        """The area, or areas, that were asked for, in the CRS of the cache. Raises RequestError."""
-        return areas.resolve(self._area, description, feedback.isCanceled)
+    def areas_of(
+        self,
+        description: CacheDescription,
+        levels: tuple[Level, ...],
+        feedback: QgsProcessingFeedback,
+    ) -> Any:
+        """The area, or areas, that `levels` were asked for in, in the CRS of the cache.
+
+        Raises RequestError.
+        """
+        return areas.resolve(self._area, description, feedback.isCanceled, levels)
 
     @property
     def area(self) -> areas.AreaSource:
@@ -106,8 +115,7 @@ class TileAlgorithm(CacheAlgorithm):
         self._problem: TileCacheError | None = None
         self.drawing: TileSource | None = None
         self.changed: Path | None = None
-        project = context.project()
-        self._reloading = None if project is None else shown_layers.Reloading(project)
+        self._project = project = context.project()
         values = self.values(self, parameters, context)
         try:
             self._sign_in = sign_in.credentials(values.text(AUTH_CONFIG), values.text(PORTAL_URL))
@@ -148,5 +156,5 @@ class TileAlgorithm(CacheAlgorithm):
     # own
 
     def _show_anew(self) -> None:
-        if self._reloading is not None and self.changed is not None:
-            self._reloading.ask(self.changed)
+        if self._project is not None and self.changed is not None:
+            shown_layers.Reloading(self._project).ask(self.changed)

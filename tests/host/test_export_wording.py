@@ -77,12 +77,15 @@ def item(number: int, **rest: object) -> QueueItemReport:
 
 DONE = item(1, report=report(made=1))
 FAILED = item(2, error=ExportNotAllowed("Streets"))
+PARTIAL = item(4, report=report(Outcome.PARTIAL, made=1, failed=1))
 BEFORE = item(3, is_done_before=True)
 
 QUEUES = [
     (QueueReport((DONE,)), "Services: 1 exported."),
     (QueueReport((DONE, BEFORE)), "Services: 1 exported, 1 done before."),
     (QueueReport((DONE, FAILED)), "Services: 1 exported, 1 failed; run it again for the rest."),
+    (QueueReport((DONE, PARTIAL)),
+     "Services: 1 exported, 1 incomplete; run it again for the rest."),
     (QueueReport((DONE,), is_cancelled=True),
      "Cancelled; services: 1 exported; run it again for the rest."),
 ]  # fmt: skip

@@ -18,7 +18,19 @@ from exported_tiles import (
     tiles_of_tpkx,
 )
 from processing_inputs import polygon_layer, scales_of
-from qgis.core import QgsProcessingException, QgsProcessingFeedback, QgsProject, QgsRasterLayer
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProcessingModelAlgorithm,
+    QgsProcessingModelChildAlgorithm,
+    QgsProcessingModelChildParameterSource,
+    QgsProject,
+    QgsProperty,
+    QgsRasterLayer,
+)
+from qgis.PyQt.QtCore import QVariant
 
 from tile_cache_manager.plugin.host import area_rules, rule_file
 
@@ -83,7 +95,7 @@ def test_a_package_holds_just_the_tiles_of_the_area_byte_for_byte(
     assert set(found) == expected
     assert {tile: served(fresh_site, "Streets", tile) for tile in found} == found
     assert (results["TILES"], results["MADE"], results["FAILED"]) == (len(expected),) * 2 + (0,)
-    assert results["OUTPUT_CACHE"] == str(target)
+    assert results["OUTPUT_CACHE"] == results["TARGET"] == str(target)
     assert results["SIZE"] == target.stat().st_size
     assert results["JOBS"] >= 1
 
@@ -158,8 +170,88 @@ def test_an_estimate_copies_nothing(export: Callable[..., dict[str, Any]], tmp_p
 
     assert results["TILES"] == len(expected_tiles(PARIS_MERCATOR, 3, 9))
     assert results["SIZE"] > 0
-    assert [line for line in heard.lines if line.startswith("1:73,957,191: 1 tiles, about")]
+    assert [line for line in heard.lines if line.startswith("1:73,957,191: 1 tile, about")]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_estimate_has_no_site_write_anything(
+    export: Callable[..., dict[str, Any]], fresh_site: Any, tmp_path: Path
+) -> None:
+    results = export(
+        TARGET="/arcgisserver/exported/Streets",
+        EXPORT_TYPE="CACHE_DATASET",
+        SCALES=scales_of(None, 3),
+        COPY_DATA="DO_NOT_COPY",
+        ESTIMATE_ONLY=True,
+    )
+
+    assert results["TILES"] == 64
+    assert "OUTPUT_CACHE" not in results
+    assert all(job["jobId"].endswith("_et") for job in fresh_site.jobs("classic"))
+
+
+@pytest.mark.parametrize("nothing", ["", "  ", None, QgsProcessing.TEMPORARY_OUTPUT])
+def test_the_site_writes_to_no_path_of_nobody(
+    nothing: object, provider: Any, fresh_site: Any
+) -> None:
+    given = {
+        "INPUT_SERVICE": fresh_site.service_url("classic", "Streets"),
+        "TARGET": nothing,
+        "SCALES": scales_of(None, 1),
+        "COPY_DATA": "DO_NOT_COPY",
+    }
+    with pytest.raises(QgsProcessingException, match="give a path that the server sees"):
+        run_unchecked(provider, "exportcache", given)
+
+
+def run_unchecked(provider: Any, name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Runs an algorithm as models do: nobody checks the parameters."""
+    context = QgsProcessingContext()
+    context.setProject(QgsProject.instance())
+    algorithm = provider.algorithm(name).create()
+    results, succeeded = algorithm.run(given, context, QgsProcessingFeedback(False), {}, False)
+    assert succeeded
+    return dict(results)
+
+
+def test_rules_of_scales_that_are_not_asked_for_do_not_matter(
+    export: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    world = area_rules.RuleArea(area_rules.RuleAreaKind.FULL)
+    canvas = area_rules.RuleArea(
+        area_rules.RuleAreaKind.GEOMETRY, wkt="POLYGON((0 89, 1 89, 1 89.5, 0 89))", crs="EPSG:4326"
+    )
+    rules = tmp_path / "rules.json"
+    rule_file.save_rules(
+        rules, (area_rules.AreaRule(None, 1e8, world), area_rules.AreaRule(1e8, None, canvas))
+    )
+
+    results = export(
+        TARGET=str(tmp_path / "out.tpkx"), SCALES=scales_of(None, 1), AREA_RULES=str(rules)
+    )
+
+    assert results["MADE"] == 4
+
+
+def test_in_a_model_every_kind_of_package_can_be_made_on_the_way(
+    provider: Any, fresh_site: Any
+) -> None:
+    model = QgsProcessingModelAlgorithm()
+    child = QgsProcessingModelChildAlgorithm("tilecache:exportcache")
+    child.setChildId("export")
+    for name, value in (
+        ("INPUT_SERVICE", fresh_site.service_url("classic", "Streets")),
+        ("EXPORT_TYPE", "MBTILES"),
+        ("SCALES", scales_of(None, 1)),
+    ):
+        source = QgsProcessingModelChildParameterSource.fromStaticValue(value)
+        child.addParameterSources(name, [source])
+    model.addChildAlgorithm(child)
+    context = QgsProcessingContext()
+
+    _results, succeeded = model.run({}, context, QgsProcessingFeedback(False), {}, False)
+
+    assert succeeded
 
 
 def test_a_service_that_does_not_allow_export(
@@ -245,6 +337,47 @@ def test_every_service_of_the_project(
         assert set(found) == expected
         finest = min(tile for tile in expected if tile[0] == 6)
         assert found[finest] == served(fresh_site, name, finest)
+
+
+NOWHERE = ["", "  ", None, QVariant(), QgsProperty.fromExpression("NULL")]
+
+
+@pytest.mark.parametrize("nothing", NOWHERE, ids=repr)
+def test_packages_of_several_services_are_made_nowhere_unasked(
+    nothing: object, provider: Any, fresh_site: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {"SERVICES": fresh_site.service_url("classic", "Streets"), "FOLDER": nothing}
+
+    with pytest.raises(QgsProcessingException, match="FOLDER: give the path of a folder"):
+        run_unchecked(provider, "exportcaches", given)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_extent_for_several_services_needs_a_crs(
+    export: Callable[..., dict[str, Any]], fresh_site: Any, tmp_path: Path
+) -> None:
+    given = {
+        "SERVICES": fresh_site.service_url("classic", "Streets"),
+        "FOLDER": str(tmp_path),
+        "COARSEST_SCALE": 3e8,
+        "FINEST_SCALE": 1e8,
+    }
+    with pytest.raises(QgsProcessingException, match="may differ in their CRS"):
+        export("exportcaches", **given, EXPORT_EXTENT="0,1,0,1")
+    assert list(tmp_path.iterdir()) == []
+
+    assert export("exportcaches", **given, EXPORT_EXTENT="0,1,0,1 [EPSG:4326]")["DONE"] == 1
+
+
+def test_a_layer_that_is_gone_is_not_left_out(
+    export: Callable[..., dict[str, Any]], project_layers: None, provider: Any, tmp_path: Path
+) -> None:
+    given = {"LAYERS": ["Streets", "Gone"], "FOLDER": str(tmp_path), "FINEST_SCALE": 2e8}
+
+    with pytest.raises(QgsProcessingException, match="some of these are not"):
+        run_unchecked(provider, "exportcaches", given)
 
 
 def test_a_service_that_fails_does_not_stop_the_others(
