@@ -133,6 +133,19 @@ class Desktop(QObject):
         QgsApplication.taskManager().cancelAll()
         self._close(time.monotonic() + SECONDS_FOR_TASKS)
 
+    def quit(self) -> Deed:
+        """Choose "Exit QGIS", with all that is under way; the script has succeeded then.
+
+        What QGIS asks is for the script to answer. Nothing can be said any more.
+        """
+
+        def do() -> None:
+            self._report.write(json.dumps({"exit": 0}) + "\n")
+            self._report.close()
+            iface.actionExit().trigger()
+
+        return Deed(do)
+
     def _close(self, latest: float) -> None:
         if QgsApplication.taskManager().countActiveTasks() and time.monotonic() < latest:
             QTimer.singleShot(STEP_MS, lambda: self._close(latest))
