@@ -25,6 +25,7 @@ from ..plugin.host.crs import qgis_crs
 from .area_kinds import AreaKind, kind_texts
 from .area_map_tools import AreaMapTool, PolygonMapTool, RectangleMapTool
 from .forms import load_form
+from .layer_leaving import LayerLeaving, has_layers
 from .layer_watch import LayerWatch
 from .rules_panel import RulesPanel
 from .typed_extent import placed_rectangle
@@ -63,6 +64,7 @@ class AreaPanel(QWidget, FORM):
         self, canvas: QgsMapCanvas, project: QgsProject, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
+        self._leaving = LayerLeaving(project, lambda: self.area_layer_combo, self)
         self.setupUi(self)
         self._canvas = canvas
         self._project = project
@@ -101,6 +103,7 @@ class AreaPanel(QWidget, FORM):
     def unload(self) -> None:
         """Let go of the canvas and the project."""
         self.stop_drawing()
+        self._leaving.unload()
         self._watch.watch([])
         self._canvas.extentsChanged.disconnect(self._canvas_moved)
         self._canvas.rotationChanged.disconnect(self._canvas_moved)
@@ -178,6 +181,8 @@ class AreaPanel(QWidget, FORM):
         if kind in TOOLS and kind not in self._drawn:
             return self.tr("Nothing is drawn yet: press “Draw on Canvas”, then draw on the map.")
         if kind.takes_layer and self.area_layer_combo.currentLayer() is None:
+            if has_layers(self.area_layer_combo):
+                return self.tr("Choose the layer.")
             return self.tr(
                 "The project has no layer of this kind: add one, or choose another area."
             )

@@ -20,6 +20,7 @@ from ..plugin.core.tiling import Level
 from ..plugin.host import messages, rule_sources
 from ..plugin.host.area_rules import AreaRule, RuleArea, RuleAreaKind, ScaleRange
 from .forms import load_form
+from .layer_leaving import LayerLeaving, has_layers
 from .rules_model import scale_end_text
 
 FORM = load_form(__file__)
@@ -72,6 +73,7 @@ class RuleDialog(QDialog, FORM):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
+        LayerLeaving(project, lambda: self.rule_layer_combo, self)
         self.setupUi(self)
         self._project = project
         self._levels = () if description is None else description.cached_levels
@@ -270,7 +272,7 @@ class RuleDialog(QDialog, FORM):
             return self.tr(
                 "The project has no layer “{name}” any more: choose another one."
             ).format(name=named.layer_name)
-        if self.rule_layer_combo.count() <= 1:
+        if not has_layers(self.rule_layer_combo):
             return self.tr("The project has no polygon layer: add one, or choose another area.")
         return self.tr("Choose the layer.")
 

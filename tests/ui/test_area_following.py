@@ -64,6 +64,29 @@ def test_the_union_follows_the_project(
     wait_until(lambda: previewed(canvas) == [0, 0, 3000, 3000])
 
 
+def test_a_layer_that_leaves_the_project_is_followed_by_no_other(
+    layers: Any, loaded: Any, person: Any, project: Any
+) -> None:
+    project.addMapLayer(memory_layer("zoo", (0, 0, 1, 1)))
+    person.choose("area_kind_combo", "Polygon Layer")
+    combo = person.find("area_layer_combo")
+    combo.setLayer(layers["lakes"])
+    person.wait_for_count()
+
+    project.removeMapLayer(layers.pop("lakes"))
+
+    assert combo.currentLayer() is None
+    assert person.shows("area_note_label") == "Choose the layer."
+    assert not person.find("run_button").isEnabled()
+    combo.setLayer(layers["fields"])
+    person.wait_for_count()
+    assert person.find("run_button").isEnabled()
+    project.clear()
+    project.addMapLayer(memory_layer("of another project", (0, 0, 1, 1)))
+    assert combo.currentLayer() is None
+    assert not person.find("run_button").isEnabled()
+
+
 def test_a_rotated_canvas_is_taken_as_it_is_seen(
     loaded: Any, person: Any, canvas: Any, wait_until: Any
 ) -> None:

@@ -55,6 +55,20 @@ def ask(project: QgsProject, streets: CacheDescription) -> Iterator[Asked]:
         QCoreApplication.sendPostedEvents(question, QEvent.Type.DeferredDelete)
 
 
+def test_a_layer_that_leaves_the_project_is_followed_by_no_other(
+    ask: Asked, farms: QgsVectorLayer, project: QgsProject
+) -> None:
+    zoo = memory_layer("zoo", (0, 0, 1, 1))
+    project.addMapLayer(zoo)
+    question = ask(AreaRule(None, None, layer_area(farms)))
+
+    project.removeMapLayer(farms)
+
+    assert question.rule_layer_combo.currentLayer() is None
+    assert "farms" in question.problem()
+    assert not ok_button(question).isEnabled()
+
+
 def ok_button(question: RuleDialog) -> Any:
     return question.button_box.button(QDialogButtonBox.StandardButton.Ok)
 
