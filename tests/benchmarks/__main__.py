@@ -13,10 +13,15 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from . import heartbeat, kills, writers
+from . import exports, heartbeat, kills, writers
 from .results import Result
 
-ROWS = {"heartbeat": heartbeat.measure, "kills": kills.measure, "writers": writers.measure}
+ROWS = {
+    "exports": exports.measure,
+    "heartbeat": heartbeat.measure,
+    "kills": kills.measure,
+    "writers": writers.measure,
+}
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "bench"
 
 
