@@ -104,6 +104,7 @@ class AreaPanel(QWidget, FORM):
         """Let go of the canvas and the project."""
         self.stop_drawing()
         self._leaving.unload()
+        self.rules_panel.unload()
         self._watch.watch([])
         self._canvas.extentsChanged.disconnect(self._canvas_moved)
         self._canvas.rotationChanged.disconnect(self._canvas_moved)

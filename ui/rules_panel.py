@@ -14,15 +14,15 @@ from qgis.core import (
 )
 from qgis.gui import QgsMapCanvas
 from qgis.PyQt.QtCore import QEvent, QModelIndex, QObject, Qt, pyqtSignal
-from qgis.PyQt.QtGui import QIcon, QShowEvent
+from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QHeaderView, QMenu, QWidget
 
 from ..plugin.core.description import CacheDescription
-from ..plugin.core.errors import BadRules, LevelsWithoutArea, TileCacheError
+from ..plugin.core.errors import LevelsWithoutArea, TileCacheError
 from ..plugin.core.tiling import Level
 from ..plugin.host import areas, messages, rule_file, rule_sources
 from ..plugin.host.area_rules import AreaRule, RuleArea, RuleAreaKind, gaps, overlaps
-from ..plugin.host.settings import Settings
+from . import common_rules
 from .forms import load_form
 from .rule_dialog import RuleDialog, named_layer
 from .rule_questions import ask_path_to_load, ask_path_to_save, ask_to_replace, tell_problem
@@ -42,9 +42,6 @@ AREA_LETTERS = 12
 WIDEST_LINES = 28
 """A table that needs a greater width, in lines of text, is scrolled where there is no room."""
 
-KEPT_LETTERS = 200_000
-"""Rules whose text is longer, for the outlines in them, are not kept beyond the session."""
-
 ICONS = {
     "add_rule_button": "/symbologyAdd.svg",
     "edit_rule_button": "/symbologyEdit.svg",
@@ -57,7 +54,7 @@ ICONS = {
 
 
 class RulesPanel(QWidget, FORM):
-    """The rules, which all dialogs have in common: they are read anew when the panel is shown.
+    """The rules, which all dialogs have in common: what one changes, the others show at once.
 
     `buttons_row`, which works on them, may stand elsewhere.
 
@@ -77,15 +74,18 @@ class RulesPanel(QWidget, FORM):
         self._ticked: tuple[Level, ...] = ()
         self._drawn: RuleArea | None = None
         self._preferred_id = ""
-        self._kept = ""
         self._known: tuple[AreaRule, ...] = ()
         self.model = RulesModel(self)
         self.rules_view.setModel(self.model)
         self.rules_view.installEventFilter(self)
         self._set_looks()
-        self._restore()
+        common_rules.join(self.model)
         self._connect()
         self._enable_buttons()
+
+    def unload(self) -> None:
+        """Have nothing in common with others any more."""
+        common_rules.leave(self.model)
 
     @property
     def rules(self) -> tuple[AreaRule, ...]:
@@ -156,11 +156,6 @@ class RulesPanel(QWidget, FORM):
         return any(each.kind is RuleAreaKind.CANVAS for each in bases)
 
     # QWidget interface
-
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        if not event.spontaneous() and Settings().area_rules != self._kept:
-            self._restore()  # changed in another dialog
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Let the keys do in the table what they do in QGIS's lists."""
@@ -263,12 +258,16 @@ class RulesPanel(QWidget, FORM):
     def _edit(self, index: QModelIndex) -> None:
         if not index.isValid():
             return
-        row = index.row()
+        before = self.rules[index.row()]
 
         def edited(rule: AreaRule) -> None:
+            if before not in self.rules:  # removed in another dialog meanwhile
+                self._added(rule)
+                return
+            row = self.rules.index(before)
             self._change((*self.rules[:row], rule, *self.rules[row + 1 :]), row)
 
-        self._ask(self.rules[row], (), edited)
+        self._ask(before, (), edited)
 
     def _ask(
         self,
@@ -303,19 +302,8 @@ class RulesPanel(QWidget, FORM):
     def _rules_changed(self) -> None:
         self._enable_buttons()
         self._fit_columns()
-        text = rule_file.rules_text(self.rules) if self.rules else ""
-        if len(text) <= KEPT_LETTERS:
-            Settings().area_rules = self._kept = text
         self.changed.emit()
-
-    def _restore(self) -> None:
-        """Show the rules that were kept; what cannot be read any more is as if never kept."""
-        self._kept = Settings().area_rules
-        try:
-            rules = rule_file.read_rules(self._kept) if self._kept else ()
-        except BadRules:
-            rules = ()
-        self.model.set_rules(rules)
+        common_rules.share(self.model)
 
     # Suggesting
 

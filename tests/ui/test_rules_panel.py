@@ -19,6 +19,7 @@ from tile_cache_manager.plugin.core.description import CacheDescription
 from tile_cache_manager.plugin.host.area_rules import AreaRule, RuleArea, RuleAreaKind
 from tile_cache_manager.plugin.host.rule_file import load_rules, save_rules
 from tile_cache_manager.plugin.host.rule_sources import layer_area
+from tile_cache_manager.ui.rule_dialog import RuleDialog
 
 HALF = 20037508.342787
 FULL = RuleArea(RuleAreaKind.FULL)
@@ -488,14 +489,52 @@ def test_another_dialog_has_the_same_rules(
 
     other = AreaPanel(canvas, project, dialog)
     assert other.rules_panel.rules == ()
+    other.set_kind(dialog.area_panel.kind())
+    other.show()
     wanted = overview_and_lakes(layers)
+
+    rules.model.set_rules(wanted)
+    assert other.rules_panel.rules == wanted
+    other.rules_panel.model.set_rules(wanted[:1])
+    assert rules.rules == wanted[:1]
+
+    other.unload()
+    rules.model.set_rules(wanted)
+    assert other.rules_panel.rules == wanted[:1]
+
+
+def test_rules_that_are_too_long_to_be_kept_leave_no_older_ones(
+    rules: Any, layers: Any, opener: Any, canvas: Any, project: QgsProject
+) -> None:
+    from tile_cache_manager.ui.rules_panel import RulesPanel
+
+    rules.model.set_rules(overview_and_lakes(layers))
+    outline = ", ".join(f"{x} {x % 7}" for x in range(40_000))
+    long = RuleArea(RuleAreaKind.GEOMETRY, wkt=f"POLYGON(({outline}, 0 0))", crs="EPSG:3857")
+    wanted = (AreaRule(None, None, long),)
+
     rules.model.set_rules(wanted)
 
-    other.set_kind(rules.parent().parent().kind())
-    other.show()
-
-    assert other.rules_panel.rules == wanted
+    other = RulesPanel(canvas, project)
+    assert other.rules == wanted  # in another dialog of this session
     other.unload()
+    assert opener.open().area_panel.rules_panel.rules == ()
+
+
+def test_a_rule_that_is_edited_while_another_dialog_changes_the_rules(
+    rules: Any, layers: Any, dialog: Any, person: Any
+) -> None:
+    first, second = overview_and_lakes(layers)
+    rules.model.set_rules((first, second))
+    person.find("rules_view").selectRow(1)
+    person.click("edit_rule_button")
+    (question,) = dialog.findChildren(RuleDialog)
+
+    rules.model.set_rules((second,))  # as the other dialog does
+    question.kind_combo.setCurrentText("Full Extent")
+    question.accept()
+
+    assert rules.rules == (AreaRule(second.from_scale, None, FULL),)
 
 
 def test_rules_that_cannot_be_read_any_more_are_none(
