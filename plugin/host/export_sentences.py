@@ -64,8 +64,8 @@ def _not_allowed(error: errors.ExportNotAllowed) -> str:
 
 def _too_many(error: errors.TooManyTiles) -> str:
     text = tr(
-        "{service} exports at most {limit} tiles at once, and the smallest parts of the area still"
-        " have more: choose fewer scales or a smaller area."
+        "{service} exports at most {limit} tiles at once, which are far too few for this area:"
+        " choose fewer scales or a smaller area."
     )
     return text.format(service=_service(error), limit=number_text(error.limit))
 

@@ -480,6 +480,28 @@ def test_cancelling_cancels_the_job_on_the_site(site: Any, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("way", [ExportWay.AUTO, ExportWay.EXPORT_TILES])
+def test_a_job_that_somebody_else_cancelled_is_told_and_asked_for_anew_the_next_time(
+    site: Any, tmp_path: Path, way: ExportWay
+) -> None:
+    service = Service(site, "Streets")
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, 6, 7, way=way)
+    site.pause_after("classic", 10)
+    with running(service, request) as (result, _cancel, _abandon):
+        site.wait_until_paused("classic")
+        job = site.jobs("classic")[-1]["jobId"]
+        service.client.submit(f"{service.address.url}/exportTiles/jobs/{job}/cancel", {})
+        with pytest.raises(JobFailed) as caught:
+            result()
+    assert job in caught.value.job_url
+    assert caught.value.message == "esriJobCancelled"
+    assert not [path for path in site.requests("classic") if "/tile/" in path]
+    site.release("classic")
+    report = service.export(request)
+    check(service, request, report, each=11)
+    assert report.jobs == 1
+
+
 def test_a_job_that_went_on_without_us_is_found_again(site: Any, tmp_path: Path) -> None:
     service = Service(site, "Streets")
     request = service.request(tmp_path / "Streets.tpkx", COUNTRY, 6, 7)

@@ -26,7 +26,7 @@ class ExportNotAllowed(ExportError):
 
 
 class TooManyTiles(ExportError):
-    """A job may export `limit` tiles of `service`, and the smallest part of the area has more."""
+    """A job may export `limit` tiles of `service`: too few, or too many jobs would be needed."""
 
     def __init__(self, service: str, limit: int) -> None:
         super().__init__(service, f"more than {limit} tiles at once")

@@ -46,6 +46,7 @@ BUSY_TRIES = 5
 GIVEN_UP = 2
 """After so many jobs in a row that failed, no more are asked for."""
 
+_CANCELLED = "esriJobCancelled"
 _FINISHED = frozenset({PartStep.CHECKED, PartStep.ONE_BY_ONE})
 _JOB_SHARE, _DOWNLOAD_SHARE = 0.5, 0.45  # of the progress of a part
 
@@ -117,8 +118,19 @@ class Packages:
             if self._failed_in_a_row >= GIVEN_UP and self._step_of(name) is PartStep.PLANNED:
                 self._record.set(name, replace(self._state(name), step=PartStep.ONE_BY_ONE))
             elif not self._went_on(name):
+                self._check_cancelled_by_us(name)
                 return False
         return False
+
+    def _check_cancelled_by_us(self, name: str) -> None:
+        """Raise JobFailed where it was somebody else who cancelled the job of a part on the site.
+
+        Whoever does that wants no other tiles to be read in its place either.
+        """
+        if not self._stopped():
+            url = self._state(name).job_url or self._like.name
+            self._record.again(name)
+            raise JobFailed(url, _CANCELLED)
 
     def _take_back(self) -> None:
         """What an earlier run gave up may be asked for again where there is no other way now."""
