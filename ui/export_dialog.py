@@ -13,7 +13,7 @@ from qgis.PyQt.QtWidgets import QVBoxLayout, QWidget
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.errors import TileCacheError
 from ..plugin.core.request import LevelEstimate
-from ..plugin.host import connections, export_tasks, messages
+from ..plugin.host import areas, connections, export_tasks, messages
 from .area_kinds import AreaKind
 from .cache_dialog import CacheDialog
 from .export_control import ExportControl
@@ -147,7 +147,8 @@ class ExportDialog(CacheDialog):
 
     def _wrong_choice(self) -> str:
         if self.is_several:
-            return self.services_panel.problem() or self.export_panel.problem()
+            problem = self.services_panel.problem() or self.export_panel.problem()
+            return problem or self._extent_without_crs()
         return super()._wrong_choice() or self.export_panel.problem()
 
     def _levels_changed(self) -> None:
@@ -167,6 +168,15 @@ class ExportDialog(CacheDialog):
             self._count_line.say(self.tr("Tiles are counted when it is each service's turn."))
 
     # ours
+
+    def _extent_without_crs(self) -> str:
+        """Why a typed extent is none for several services, as a sentence; "" where it is."""
+        if isinstance(self.area_panel.chosen().source, areas.TypedExtent):
+            return self.tr(
+                "Services may differ in their CRS: type the extent with its own, as"
+                " xmin,xmax,ymin,ymax [EPSG:code]."
+            )
+        return ""
 
     def _services_changed(self) -> None:
         self._form_changed()
@@ -220,6 +230,7 @@ class ExportDialog(CacheDialog):
         panel = self.export_panel
         return QueuePlan(
             services=self.services_panel.chosen(),
+            listed=self.services_panel.listed(),
             folder=panel.folder(),
             choices=export_tasks.QueueChoices(
                 area=self.area_panel.chosen().source,

@@ -107,6 +107,8 @@ class ExportPanel(QWidget, FORM):
         if self._is_several:
             is_named = self.folder().is_absolute()
             return "" if is_named else self.tr("Choose the folder in which packages are made.")
+        if self._asks_owner() and self.is_owner() and self.way() is ExportWay.EXPORT_TILES:
+            return self.tr("The service forbids its own export: choose another way to get tiles.")
         if self._asks_owner() and not self._may_copy():
             return messages.sentence(ExportNotAllowed(self._description.name))
         return _reason_of(self.format_combo) or self.target.problem()

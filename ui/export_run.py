@@ -78,12 +78,14 @@ class ExportPlan:
 class QueuePlan:
     """Exports of several services, each to something of its own in `folder`.
 
-    Nothing is counted before each one's turn.
+    Nothing is counted before each one's turn. `listed`: all services that could have been chosen:
+    whatever is chosen of them, no two are called alike, today and when the rest is run.
     """
 
     services: tuple[connections.NamedService, ...]
     folder: Path
     choices: export_tasks.QueueChoices
+    listed: tuple[connections.NamedService, ...] = ()
 
     is_local = True
     counted = areas.Counted({}, None)
@@ -98,12 +100,13 @@ class QueuePlan:
     def entries(self) -> tuple[export_tasks.QueueEntry, ...]:
         """Each service with its target and sign-in. Main thread. Raises SignInUnusable."""
         ending = SUFFIXES.get(self.choices.storage, "")
-        names = target_names([service_of(each.url).name for each in self.services], ending)
+        urls = sorted({each.url for each in (*self.listed, *self.services)})
+        names = dict(zip(urls, target_names([service_of(url).name for url in urls], ending)))
         return tuple(
             export_tasks.QueueEntry(
-                each.url, self.folder / name, sign_in.credentials(each.auth_config_id)
+                each.url, self.folder / names[each.url], sign_in.credentials(each.auth_config_id)
             )
-            for each, name in zip(self.services, names)
+            for each in self.services
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from qgis.core import QgsProject
 from qgis.gui import QgsScaleWidget
 from qgis.PyQt.QtCore import Qt, QTimer, pyqtSignal
+from qgis.PyQt.QtGui import QShowEvent
 from qgis.PyQt.QtWidgets import QHeaderView, QLineEdit, QTreeWidgetItem, QWidget
 
 from ..plugin.core.description import CacheDescription
@@ -50,6 +51,7 @@ class ServicesPanel(QWidget, FORM):
         self.no_services_button.clicked.connect(lambda: self._tick(()))
         project.layersAdded.connect(self._list_soon)
         project.layersRemoved.connect(self._list_soon)
+        project.cleared.connect(self._forget_all)
         self.show_description(None)
         self._ticks_changed()
         self.list_services()
@@ -59,6 +61,7 @@ class ServicesPanel(QWidget, FORM):
         self._layers_timer.stop()
         self._project.layersAdded.disconnect(self._list_soon)
         self._project.layersRemoved.disconnect(self._list_soon)
+        self._project.cleared.disconnect(self._forget_all)
 
     def list_services(self) -> None:
         """List the services that the project has now; ticks and results of those that stay stay."""
@@ -98,6 +101,10 @@ class ServicesPanel(QWidget, FORM):
         """Tick the services at `urls`, and no others."""
         self.list_services()
         self._tick(set(urls))
+
+    def listed(self) -> tuple[connections.NamedService, ...]:
+        """All services, ticked or not, in the order of the layer tree."""
+        return tuple(item.data(SERVICE, FOUND) for item in self._items())
 
     def chosen(self) -> tuple[connections.NamedService, ...]:
         """The ticked services, in the order of the layer tree."""
@@ -146,7 +153,18 @@ class ServicesPanel(QWidget, FORM):
         """Show no results: another run begins."""
         self.show_results(QueueReport(()))
 
+    # QWidget interface
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.list_services()  # a layer may draw another service now, or be called otherwise
+
     # ours
+
+    def _forget_all(self) -> None:
+        """Another project begins, where nobody has ticked or confirmed anything yet."""
+        self.services_view.clear()
+        self._list_soon()
 
     def _result_text(self, result: QueueItemReport | None) -> str:
         """What came of a service, in a word or two; "" where nothing did."""

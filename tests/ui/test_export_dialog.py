@@ -227,6 +227,7 @@ def test_the_service_s_own_export_is_not_offered_where_it_forbids_it(
     exporter.find("owner_check").setChecked(True)
     combo.setCurrentIndex(row)  # as if chosen before this service was loaded
     assert not exporter.find("run_button").isEnabled()
+    assert "choose another way" in exporter.find("run_button").toolTip()
 
 
 def test_it_is_asked_anew_for_each_service(exporter: Any, cache: Any, world: Any) -> None:

@@ -252,3 +252,71 @@ def test_one_layer_is_loaded_and_several_are_ticked(
     exporter.wait_until(
         lambda: exporter.shows("summary_label").startswith("World"), what="the service"
     )
+
+
+def other_site(layer: Any) -> str:
+    """The address of the layer's service on another site."""
+    return layer.source().replace("site.test", "staging.test")
+
+
+def test_services_called_alike_have_names_of_their_own_whatever_is_ticked(
+    several: Any, exporter: Any, exports: Any, project: QgsProject, qgis_bar: Any
+) -> None:
+    staging = service_layer("World", "Staging")
+    staging.setDataSource(other_site(staging), "Staging", "wms")
+    project.addMapLayer(staging)
+    exporter.wait_until(lambda: several.topLevelItemCount() == len(NAMES) + 1, what="the list")
+
+    targets: dict[str, set[Path]] = {}
+    for ticked in (["World", "Staging"], ["World"], ["Staging"]):
+        exporter.click("no_services_button")
+        for name in ticked:
+            tick(several, name)
+        run_to_the_end(exporter, qgis_bar)
+        for each in exports.queues[-1][0]:
+            targets.setdefault(each.address, set()).add(each.target)
+
+    assert len(targets) == 2
+    assert all(len(found) == 1 for found in targets.values())
+    assert len(set.union(*targets.values())) == 2
+
+
+def test_what_a_layer_draws_now_is_listed(several: Any, exporter: Any, project: QgsProject) -> None:
+    (layer,) = project.mapLayersByName("Streets")
+    exporter.find("services_tabs").setCurrentIndex(0)
+    layer.setDataSource(other_site(layer), "Staging", "wms")
+
+    exporter.find("services_tabs").setCurrentIndex(1)
+
+    listed = {each.name: each.url for each in exporter.dialog.services_panel.listed()}
+    assert "Streets" not in listed
+    assert listed["Staging"].startswith("https://staging.test/")
+
+
+def test_another_project_knows_nothing_of_whose_tiles_are_whose(
+    several: Any, exporter: Any, project: QgsProject
+) -> None:
+    tick(several, "World")
+    tick(several, "World", MINE)
+
+    project.clear()
+    project.addMapLayer(service_layer("World"))
+    exporter.wait_until(lambda: several.topLevelItemCount() == 1, what="the list")
+
+    for column in (SERVICE, MINE):
+        state = Qt.CheckState(item(several, "World").checkState(column))
+        assert state == Qt.CheckState.Unchecked
+
+
+def test_an_extent_for_several_services_needs_a_crs(several: Any, exporter: Any) -> None:
+    tick(several, "World")
+    exporter.choose("area_kind_combo", "Typed Extent")
+    exporter.find("typed_extent_edit").setText("0 0 10 10")
+    assert "type the extent with its own" in reason(exporter)
+
+    exporter.find("typed_extent_edit").setText("0,10,0,10 [EPSG:4326]")
+    assert reason(exporter) == ""
+    exporter.find("typed_extent_edit").setText("0 0 10 10")
+    exporter.find("services_tabs").setCurrentIndex(0)
+    exporter.load(service_url("World"))
+    assert reason(exporter) == ""
