@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import threading
@@ -30,6 +31,7 @@ from tile_cache_manager.plugin.core.errors import (
     NotFound,
     SignInNeeded,
     SiteUnreachable,
+    TargetProblem,
     Unreachable,
 )
 from tile_cache_manager.plugin.core.request import Feedback
@@ -416,6 +418,18 @@ def test_a_full_disk(site: _Site, client: Client, target: Path) -> None:
 
     with pytest.raises(DiskFull):
         download(client, file_of(site), target)
+
+
+def test_a_record_that_cannot_be_written_leaves_no_file_open(
+    site: _Site, client: Client, target: Path
+) -> None:
+    (target.parent / "Town.tpkx.part.json").mkdir(parents=True)
+
+    with pytest.raises(TargetProblem):
+        download(client, file_of(site), target)
+
+    gc.collect()  # would tell of it
+    assert not target.exists()
 
 
 # What comes in place of a file; these sites answer from memory

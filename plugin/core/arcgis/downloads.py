@@ -239,7 +239,11 @@ class _Download:
             return self._part.open("ab")
         about = _About.of(self._file, head, size if size is not None else self._file.size)
         output = self._part.open("wb")
-        about.write(self._about_path)
+        try:
+            about.write(self._about_path)
+        except BaseException:
+            output.close()
+            raise
         self._about = about
         return output
 
