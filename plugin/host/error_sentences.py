@@ -94,8 +94,8 @@ def _bad_scales(error: errors.BadScales) -> str:
 
 def _service_changed(error: errors.ServiceChanged) -> str:
     text = tr(
-        "{service} has got another tiling scheme since it was loaded, so nothing was done: load it"
-        " again and choose the scales anew."
+        "{service} has got another tiling scheme, or tile format, since it was loaded, so nothing"
+        " more was done: load it again and choose the scales anew."
     )
     return text.format(service=_service(error.service))
 

@@ -187,7 +187,8 @@ def _job_lost(error: errors.JobLost) -> str:
     if not error.seconds:
         text = tr(
             "The site does not know the job {job_url} any more: load the service again to see how"
-            " full its levels are, and make the rest with Recreate Empty Tiles."
+            " full its levels are, and make the rest with Recreate Empty Tiles; run an export"
+            " again."
         )
     if isinstance(error.cause, (errors.SignInNeeded, errors.SignInFailed, errors.NotAllowed)):
         text = tr(

@@ -212,12 +212,13 @@ OTHER_SENTENCES = [
      " and find it again at https://site.test/jobs/j1."),
     (errors.JobLost("https://site.test/jobs/j1", errors.NotFound(URL, 404, "Job not found.")),
      "The site does not know the job https://site.test/jobs/j1 any more: load the service again to"
-     " see how full its levels are, and make the rest with Recreate Empty Tiles."),
+     " see how full its levels are, and make the rest with Recreate Empty Tiles; run an export"
+     " again."),
     (errors.BadScales(";;"), "“;;” is not a list of scales: give denominators joined by “;”, such"
      " as 500000;250000."),
     (errors.ServiceChanged("World"),
-     "World has got another tiling scheme since it was loaded, so nothing was done: load it again"
-     " and choose the scales anew."),
+     "World has got another tiling scheme, or tile format, since it was loaded, so nothing more was"
+     " done: load it again and choose the scales anew."),
     (BadRectangle("9,1,0,5"),
      "“9,1,0,5” is not an extent: give xmin,xmax,ymin,ymax and a CRS such as [EPSG:3857], with the"
      " minima below the maxima."),

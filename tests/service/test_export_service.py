@@ -335,8 +335,11 @@ def test_a_service_that_changes_under_way_leaves_the_target_as_it_was(
     assert exported(target) == before
 
 
+@pytest.mark.parametrize(
+    "change", [{"origin": [-20037000.0, 20037000.0]}, {"tile_format": "JPEG"}], ids=str
+)
 def test_a_service_that_changes_while_its_tiles_are_read_is_noticed(
-    site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
 ) -> None:
     monkeypatch.setattr(part_tiles, "LOOK_AGAIN", 0.0)
     service = Service(site, "Streets")
@@ -346,7 +349,7 @@ def test_a_service_that_changes_while_its_tiles_are_read_is_noticed(
     def progress(percent: float) -> None:
         if percent > 30 and not before:
             before.update({col: service.tile((4, 3, col)) for col in range(16)})
-            site.republish("classic", service.task_name, origin=[-20037000.0, 20037000.0])
+            site.republish("classic", service.task_name, **change)
 
     with pytest.raises(ServiceChanged):
         service.export(request, Feedback(progress=progress))
@@ -502,6 +505,24 @@ def test_a_job_that_somebody_else_cancelled_is_told_and_asked_for_anew_the_next_
     assert report.jobs == 1
 
 
+def test_a_job_of_an_earlier_run_that_was_cancelled_since_is_asked_for_anew(
+    site: Any, tmp_path: Path
+) -> None:
+    service = Service(site, "Streets")
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, 6, 7)
+    site.pause_after("classic", 10)
+    with running(service, request) as (result, _cancel, abandon):
+        site.wait_until_paused("classic")
+        abandon()
+        assert result().outcome is Outcome.CANCELLED
+    job = site.jobs("classic")[-1]["jobId"]
+    service.client.submit(f"{service.address.url}/exportTiles/jobs/{job}/cancel", {})
+    site.release("classic")
+    report = service.export(request)
+    check(service, request, report, each=11)
+    assert report.jobs == 1
+
+
 def test_a_job_that_went_on_without_us_is_found_again(site: Any, tmp_path: Path) -> None:
     service = Service(site, "Streets")
     request = service.request(tmp_path / "Streets.tpkx", COUNTRY, 6, 7)
@@ -529,6 +550,19 @@ def test_a_job_that_the_site_forgot_is_asked_for_anew(site: Any, tmp_path: Path)
     report = service.export(request)
     check(service, request, report, each=11)
     assert report.jobs == 1
+
+
+def test_a_job_that_the_site_forgets_under_way_is_asked_for_anew(site: Any, tmp_path: Path) -> None:
+    service = Service(site, "Streets")
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, 6, 7)
+    site.pause_after("classic", 10)
+    with running(service, request) as (result, _cancel, _abandon):
+        site.wait_until_paused("classic")
+        site.reset("classic")
+        report = result()
+    check(service, request, report, each=11)
+    assert report.ways == (ExportWay.EXPORT_TILES,)
+    assert report.jobs == 2
 
 
 def test_a_merge_that_was_cut_short_goes_on_without_asking_the_site_for_packages(

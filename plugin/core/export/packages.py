@@ -23,6 +23,7 @@ from ..errors import (
     CachingUnavailable,
     JobFailed,
     JobLost,
+    NotAllowed,
     NotArcGIS,
     SignInFailed,
     SignInNeeded,
@@ -118,18 +119,20 @@ class Packages:
             if self._failed_in_a_row >= GIVEN_UP and self._step_of(name) is PartStep.PLANNED:
                 self._record.set(name, replace(self._state(name), step=PartStep.ONE_BY_ONE))
             elif not self._went_on(name):
-                self._check_cancelled_by_us(name)
-                return False
+                if self._stopped():
+                    return False
+                self._cancelled_there(name)
         return False
 
-    def _check_cancelled_by_us(self, name: str) -> None:
-        """Raise JobFailed where it was somebody else who cancelled the job of a part on the site.
+    def _cancelled_there(self, name: str) -> None:
+        """Let a part be asked for anew whose job was cancelled on the site, and not by us just now.
 
-        Whoever does that wants no other tiles to be read in its place either.
+        Raises JobFailed for a job of this run: who cancels that wants us to stop, and not to read
+        its tiles in another way.
         """
-        if not self._stopped():
-            url = self._state(name).job_url or self._like.name
-            self._record.again(name)
+        url = self._state(name).job_url or self._like.name
+        self._record.again(name)
+        if self._is_own(name):
             raise JobFailed(url, _CANCELLED)
 
     def _take_back(self) -> None:
@@ -151,9 +154,14 @@ class Packages:
             raise
         except JobLost as error:
             # A site forgets jobs after a while; but one that does not answer may know it still.
-            if self._is_own(name) or not isinstance(error.cause, SiteRefused):
+            if not isinstance(error.cause, SiteRefused):
                 raise
-            self._record.again(name)
+            if not self._is_own(name):
+                self._record.again(name)
+            elif error.seconds or isinstance(error.cause, (SignInNeeded, NotAllowed)):
+                raise
+            else:
+                self._try_again(name, error)
         except JobFailed as error:
             exceeded = self._packer.exceeded(error)
             if exceeded is not None:

@@ -17,7 +17,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -96,11 +96,18 @@ def discard_export(target: Path) -> None:
     Raises CacheInUse (an export to it is on), StorageError.
     """
     folder = export_folder(target)
-    if folder.exists():
-        with locked(folder / LOCK, _MOMENT):
-            pass
-        with storage_errors(folder):
-            shutil.rmtree(folder)
+    if not folder.exists():
+        return
+    with locked(folder / LOCK, _MOMENT), storage_errors(folder):
+        # All but the lock, which Windows does not delete while it is held.
+        for each in folder.iterdir():
+            if each.is_dir() and not each.is_symlink():
+                shutil.rmtree(each)
+            elif each.name != LOCK:
+                each.unlink()
+    with suppress(OSError):  # unless another export has begun there this very moment
+        folder.joinpath(LOCK).unlink()
+        folder.rmdir()
 
 
 def digest_of(service: str, scheme: TilingScheme, areas: Mapping[int, Area], how: str) -> str:

@@ -192,8 +192,9 @@ class _SiteExport:
 
     def _check_service(self) -> None:
         """Look at the service again. Raises ServiceChanged, SiteError, NotCached."""
-        if self._read_service().scheme != self._request.scheme:
-            raise ServiceChanged(self._description.name)
+        now, then = self._read_service(), self._description
+        if now.scheme != self._request.scheme or now.image_format != then.image_format:
+            raise ServiceChanged(then.name)
 
     def _is_there(self, level_id: int, row: int, col: int) -> bool | None:
         try:
