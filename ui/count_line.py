@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtWidgets import QLabel, QPushButton
 
-from ..plugin.core.request import LevelEstimate
 from ..plugin.host import messages, tasks
 from .latest_task import LatestTask
 from .tile_counter import TileCounter
@@ -15,8 +17,8 @@ class CountLine(QObject):
     """Keeps the line in `label` true to the form: numbers, then the estimate asked for.
 
     An estimate is of the form as it was: it goes with the next change of the form. While it is made
-    `button`, else there to ask for one, stops it. `estimated` carries its LevelEstimates, none
-    where there is no estimate any more.
+    `button`, else there to ask for one, stops it. `estimated` carries what the task has estimated,
+    () where there is no estimate any more.
     """
 
     failed = pyqtSignal(object)
@@ -31,6 +33,7 @@ class CountLine(QObject):
         self._task = LatestTask()
         self._count = ""
         self._estimate = ""
+        self._said: Callable[[Any], str] = messages.estimate_text
 
     @property
     def is_estimating(self) -> bool:
@@ -47,12 +50,20 @@ class CountLine(QObject):
         self._count = text
         self._show()
 
-    def estimate(self, task: tasks.Task) -> None:
+    @property
+    def estimate_text(self) -> str:
+        """The estimate of what the form says, as a sentence; "" where there is none yet."""
+        return "" if self.is_estimating else self._estimate
+
+    def estimate(
+        self, task: tasks.Task, said: Callable[[Any], str] = messages.estimate_text
+    ) -> None:
         """Have `task`, which has a signal `estimated`, estimate what the form says.
 
-        Failing is told by `failed`.
+        `said`: words for what the signal carries. Failing is told by `failed`.
         """
         self.forget_estimate()
+        self._said = said
         answers = {"estimated": self._estimated, "failed": self._failed, "cancelled": self._end}
         task.progressChanged.connect(self._progressed)
         self._task.start(task, answers)
@@ -84,9 +95,9 @@ class CountLine(QObject):
             self._estimate = text.format(percent=round(percent))
             self._show()
 
-    def _estimated(self, estimates: tuple[LevelEstimate, ...]) -> None:
+    def _estimated(self, estimates: tuple[Any, ...]) -> None:
         self._end()
-        text = messages.estimate_text(estimates)
+        text = self._said(estimates)
         self._estimate = self.tr("Estimated: {estimate}.").format(estimate=text) if text else ""
         self._show()
         self.estimated.emit(estimates)

@@ -169,10 +169,8 @@ def _queue_question(plan: QueuePlan, parent: QWidget | None) -> WarningQuestion:
         "\n\n".join(
             [
                 "; ".join(messages.plain(each.name) for each in plan.services),
-                tr(
-                    "How many tiles that are is not known before each one's turn: it may take very"
-                    " long. It can be cancelled, and run again for the rest."
-                ),
+                plan.estimate or tr("How many tiles that are is not known before each one's turn."),
+                tr("It may take very long. It can be cancelled, and run again for the rest."),
                 tr("Into: {path}").format(path=messages.path_text(str(plan.folder))),
             ]
         )

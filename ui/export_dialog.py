@@ -14,11 +14,12 @@ from ..plugin.core.description import CacheDescription
 from ..plugin.core.errors import TileCacheError
 from ..plugin.core.request import LevelEstimate
 from ..plugin.host import areas, connections, export_tasks, messages
+from ..plugin.host.service_estimate import ServiceEstimate
 from .area_kinds import AreaKind
 from .cache_dialog import CacheDialog
 from .export_control import ExportControl
 from .export_panel import ExportPanel
-from .export_run import ExportPlan, QueuePlan, estimate_task
+from .export_run import ExportPlan, QueuePlan, estimate_task, queue_estimate_task
 from .pages import Pages
 from .services_panel import ServicesPanel
 
@@ -110,11 +111,13 @@ class ExportDialog(CacheDialog):
 
     def estimate(self) -> None:
         try:
-            task = estimate_task(self._filled_plan())
+            if self.is_several:
+                task = queue_estimate_task(self._queue_plan())
+                self._count_line.estimate(task, messages.queue_estimate_text)
+            else:
+                self._count_line.estimate(estimate_task(self._filled_plan()))
         except TileCacheError as error:
             self._complain_of(error)
-            return
-        self._count_line.estimate(task)
 
     def _add_left_panels(
         self, layout: QVBoxLayout, active_layer: Callable[[], QgsMapLayer | None]
@@ -165,7 +168,9 @@ class ExportDialog(CacheDialog):
     def _counts_changed(self) -> None:
         super()._counts_changed()
         if self.is_several:
-            self._count_line.say(self.tr("Tiles are counted when it is each service's turn."))
+            self._count_line.say(
+                self.tr("Tiles are counted when it is each service's turn, or by “Estimate”.")
+            )
 
     # ours
 
@@ -198,11 +203,16 @@ class ExportDialog(CacheDialog):
         self._counts_changed()
         self._form_changed()
 
-    def _show_estimates(self, estimates: tuple[LevelEstimate, ...]) -> None:
-        """Tell scale by scale, where one points, what is told in all."""
-        lines = messages.export_estimate_lines(tuple(estimates))
-        self.export_panel.tile_count_label.setToolTip("\n".join(lines))
-        self.scales_panel.show_estimates(estimates)
+    def _show_estimates(
+        self, estimates: tuple[LevelEstimate, ...] | tuple[ServiceEstimate, ...]
+    ) -> None:
+        """Tell scale by scale, or service by service, where one points, what is told in all."""
+        is_of_services = self.is_several and bool(estimates)
+        text_of = (
+            messages.queue_estimate_lines if is_of_services else messages.export_estimate_lines
+        )
+        self.export_panel.tile_count_label.setToolTip("\n".join(text_of(tuple(estimates))))
+        self.scales_panel.show_estimates(() if is_of_services else estimates)
 
     def _tell(self, sentence: str, level: Qgis.MessageLevel, paths: tuple[Path, ...]) -> None:
         """Say in the dialog, too, what came of it, in place of what came of the last one."""
@@ -231,6 +241,7 @@ class ExportDialog(CacheDialog):
         return QueuePlan(
             services=self.services_panel.chosen(),
             listed=self.services_panel.listed(),
+            estimate=self._count_line.estimate_text,
             folder=panel.folder(),
             choices=export_tasks.QueueChoices(
                 area=self.area_panel.chosen().source,

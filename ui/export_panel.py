@@ -214,7 +214,6 @@ class ExportPanel(QWidget, FORM):
         self.draw_missing_check.setVisible(self._is_of_cache())
         self.not_allowed_label.setVisible(self._asks_owner())
         self.owner_check.setVisible(self._asks_owner())
-        self.estimate_button.setVisible(not several)
         note = "" if several or self._description is None else self.target.note()
         self.target_note_label.setText(note)
         self.target_note_label.setVisible(bool(note))
@@ -222,7 +221,7 @@ class ExportPanel(QWidget, FORM):
         self.way_help_label.setText(messages.way_help(self.way()))
         tip = _reason_of(self.format_combo)
         self.format_combo.setToolTip(tip or self.tr("What the tiles are stored in"))
-        self.estimate_button.setEnabled(self._description is not None)
+        self.estimate_button.setEnabled(several or self._description is not None)
 
     def _is_of_cache(self) -> bool:
         """Whether one cache on this computer is exported."""

@@ -80,12 +80,14 @@ class QueuePlan:
 
     Nothing is counted before each one's turn. `listed`: all services that could have been chosen:
     whatever is chosen of them, no two are called alike, today and when the rest is run.
+    `estimate`: a sentence that says what it takes; "" where nobody has asked.
     """
 
     services: tuple[connections.NamedService, ...]
     folder: Path
     choices: export_tasks.QueueChoices
     listed: tuple[connections.NamedService, ...] = ()
+    estimate: str = ""
 
     is_local = True
     counted = areas.Counted({}, None)
@@ -161,4 +163,11 @@ def estimate_task(plan: ExportPlan) -> export_tasks.EstimateExportTask:
         request=plan.request(),
         credentials=None if plan.is_local else sign_in.credentials(plan.auth_config_id),
         transport=None if plan.is_local else network.transport(),
+    )
+
+
+def queue_estimate_task(plan: QueuePlan) -> export_tasks.EstimateQueueTask:
+    """The task that estimates `plan`. Main thread. Raises SignInUnusable."""
+    return export_tasks.EstimateQueueTask(
+        plan.entries(), choices=plan.choices, transport=network.transport()
     )

@@ -11,17 +11,19 @@ from qgis.PyQt.QtCore import pyqtSignal
 
 from ..core.arcgis.credentials import SignIn
 from ..core.arcgis.transport import Transport
+from ..core.cache import open_cache
 from ..core.description import CacheDescription
-from ..core.errors import LevelsWithoutArea, NoLevels
+from ..core.errors import LevelsWithoutArea, NoLevels, TileCacheError
 from ..core.export.queue import QueueItem, run_queue
 from ..core.export.request import ExportRequest, ExportWay, Overwrite
 from ..core.export.run import estimate_export, run_export
 from ..core.level_areas import Areas, levels_without
 from ..core.local.source import TileSource
-from ..core.request import Feedback
+from ..core.request import Feedback, LevelEstimate
 from ..core.storage.profile import StorageFormat
 from ..core.tiling import SCALE_TOLERANCE, Level
 from . import areas, messages
+from .service_estimate import ServiceEstimate
 from .tasks import Task, closed_unless_used
 from .tile_pixels import TilePixels
 
@@ -196,6 +198,48 @@ class QueueTask(Task):
             transport=self._transport,
         )
         return self.reported, report
+
+
+class EstimateQueueTask(Task):
+    """Estimates what a queue would take; tells a ServiceEstimate of each service."""
+
+    estimated = pyqtSignal(object)
+
+    def __init__(
+        self,
+        entries: tuple[QueueEntry, ...],
+        *,
+        choices: QueueChoices,
+        transport: Transport | None = None,
+    ) -> None:
+        super().__init__(messages.tr("Estimating the export"))
+        self._entries = tuple(entries)
+        self._choices = choices
+        self._transport = transport
+
+    def work(self) -> tuple[Any, object]:
+        found = []
+        for index, entry in enumerate(self._entries):
+            self._stop_if_cancelled()
+            try:
+                found.append(ServiceEstimate(entry.address, self._estimates(index, entry)))
+            except TileCacheError as error:
+                found.append(ServiceEstimate(entry.address, error=error))
+        self._stop_if_cancelled()
+        return self.estimated, tuple(found)
+
+    def _estimates(self, index: int, entry: QueueEntry) -> tuple[LevelEstimate, ...]:
+        """Raises TileCacheError, Cancelled."""
+        asked = entry.address, entry.credentials, self._transport, self.isCanceled
+        description = open_cache(*asked).describe()
+        done, all_of_them = 100.0 * index, len(self._entries)
+        return estimate_export(
+            entry.address,
+            self._choices.request(description, entry.target, self.isCanceled),
+            Feedback(lambda one: self.setProgress((done + one) / all_of_them), self.isCanceled),
+            sign_in=entry.credentials,
+            transport=self._transport,
+        )
 
 
 def queue_items(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..core.arcgis.address import public_address
 from ..core.export.request import ExportReport, ExportWay, Overwrite, QueueItemReport, QueueReport
 from ..core.request import LevelEstimate, Outcome
 from .error_sentences import sentence
 from .local_wording import estimate_text
+from .service_estimate import ServiceEstimate
 from .text import about_text, bytes_text, listed, number_text, path_text, plain, scale_text, tr
 from .wording import planned_text
 
@@ -111,6 +114,28 @@ def export_estimate_lines(estimates: tuple[LevelEstimate, ...]) -> list[str]:
     if len(lines) > 1 and total:
         lines.append(tr("All together: {estimate}").format(estimate=total))
     return lines
+
+
+def queue_estimate_text(services: Iterable[ServiceEstimate]) -> str:
+    """What several services take in all, and how many cannot be exported; "" for nothing."""
+    told = list(services)
+    failed = sum(1 for each in told if each.error is not None)
+    facts = [estimate_text(level for each in told for level in each.levels)]
+    if failed:
+        text = tr("{failed} of {count} services cannot be exported so")
+        facts.append(text.format(failed=number_text(failed), count=number_text(len(told))))
+    return listed(fact for fact in facts if fact)
+
+
+def queue_estimate_lines(services: Iterable[ServiceEstimate]) -> list[str]:
+    """The same of each service, a line each: what it takes, or why it cannot be exported."""
+    return [
+        tr("{address}: {estimate}").format(
+            address=plain(public_address(each.address)),
+            estimate=estimate_text(each.levels) if each.error is None else sentence(each.error),
+        )
+        for each in services
+    ]
 
 
 def queue_sentence(report: QueueReport) -> str:

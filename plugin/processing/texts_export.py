@@ -9,7 +9,8 @@ _AREAS = """
 <p>A rectangle, where no area of interest is given.</p>
 <h4>Areas by scale (AREA_RULES)</h4>
 <p>A file of rules “from scale to scale: this area”, as the dialog saves them, in place of both:
-each scale gets an area that fits it. Scales that no rule names must not be asked for.<br/>
+each scale gets an area that fits it. Scales that no rule names must not be asked for. Rules about
+the map canvas cannot be used here.<br/>
 None of the three: the whole cache.</p>
 """
 
@@ -104,7 +105,7 @@ layers of the project.</p>
 <h4>Addresses of services (SERVICES)</h4>
 <p>One in a line, in addition to the layers.</p>
 <h4>Folder of the packages (FOLDER)</h4>
-<p>Each package is called as its service.</p>
+<p>Each package is called as its service; where two are called alike, the second gets a number.</p>
 {_KINDS}
 <h4>Coarsest scale (COARSEST_SCALE), finest scale (FINEST_SCALE)</h4>
 <p>Denominators; cached scales of each service between them, both included, are exported.</p>

@@ -131,11 +131,11 @@ class ScriptedCache:
 @pytest.fixture
 def cache(monkeypatch: pytest.MonkeyPatch, qgis_app: Any) -> Iterator[ScriptedCache]:
     """The cache that the dialog talks to, whatever the address; updates run through at once."""
-    from tile_cache_manager.plugin.host import local_tasks, tasks
+    from tile_cache_manager.plugin.host import export_tasks, local_tasks, tasks
 
     scripted = ScriptedCache()
     scripted.go_on.set()
-    for module in (tasks, local_tasks):
+    for module in (tasks, local_tasks, export_tasks):
         monkeypatch.setattr(module, "open_cache", scripted.open)
     monkeypatch.setattr(tasks, "list_services", scripted.list_services)
     yield scripted

@@ -211,7 +211,6 @@ def test_one_and_several_have_places_of_their_own(several: Any, exporter: Any, c
         tabs.setCurrentIndex(index)
         assert exporter.find(seen).isVisible()
         assert not exporter.find(unseen).isVisible()
-    assert not exporter.find("estimate_button").isVisible()
     assert "each service's turn" in exporter.shows("tile_count_label")
 
 
@@ -320,3 +319,35 @@ def test_an_extent_for_several_services_needs_a_crs(several: Any, exporter: Any)
     exporter.find("services_tabs").setCurrentIndex(0)
     exporter.load(service_url("World"))
     assert reason(exporter) == ""
+
+
+def test_an_estimate_tells_of_all_services_before_they_are_run(
+    several: Any, exporter: Any, exports: Any
+) -> None:
+    tick(several, "World")
+    tick(several, "Streets")
+    exporter.find("coarsest_widget").setScaleString("1:147914382")
+    exporter.find("finest_widget").setScaleString("1:36978595")
+    exporter.wait_until(lambda: exporter.shows("summary_label") != "Loading…", what="the scales")
+    exporter.wait_until(lambda: not exporter.dialog._counter.is_counting, what="the count")
+    exporter.click("estimate_button")
+    label = exporter.find("tile_count_label")
+    exporter.wait_until(lambda: "Estimated: about" in label.text(), what="the estimate")
+
+    # ScriptedExports says 10 tiles for each of the scales 1:147,914,382 to 1:36,978,595, twice.
+    assert "Estimated: about 60 tiles" in label.text()
+    assert [line.split(": ")[0] for line in label.toolTip().splitlines()] == [
+        each.url for each in exporter.dialog.services_panel.chosen()
+    ]
+    exporter.click("run_button")
+    exporter.wait_until(exporter.question, what="the question")
+    assert "about 60 tiles" in exporter.question().informativeText()
+    exporter.answer("No")
+
+    tick(several, "Roads/Night")
+    assert "Estimated" not in label.text()
+    exports.ending = errors.ExportNotAllowed("World")
+    exporter.click("estimate_button")
+    exporter.wait_until(lambda: "Estimated:" in label.text(), what="the estimate")
+    assert "3 of 3 services cannot be exported so" in label.text()
+    assert "does not allow" in label.toolTip()
