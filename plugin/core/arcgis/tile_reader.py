@@ -40,11 +40,6 @@ class TileReader:
         self._has_tile_map = description.has_tile_map
         self._unclear = 0
 
-    @property
-    def service(self) -> ServiceAddress:
-        """Whose tiles are read."""
-        return self._service
-
     def read(self, level_id: int, row: int, col: int) -> bytes | None:
         """The tile, as the service has stored it; None where it has none.
 

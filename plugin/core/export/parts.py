@@ -184,11 +184,6 @@ class PartRecord:
         self.set(name, replace(self.state(name), step=PartStep.DOWNLOADED, files=files))
 
     @property
-    def size(self) -> int:
-        """Bytes of all the files that were downloaded."""
-        return sum(file.size for name in self.parts for file in self.state(name).files)
-
-    @property
     def has_begun(self) -> bool:
         """Whether there is anything that another run could go on with."""
         return any(self.state(name).step is not PartStep.PLANNED for name in self.parts)
