@@ -9,7 +9,6 @@ from qgis.core import (
     QgsCoordinateTransformContext,
     QgsGeometry,
     QgsMapLayerProxyModel,
-    QgsPointXY,
     QgsProject,
 )
 from qgis.gui import QgsMapCanvas, QgsMapTool
@@ -20,7 +19,7 @@ from qgis.PyQt.QtWidgets import QWidget
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.errors import TileCacheError
 from ..plugin.core.tiling import Level
-from ..plugin.host import areas, messages
+from ..plugin.host import areas, messages, rule_sources
 from ..plugin.host.crs import qgis_crs
 from .area_kinds import AreaKind, kind_texts
 from .area_map_tools import AreaMapTool, PolygonMapTool, RectangleMapTool
@@ -226,15 +225,8 @@ class AreaPanel(QWidget, FORM):
         return areas.project_context(self._project)
 
     def _canvas_area(self) -> areas.AreaSource:
-        """What the canvas shows; of a rotated one the extent would be more than that."""
-        settings = self._canvas.mapSettings()
-        crs = settings.destinationCrs()
-        if settings.rotation() == 0:
-            return areas.RectangleArea(
-                self.tr("Map canvas"), self._canvas.extent(), crs, self._context()
-            )
-        corners = [QgsPointXY(corner) for corner in settings.visiblePolygon()]
-        return areas.DrawnArea(QgsGeometry.fromPolygonXY([corners]), crs, self._context())
+        view = rule_sources.CanvasView.of(self._canvas.mapSettings())
+        return rule_sources.canvas_area(view, self.tr("Map canvas"), self._context())
 
     # What the form does
 

@@ -62,7 +62,7 @@ class ExportControl(WorkControl):
         for reason in messages.failure_sentences(report):
             self._panel.add_message(Message(reason, Severity.WARNING))
         went_well = report.outcome is Outcome.DONE
-        paths = (Path(report.target),) if _has_tiles(report) else ()
+        paths = (Path(report.target),) if _is_there(report) else ()
         return self._notice(messages.export_report_sentence(report), went_well, paths)
 
     def running_reason(self) -> str:
@@ -86,7 +86,7 @@ class ExportControl(WorkControl):
         paths = tuple(
             Path(item.target)
             for item in report.items
-            if item.is_done_before or (item.report is not None and _has_tiles(item.report))
+            if item.is_done_before or (item.report is not None and _is_there(item.report))
         )
         self.queue_reported.emit(report)
         return self._notice(messages.queue_sentence(report), is_all, paths)
@@ -124,8 +124,10 @@ def _is_queue(plan: ExportPlan | QueuePlan) -> bool:
     return isinstance(plan, QueuePlan)
 
 
-def _has_tiles(report: ExportReport) -> bool:
-    """Whether there is something at the target now."""
+def _is_there(report: ExportReport) -> bool:
+    """Whether there is something at the target now: packages are only made at the end."""
+    if report.outcome is Outcome.CANCELLED and not Path(report.target).exists():
+        return False
     return any(report.total(name) for name in ("made", "replaced", "skipped"))
 
 

@@ -31,12 +31,14 @@ from .area_sources import (
     ScaleArea,
     project_context,
 )
+from .geometries import polygons_of
 from .rule_layers import layer_area, layer_of, opened_layer, without_secrets
 from .rule_wording import rule_area_text
 from .text import tr
 
 __all__ = [
     "CanvasView",
+    "canvas_area",
     "drawn_area",
     "layer_area",
     "layer_of",
@@ -67,13 +69,25 @@ class CanvasView:
 
     @classmethod
     def of(cls, settings: QgsMapSettings) -> CanvasView:
-        """What is seen with the map settings of a canvas."""
-        if settings.rotation() == 0:
+        """What is seen with the map settings of a canvas; nothing where it has no extent yet."""
+        if settings.extent().isEmpty():  # whose corners would be some, about (0, 0)
+            polygon = QgsGeometry()
+        elif settings.rotation() == 0:
             polygon = QgsGeometry.fromRect(settings.visibleExtent())
         else:
             corners = [QgsPointXY(corner) for corner in settings.visiblePolygon()]
             polygon = QgsGeometry.fromPolygonXY([corners])
         return cls(polygon, settings.destinationCrs())
+
+
+def canvas_area(
+    view: CanvasView, name: str, context: QgsCoordinateTransformContext
+) -> RectangleArea | DrawnArea:
+    """What a canvas shows, called `name`; of a rotated one the extent would be more than that."""
+    rectangle = view.polygon.boundingBox()
+    if QgsGeometry.fromRect(rectangle).equals(view.polygon):
+        return RectangleArea(name, rectangle, view.crs, context)
+    return DrawnArea(view.polygon, view.crs, context)
 
 
 def drawn_area(
@@ -157,14 +171,11 @@ class _Sources:
         name, canvas = rule_area_text(area), self._canvas
         if canvas is None:
             raise BadArea(name, BadAreaReason.NO_CANVAS)
-        rectangle = canvas.polygon.boundingBox()
-        if QgsGeometry.fromRect(rectangle).equals(canvas.polygon):
-            return RectangleArea(name, rectangle, canvas.crs, self._context)
-        return DrawnArea(canvas.polygon, canvas.crs, self._context)
+        return canvas_area(canvas, name, self._context)
 
     def _drawn_source(self, area: RuleArea) -> PlacedArea:
         geometry = QgsGeometry.fromWkt(area.wkt)
-        if geometry.isNull() or geometry.isEmpty():
+        if polygons_of(geometry).is_empty:
             raise BadArea(rule_area_text(area), BadAreaReason.NO_POLYGONS)
         crs = QgsCoordinateReferenceSystem()
         if area.crs and not crs.createFromString(area.crs):

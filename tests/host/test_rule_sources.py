@@ -29,6 +29,7 @@ from tile_cache_manager.plugin.core.errors import (
     BadArea,
     BadAreaReason,
     BadRules,
+    EmptyArea,
     LevelsWithoutArea,
 )
 from tile_cache_manager.plugin.core.tiling import Extent, Level
@@ -219,6 +220,17 @@ def test_areas_that_are_refused(area: RuleArea, reason: BadAreaReason, project: 
     with pytest.raises(BadArea) as caught:
         resolved(area, project)
     assert caught.value.reason is reason
+
+
+@pytest.mark.parametrize("rotation", [0.0, 30.0])
+def test_a_canvas_without_extent_shows_nothing(rotation: float, project: QgsProject) -> None:
+    settings = QgsMapSettings()
+    settings.setDestinationCrs(crs("EPSG:3857"))
+    settings.setRotation(rotation)
+    settings.setOutputSize(QSize(400, 300))
+
+    with pytest.raises(EmptyArea):
+        resolved(CANVAS, project, rule_sources.CanvasView.of(settings))
 
 
 def test_no_rules_are_no_area(project: QgsProject) -> None:
