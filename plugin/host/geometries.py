@@ -30,13 +30,17 @@ def polygons_of(geometry: QgsGeometry) -> BaseGeometry:
 def _read(wkb: bytes) -> BaseGeometry:
     """The geometry in `wkb`; of surfaces that shapely does not know (TIN, polyhedral) their faces.
 
-    QGIS reads such surfaces from version 3.40 on, and then counts them among the polygons.
+    QGIS reads such surfaces from version 3.40 on, and then counts them among the polygons. Empty
+    for rings of less than three corners, which QGIS reads, too, and which enclose nothing.
     """
     try:
         return shapely.wkb.loads(wkb)
     except ShapelyError:
         faces = ogr.ForceToMultiPolygon(ogr.CreateGeometryFromWkb(wkb))
+    try:
         return shapely.wkb.loads(bytes(faces.ExportToWkb()))
+    except ShapelyError:
+        return Polygon()
 
 
 def valid_polygons(geometry: BaseGeometry) -> BaseGeometry:

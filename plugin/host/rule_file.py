@@ -3,8 +3,10 @@
     {"format": "tile_cache_manager areas by scale", "version": 1, "rules": [
         {"from_scale": 9000000, "to_scale": 1000000, "area": {"kind": "layer", ...}}, ...]}
 
-A key that is not known is passed over, one that is left out has its default; a value that is no
-value of its key is refused, for it might stand for an area that is then left out.
+`from_scale` and `to_scale` are denominators, null for an end that is open. What is not known is
+refused, in rules and areas, as is a value that is no value of its key: a scale or filter that was
+misspelt and passed over would make the area larger, and its tiles may be deleted. Other keys of an
+area have their default where they are left out.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ MOST_BYTES = 20_000_000
 """A larger file is none of rules: the outline of a country has some megabytes."""
 
 MOST_RULES = 1000
+
+ENDS = ("from_scale", "to_scale")
 
 BASE_KINDS = (RuleAreaKind.LAYER, RuleAreaKind.CANVAS, RuleAreaKind.GEOMETRY)
 """What countries may be touched by."""
@@ -106,7 +110,10 @@ def _optional_fields() -> list[Field[Any]]:
 
 def _rule(found: object, name: str, where: str) -> AreaRule:
     found = _object(found, name, where)
-    ends = [_scale(found.get(key), name, f"{where}.{key}") for key in ("from_scale", "to_scale")]
+    _check_keys(found, (*ENDS, "area"), name, where)
+    for key in (key for key in ENDS if key not in found):
+        raise BadRules(name, f"{where}.{key}")
+    ends = [_scale(found[key], name, f"{where}.{key}") for key in ENDS]
     return AreaRule(ends[0], ends[1], _area(found.get("area"), name, f"{where}.area"))
 
 
@@ -118,6 +125,7 @@ def _area(found: object, name: str, where: str, is_base: bool = False) -> RuleAr
         raise BadRules(name, f"{where}.kind") from None
     if is_base and kind not in BASE_KINDS:
         raise BadRules(name, f"{where}.kind")
+    _check_keys(found, tuple(each.name for each in fields(RuleArea)), name, where)
     values = {
         each.name: _value(found[each.name], each.default, name, f"{where}.{each.name}")
         for each in _optional_fields()
@@ -126,6 +134,13 @@ def _area(found: object, name: str, where: str, is_base: bool = False) -> RuleAr
     if kind is RuleAreaKind.COUNTRY:
         values["base"] = _area(found.get("base"), name, f"{where}.base", is_base=True)
     return RuleArea(kind, **values)
+
+
+def _check_keys(found: dict[str, Any], known: tuple[str, ...], name: str, where: str) -> None:
+    """Raises BadRules for a key that is none of those that are `known`."""
+    for key in found:
+        if key not in known:
+            raise BadRules(name, f"{where}.{key}")
 
 
 def _value(found: object, default: object, name: str, where: str) -> Any:

@@ -112,10 +112,9 @@ def _rectangle(values: Values, extent: str) -> areas.AreaSource:
 
 
 def _are_rules_given(values: Values) -> bool:
-    """Whether a file was given: QGIS's own forms leave NULL or "" where none was chosen."""
+    """Whether a file was given, even as ""; QGIS's own forms leave NULL where none was chosen."""
     value: Any = values.parameters.get(AREA_RULES)
-    is_null = value is None or (isinstance(value, QVariant) and value.isNull())
-    return not is_null and not (isinstance(value, str) and value == "")
+    return not (value is None or (isinstance(value, QVariant) and value.isNull()))
 
 
 def _rules_path(values: Values) -> str:

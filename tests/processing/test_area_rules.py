@@ -75,17 +75,21 @@ def test_rules_beside_another_area_are_refused(
     assert fresh_site.jobs("classic") == []
 
 
+ALL_SCALES = {"from_scale": None, "to_scale": None}
 BAD_FILES = [
     ("no such file", None, "No such file"),
     ("another file", {"type": "FeatureCollection"}, "format"),
     ("no scale", {"format": rule_file.FORMAT, "version": 1,
-                  "rules": [{"from_scale": "x", "area": {"kind": "canvas"}}]},
+                  "rules": [{**ALL_SCALES, "from_scale": "x", "area": {"kind": "canvas"}}]},
      r"rules\[0\]\.from_scale"),
     ("a layer that is gone", {"format": rule_file.FORMAT, "version": 1, "rules": [
-        {"area": {"kind": "layer", "layer_name": "Forests", "layer_source": "/gone.gpkg",
-                  "provider": "ogr"}}]}, "Forests.*is not in the project"),
+        {**ALL_SCALES, "area": {"kind": "layer", "layer_name": "Forests",
+                                "layer_source": "/gone.gpkg", "provider": "ogr"}}]}, "Forests.*is not in the project"),
     ("a canvas", {"format": rule_file.FORMAT, "version": 1,
-                  "rules": [{"area": {"kind": "canvas"}}]}, "map canvas"),
+                  "rules": [{**ALL_SCALES, "area": {"kind": "canvas"}}]}, "map canvas"),
+    ("a ring that does not close", {"format": rule_file.FORMAT, "version": 1, "rules": [
+        {**ALL_SCALES, "area": {"kind": "geometry", "wkt": "POLYGON((0 45",
+                                "crs": "EPSG:4326"}}]}, "no polygons|is no polygon"),
 ]  # fmt: skip
 
 
@@ -108,11 +112,12 @@ def test_files_that_say_no_area(
 @pytest.mark.parametrize(
     "value",
     [
+        "",
         "  ",
         QgsProperty.fromExpression("@there_is_no_such_variable"),
         QgsProperty.fromExpression("''"),
     ],
-    ids=["blanks", "an expression without result", "an expression of no text"],
+    ids=["no text", "blanks", "an expression without result", "an expression of no text"],
 )
 @pytest.mark.parametrize("checked", [True, False], ids=["checked first", "not checked"])
 def test_rules_that_come_to_nothing_are_never_the_whole_cache(
@@ -124,9 +129,7 @@ def test_rules_that_come_to_nothing_are_never_the_whole_cache(
     assert fresh_site.jobs("classic") == []
 
 
-@pytest.mark.parametrize(
-    "value", [None, "", QVariant(QVariant.Type.String)], ids=["none", "no text", "NULL"]
-)
+@pytest.mark.parametrize("value", [None, QVariant(QVariant.Type.String)], ids=["none", "NULL"])
 def test_what_qgis_s_own_forms_leave_where_no_file_was_chosen_is_none(
     run: Any, fresh_site: Any, value: object
 ) -> None:
