@@ -26,7 +26,7 @@ def choose_country(desktop, dialog, countries):
     if not selected_only.isChecked():
         yield desktop.click(selected_only)
     yield desktop.until(
-        lambda: planned_tiles(desktop, dialog) not in ("", before), 20, "the country's tiles"
+        lambda: planned_tiles(desktop, dialog) not in ("", before), 60, "the country's tiles"
     )
     yield desktop.until(lambda: not iface.mapCanvas().isDrawing(), 30, "the map")
 
