@@ -10,14 +10,11 @@ from ..errors import (
     CachesDiffer,
     DamagedCache,
     Differs,
-    LevelsWithoutArea,
-    NoLevels,
     NothingToDraw,
     NothingToDrawReason,
     NothingToImport,
-    UnknownScale,
 )
-from ..level_areas import Areas, levels_without
+from ..level_areas import Areas
 from ..local.plan import plan_of
 from ..storage.extent_file import extent_of_tiles
 from ..storage.profile import CacheProfile
@@ -25,7 +22,7 @@ from ..storage.store import TileStore
 from ..tiling import Level, TilingScheme, bundle_of
 from .copying import update_of
 from .matching import differences, level_map
-from .request import ExportRequest, Overwrite
+from .request import ExportRequest, Overwrite, check_levels
 from .store_tiles import is_same_place
 
 
@@ -50,15 +47,7 @@ class ImportRequest:
     server_path: str = ""
 
     def __post_init__(self) -> None:
-        if not self.levels:
-            raise NoLevels()
-        for level in self.levels:
-            if level not in self.scheme.levels:
-                known = tuple(item.scale for item in self.scheme.levels)
-                raise UnknownScale(level.scale, known)
-        left_out = levels_without(self.areas, self.levels)
-        if left_out:
-            raise LevelsWithoutArea(tuple(level.scale for level in left_out))
+        check_levels(self.scheme, self.levels, self.areas)
 
 
 def prepared(

@@ -42,6 +42,18 @@ class Overwrite(Enum):
     MERGE = "MERGE"
 
 
+def check_levels(scheme: TilingScheme, levels: tuple[Level, ...], areas: Areas) -> None:
+    """Raise NoLevels, UnknownScale (one is none of `scheme`), LevelsWithoutArea."""
+    if not levels:
+        raise NoLevels()
+    for level in levels:
+        if level not in scheme.levels:
+            raise UnknownScale(level.scale, tuple(item.scale for item in scheme.levels))
+    left_out = levels_without(areas, levels)
+    if left_out:
+        raise LevelsWithoutArea(tuple(level.scale for level in left_out))
+
+
 @dataclass(frozen=True)
 class ExportRequest:
     """An export of tiles to `target`, a path on this computer.
@@ -68,15 +80,7 @@ class ExportRequest:
     draws_missing: bool = False
 
     def __post_init__(self) -> None:
-        if not self.levels:
-            raise NoLevels()
-        for level in self.levels:
-            if level not in self.scheme.levels:
-                known = tuple(item.scale for item in self.scheme.levels)
-                raise UnknownScale(level.scale, known)
-        left_out = levels_without(self.areas, self.levels)
-        if left_out:
-            raise LevelsWithoutArea(tuple(level.scale for level in left_out))
+        check_levels(self.scheme, self.levels, self.areas)
 
 
 @dataclass(frozen=True)
