@@ -29,6 +29,8 @@ _ASKED_AFTER = 8  # tiles of a level that are missing
 _SURE_OF_NOTHING = 256  # tiles of a part that are asked after where there is no package of it
 _OF_BUNDLE = 64  # of which these are chosen
 _BUNDLES_LISTED = 4096
+_LOOKED_INTO = 8  # tiles of a level
+_WORDS = (b"<", b"{")  # as HTML, XML and JSON begin
 _PIECE = 1 << 20
 
 Tile = tuple[int, int, int]
@@ -132,6 +134,7 @@ def _counted(
     for level in part.levels:
         ids = [levels[level.id] for levels in maps]
         listed: list[Tile] = []
+        looked = 0
         for block, mask in bundles_of(cover(like.scheme, level, part.area)):
             if cancelled():
                 return found, []
@@ -139,10 +142,25 @@ def _counted(
             for store, level_id in zip(stores, ids):
                 there |= store.exists(level_id, block)
             found += int((mask & there).sum())
+            if looked < _LOOKED_INTO:
+                tiles = list(_tiles_of(mask & there, level.id, block, 1))
+                looked += len(tiles)
+                _check_pictures(stores, ids, tiles, like.name)
             if len(listed) < _BUNDLES_LISTED:
                 listed += _tiles_of(mask & ~there, level.id, block, 2)
         missing += _some(listed)
     return found, missing
+
+
+def _check_pictures(
+    stores: Sequence[TileStore], ids: Sequence[int], tiles: Sequence[Tile], service: str
+) -> None:
+    """Raise BadPackage where one of `tiles` is what a site says in place of a picture."""
+    for _level_id, row, col in tiles:
+        for store, level_id in zip(stores, ids):
+            content = store.read(level_id, row, col) or b""
+            if content.lstrip().startswith(_WORDS):
+                raise BadPackage(service, BadPackageReason.DAMAGED, "words in place of tiles")
 
 
 def _some(tiles: Sequence[_Item], most: int = _ASKED_AFTER) -> list[_Item]:

@@ -155,6 +155,14 @@ def test_missing_tiles_are_asked_after(tmp_path, like, part, announced, there, i
     assert bool(asked) is (announced != 3)
 
 
+@pytest.mark.parametrize(
+    "words", [b"<html>Error</html>", b' {"error": {"code": 498}}', b"\r\n<?xml?>"]
+)
+def test_words_in_place_of_tiles_are_damage(tmp_path, like, part, words):
+    path = make_package(tmp_path / "a.tpkx", dict.fromkeys(TILES, words))
+    assert reason_of(path, part, like, 4) is BadPackageReason.DAMAGED
+
+
 def test_tiles_of_elsewhere_are_foreign(tmp_path, like, part):
     path = make_package(tmp_path / "a.tpkx", {(2, 0, 0): b"x", (2, 3, 3): b"y"})
     assert reason_of(path, part, like, 2) is BadPackageReason.FOREIGN
