@@ -170,7 +170,10 @@ def test_new_tiles_of_geopackages_are_drawn_after_reloading(
     assert shown_layers.reload_layers_of(project, path) == 1
 
     assert drawn(layer) == BLUE
-    assert [each.name for each in tmp_path.glob("the*")] == [path.name]
+    left = {each.name for each in tmp_path.glob("the*")}
+    if make is not GEOPACKAGES[0][1]:
+        left.discard(f"{path.name}.aux.xml")  # QGIS 3.40 keeps statistics of the layers it makes
+    assert left == {path.name}
 
 
 @pytest.mark.parametrize("make", [case[1] for case in MBTILES], ids=[case[0] for case in MBTILES])
