@@ -168,10 +168,16 @@ class QueueEntry:
 
 
 class QueueTask(Task):
-    """Exports several services, one after the other, below `folder`; tells a QueueReport."""
+    """Exports several services, one after the other, below `folder`; tells a QueueReport.
+
+    `anew`: also what was done before. `item_begun` tells which of the entries begins, by its index,
+    and `item_ended` what came of it, a QueueItemReport.
+    """
 
     message_received = pyqtSignal(object)
     reported = pyqtSignal(object)
+    item_begun = pyqtSignal(int)
+    item_ended = pyqtSignal(int, object)
 
     def __init__(
         self,
@@ -181,10 +187,12 @@ class QueueTask(Task):
         *,
         choices: QueueChoices,
         transport: Transport | None = None,
+        anew: bool = False,
     ) -> None:
         super().__init__(title, is_quiet=False)
         self._entries = tuple(entries)
         self._folder = folder
+        self._anew = anew
         self._choices = choices
         self._transport = transport
 
@@ -196,6 +204,9 @@ class QueueTask(Task):
             Feedback(self.setProgress, self.isCanceled, self.message_received.emit),
             pixels=TilePixels(),
             transport=self._transport,
+            anew=self._anew,
+            begun=self.item_begun.emit,
+            ended=self.item_ended.emit,
         )
         return self.reported, report
 

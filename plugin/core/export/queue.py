@@ -1,13 +1,16 @@
 """Exports of several services, one after the other; run again, only what is not done yet is done.
 
 What is done is written down in `.tile_cache_manager/exports.json` of the folder of the targets: for
-each target a digest of what was exported into it, and its size. Nothing secret goes there.
+each target the address of its service, a digest of what was exported into it, its size, and when it
+was changed last. Nothing secret goes there.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -17,31 +20,38 @@ from ..arcgis.transport import Transport
 from ..cache import open_cache
 from ..coverage import Area
 from ..description import CacheDescription
-from ..errors import StorageError, TileCacheError
+from ..errors import StorageError, TargetExists, TileCacheError
 from ..level_areas import area_at
-from ..request import Feedback, Message, Outcome, Severity
+from ..request import Feedback, Message, Outcome
 from ..storage.files import storage_errors, write_whole
-from ..storage.sidecar import NAME
+from ..storage.opening import open_store
+from ..storage.sidecar import NAME, work_folder
 from ..storage.small_files import read_small
-from .copying import size_of
 from .package_names import target_names as target_names
 from .parts import digest_of
 from .request import ExportReport, ExportRequest, Pixels, QueueItemReport, QueueReport
 from .run import run_export
 
 RECORD = "exports.json"
-VERSION = 1
+VERSION = 2
 
+_SAME_TIME = 2.0  # seconds; no disk in use keeps times coarser than that
 _LARGEST = 16 * 1024 * 1024  # bytes of the record
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
 class _Done:
-    """What was exported into a target, by its `digest`, and how many bytes that then had."""
+    """What is in a target: tiles of the service at `address`, which has no secrets in it.
 
-    digest: str
-    size: int
+    `digest`: of the export that came to its end there, "" where none did. `size`: bytes that the
+    target had then; `changed`: when it was changed last, in seconds since 1970.
+    """
+
+    address: str
+    digest: str = ""
+    size: int = 0
+    changed: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,14 +75,19 @@ def run_queue(
     *,
     pixels: Pixels,
     transport: Transport | None = None,
+    anew: bool = False,
+    begun: Callable[[int], None] = lambda index: None,
+    ended: Callable[[int, QueueItemReport], None] = lambda index, report: None,
 ) -> QueueReport:
     """Carry out `items`, one after the other, and keep in `folder` which of them are done.
 
-    The error of one does not stop the others; it is in its report, and told. What an earlier run
-    finished, just so, and lies there still, is not done again. Cancelled, it keeps what is done.
+    The error of one does not stop the others; it is in its report. What an earlier run finished,
+    just so, and lies there still as it was left, is not done again, unless `anew`. A target with
+    tiles of another service is left alone: TargetExists. Cancelled, it keeps what is done.
+    `begun`, `ended`: are told, by its index in `items`, which one begins, and what came of it.
     Raises StorageError where `folder` cannot be written.
     """
-    return _Queue(items, folder, feedback, pixels, transport).run()
+    return _Queue(items, folder, feedback, pixels, transport, anew, begun, ended).run()
 
 
 class _Queue:
@@ -85,8 +100,12 @@ class _Queue:
         feedback: Feedback,
         pixels: Pixels,
         transport: Transport | None,
+        anew: bool,
+        begun: Callable[[int], None],
+        ended: Callable[[int, QueueItemReport], None],
     ) -> None:
         self._items, self._feedback = items, feedback
+        self._anew, self._begun, self._ended = anew, begun, ended
         self._pixels, self._transport = pixels, transport
         self._folder, self._file = folder, folder / NAME / RECORD
         self._done = _read(self._file)
@@ -98,7 +117,9 @@ class _Queue:
         for index, item in enumerate(self._items):
             if self._stopped():
                 return QueueReport(tuple(reports), is_cancelled=True)
+            self._begun(index)
             report = self._run_item(index, item)
+            self._ended(index, report)
             reports.append(report)
             if report.report is not None and report.report.outcome is Outcome.CANCELLED:
                 return QueueReport(tuple(reports), is_cancelled=True)
@@ -112,27 +133,24 @@ class _Queue:
         except StorageError as error:
             if error.path.startswith(str(self._file.parent)):
                 raise  # of our own record, not of the target
-            return self._failed(address, target, error)
+            return QueueItemReport(address, target, error=error)
         except TileCacheError as error:
-            return self._failed(address, target, error)
+            return QueueItemReport(address, target, error=error)
         is_before = report is None
         return QueueItemReport(address, target, report=report, is_done_before=is_before)
 
-    def _failed(self, address: str, target: str, error: TileCacheError) -> QueueItemReport:
-        if not self._stopped():
-            self._feedback.message(Message("", Severity.ERROR, error))
-        return QueueItemReport(address, target, error=error)
-
     def _export(self, index: int, item: QueueItem) -> ExportReport | None:
         """The report of an export; None where it was done before. Raises TileCacheError."""
+        begun = _Done(public_address(item.address))
+        self._refuse_other(item, begun.address)
         cache = open_cache(item.address, item.sign_in, self._transport, self._stopped)
         description = cache.describe()
         request = replace(item.make_request(description), target=item.target)
         digest = _digest(description, request)
-        if self._is_done(item, digest):
+        if not self._anew and self._is_done(item, digest):
             return None
         self._feedback.message(Message(description.name))
-        self._remember(self._key(item), None)
+        self._remember(self._key(item), begun)
         report = run_export(
             item.address,
             request,
@@ -142,16 +160,31 @@ class _Queue:
             transport=self._transport,
         )
         if report.outcome is Outcome.DONE:
-            self._remember(self._key(item), _Done(digest, report.size))
+            size, changed = _state(item.target)
+            self._remember(
+                self._key(item), replace(begun, digest=digest, size=size, changed=changed)
+            )
         return report
 
+    def _refuse_other(self, item: QueueItem, address: str) -> None:
+        """Raise TargetExists where the target has, or may have, tiles of another service."""
+        known = self._done.get(self._key(item))
+        if known is not None and known.address != address and item.target.exists():
+            raise TargetExists(str(item.target))
+
     def _is_done(self, item: QueueItem, digest: str) -> bool:
-        """Whether an earlier run did just that, and nothing of it has gone since."""
+        """Whether an earlier run did just that, and its target is as it was left."""
         done = self._done.get(self._key(item))
         if done is None or done.digest != digest or not item.target.exists():
             return False
-        with storage_errors(item.target):
-            return size_of(item.target) >= done.size
+        size, changed = _state(item.target)
+        if size != done.size or abs(changed - done.changed) > _SAME_TIME:
+            return False
+        try:
+            open_store(item.target).close()
+        except StorageError:
+            return False
+        return True
 
     def _key(self, item: QueueItem) -> str:
         """How the record calls a target: as seen from the folder, which may be moved."""
@@ -169,20 +202,16 @@ class _Queue:
     def _stopped(self) -> bool:
         return self._feedback.cancelled() or self._feedback.abandoned()
 
-    def _remember(self, target: str, done: _Done | None) -> None:
-        """Write down that the target is done; or, without that, that it is not."""
-        if self._done.get(target) == done:
-            return
-        # Another queue may have written meanwhile.
-        self._done = {**_read(self._file), **self._done}
-        self._done.pop(target, None)
-        if done is not None:
-            self._done[target] = done
-        self._write()
+    def _remember(self, target: str, done: _Done) -> None:
+        """Write down what is in a target."""
+        if self._done.get(target) != done:
+            # Another queue may have written meanwhile.
+            self._done = {**_read(self._file), **self._done, target: done}
+            self._write()
 
     def _write(self) -> None:
         done = {target: asdict(each) for target, each in self._done.items()}
-        content = {"version": VERSION, "done": done}
+        content = {"version": VERSION, "targets": done}
         write_whole(self._file, json.dumps(content, indent=1, sort_keys=True).encode())
 
 
@@ -193,11 +222,36 @@ def _read(file: Path) -> dict[str, _Done]:
         if found["version"] != VERSION:
             return {}
         return {
-            str(name): _Done(str(each["digest"]), int(each["size"]))
-            for name, each in found["done"].items()
+            str(name): _Done(
+                str(each["address"]),
+                str(each["digest"]),
+                int(each["size"]),
+                float(each["changed"]),
+            )
+            for name, each in found["targets"].items()
         }
     except (StorageError, *_UNREADABLE):
         return {}
+
+
+def _state(target: Path) -> tuple[int, float]:
+    """Bytes of the cache at `target`, and when it was changed last; without our own folder.
+
+    Raises StorageError.
+    """
+    with storage_errors(target):
+        if target.is_file():
+            found = target.stat()
+            return found.st_size, found.st_mtime
+        own, size, changed = work_folder(target).name, 0, 0.0
+        for folder, folders, names in os.walk(target):
+            if own in folders:
+                folders.remove(own)
+            for name in names:
+                with suppress(FileNotFoundError):
+                    found = Path(folder, name).stat()
+                    size, changed = size + found.st_size, max(changed, found.st_mtime)
+        return size, changed
 
 
 def _digest(description: CacheDescription, request: ExportRequest) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
+from io import BytesIO
 
 import pytest
 from scripted_site import Recorder
@@ -13,7 +15,10 @@ from tile_cache_manager.plugin.core.description import CacheDescription
 from tile_cache_manager.plugin.core.errors import (
     ExportNotAllowed,
     NoLevels,
+    NotACache,
+    NotACacheReason,
     SiteUnreachable,
+    TargetExists,
     TargetProblem,
     Unreachable,
 )
@@ -37,6 +42,13 @@ class FakeSite:
         self.exported = []
         monkeypatch.setattr(queue, "open_cache", self.open_cache)
         monkeypatch.setattr(queue, "run_export", self.run_export)
+        monkeypatch.setattr(queue, "open_store", self.open_store)
+        self.unreadable = set()
+
+    def open_store(self, path):
+        if path.name in self.unreadable:
+            raise NotACache(str(path), NotACacheReason.UNKNOWN_FILE)
+        return BytesIO()
 
     def open_cache(self, address, sign_in, transport, cancelled):
         site = self
@@ -82,8 +94,8 @@ def item(folder, name, area=None, **more):
     return QueueItem(f"{SITE}/{name}/MapServer", folder / f"{name}.tpkx", make_request)
 
 
-def run(folder, *items, feedback=None):
-    return run_queue(items, folder, feedback or Feedback(), pixels=None)
+def run(folder, *items, feedback=None, **more):
+    return run_queue(items, folder, feedback or Feedback(), pixels=None, **more)
 
 
 def test_each_goes_into_its_own_target_in_order(site, tmp_path):
@@ -103,12 +115,22 @@ def test_each_goes_into_its_own_target_in_order(site, tmp_path):
 )
 def test_the_error_of_one_does_not_stop_the_others(site, tmp_path, error):
     site.outcomes["B"] = error
-    recorder = Recorder()
     items = [item(tmp_path, name) for name in "ABC"]
-    report = run(tmp_path, *items, feedback=recorder.feedback)
+    report = run(tmp_path, *items)
     assert [each.error for each in report.items] == [None, error, None]
     assert [each.report is None for each in report.items] == [False, True, False]
-    assert [message.error for message in recorder.messages if message.error] == [error]
+
+
+def test_each_is_told_as_it_begins_and_ends(site, tmp_path):
+    site.outcomes["A"] = NoLevels()
+    told = []
+    report = run(
+        tmp_path,
+        *[item(tmp_path, name) for name in "AB"],
+        begun=lambda index: told.append((index, list(site.exported))),
+        ended=lambda index, each: told.append((index, each)),
+    )
+    assert told == [(0, []), (0, report.items[0]), (1, ["A"]), (1, report.items[1])]
 
 
 def test_run_again_it_does_the_rest_only(site, tmp_path):
@@ -130,7 +152,6 @@ def test_run_again_it_does_the_rest_only(site, tmp_path):
     [
         lambda folder: item(folder, "A", box(0, -9, 9, 0)),
         lambda folder: item(folder, "A", is_clipped=True),
-        lambda folder: replace(item(folder, "A"), address=f"{SITE}/Other/MapServer"),
     ],
 )
 def test_what_is_asked_for_otherwise_is_done_again(site, tmp_path, change):
@@ -147,12 +168,45 @@ def test_a_target_that_is_gone_is_made_again(site, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "is_done"), [("til", False), ("", False), ("tiles", True), ("tiles and more", True)]
+    ("content", "is_done"),
+    [("til", False), ("", False), ("tiles", True), ("tiles and more", False)],
 )
-def test_a_target_that_has_lost_something_is_made_again(site, tmp_path, content, is_done):
+def test_a_target_that_is_not_as_it_was_left_is_made_again(site, tmp_path, content, is_done):
     run(tmp_path, item(tmp_path, "A"))
     (tmp_path / "A.tpkx").write_text(content)
     assert run(tmp_path, item(tmp_path, "A")).items[0].is_done_before is is_done
+
+
+def test_other_content_of_the_same_size_is_noticed(site, tmp_path):
+    run(tmp_path, item(tmp_path, "A"))
+    os.utime(tmp_path / "A.tpkx", (1e9, 1e9))
+    assert not run(tmp_path, item(tmp_path, "A")).items[0].is_done_before
+
+
+def test_what_does_not_open_as_a_cache_is_not_done(site, tmp_path):
+    run(tmp_path, item(tmp_path, "A"))
+    site.unreadable.add("A.tpkx")
+    assert not run(tmp_path, item(tmp_path, "A")).items[0].is_done_before
+
+
+def test_anew_it_does_what_was_done_before(site, tmp_path):
+    run(tmp_path, item(tmp_path, "A"))
+    assert not run(tmp_path, item(tmp_path, "A"), anew=True).items[0].is_done_before
+    assert site.exported == ["A", "A"]
+
+
+@pytest.mark.parametrize("first", [Outcome.DONE, Outcome.PARTIAL])
+def test_tiles_of_another_service_are_not_overwritten(site, tmp_path, first):
+    site.outcomes["A"] = first
+    run(tmp_path, item(tmp_path, "A"))
+    other = replace(item(tmp_path, "A"), address=f"{SITE}/Other/MapServer")
+    for anew in (False, True):
+        error = run(tmp_path, other, anew=anew).items[0].error
+        assert isinstance(error, TargetExists)
+        assert error.path == str(tmp_path / "A.tpkx")
+    assert site.exported == ["A"]
+    (tmp_path / "A.tpkx").unlink()
+    assert run(tmp_path, other).items[0].error is None
 
 
 def test_a_folder_that_was_moved_is_still_done(site, tmp_path):
@@ -188,7 +242,10 @@ def test_cancelled_before_it_begins_it_does_nothing(site, tmp_path):
     assert site.exported == []
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"version": 1, "done": 3}', '{"version": 7}'])
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{", '{"version": 1, "done": 3}', '{"version": 2, "targets": 3}', '{"version": 7}'],
+)
 def test_a_record_that_cannot_be_read_is_as_none(site, tmp_path, content):
     run(tmp_path, item(tmp_path, "A"))
     (tmp_path / ".tile_cache_manager" / "exports.json").write_text(content)
@@ -200,7 +257,7 @@ def test_nothing_secret_is_written_down(site, tmp_path):
     run(tmp_path, one)
     record = (tmp_path / ".tile_cache_manager" / "exports.json").read_text()
     assert "sesame" not in record + repr(one)
-    assert set(json.loads(record)["done"]) == {"A.tpkx"}
+    assert set(json.loads(record)["targets"]) == {"A.tpkx"}
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_anything_is_done(site, tmp_path):
