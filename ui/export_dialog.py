@@ -86,6 +86,7 @@ class ExportDialog(CacheDialog):
         """End loading, counting, drawing and exporting; let go of canvas and project."""
         super().unload()
         self.services_panel.unload()
+        self.export_panel.target.unload()
         self._control.unload()
 
     @property
