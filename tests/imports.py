@@ -24,6 +24,13 @@ ARROWS = {
     "host": {"core"},
     "core": set(),
 }
+# Rooms within core, and which of the others of them each may import.
+CORE_ROOMS = {
+    "plugin/core/storage": set(),
+    "plugin/core/local": {"plugin/core/storage"},
+    "plugin/core/arcgis": {"plugin/core/storage"},
+    "plugin/core/export": {"plugin/core/storage", "plugin/core/local", "plugin/core/arcgis"},
+}
 # Other people's packages.
 NOWHERE = {"PyQt5", "PyQt6", "qgis._core", "qgis._gui", "qgis._analysis", "tile_cache_manager"}
 CORE_MAY_USE = {*sys.stdlib_module_names, "numpy", "shapely", "requests"}
@@ -118,8 +125,21 @@ def wrong_arrows(root: Path) -> list[str]:
 
 
 def _own_complaint(found: Import) -> str | None:
+    complaint = _core_complaint(found)
+    if complaint:
+        return complaint
     here, there = room_of(found.file), room_of(found.target)
     if here is None or there is None or here == there or there in ARROWS[here]:
+        return None
+    return f"{here} must not import {there} ({found.target})"
+
+
+def _core_complaint(found: Import) -> str | None:
+    def core_room(path: str) -> str | None:
+        return next((room for room in CORE_ROOMS if path.startswith(f"{room}/")), None)
+
+    here, there = core_room(found.file), core_room(f"{found.target}/")
+    if here is None or there is None or here == there or there in CORE_ROOMS[here]:
         return None
     return f"{here} must not import {there} ({found.target})"
 

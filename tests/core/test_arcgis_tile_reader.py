@@ -13,7 +13,6 @@ from scripted_site import SITE, AnsweringSite, Unreachable, answer, error, html,
 
 from tile_cache_manager.plugin.core.arcgis.address import service_of
 from tile_cache_manager.plugin.core.arcgis.credentials import FixedToken
-from tile_cache_manager.plugin.core.arcgis.site_tiles import SiteTiles
 from tile_cache_manager.plugin.core.arcgis.tile_reader import TileReader
 from tile_cache_manager.plugin.core.arcgis.transport import HttpRequest, HttpResponse
 from tile_cache_manager.plugin.core.description import CacheDescription, LevelStatus
@@ -26,6 +25,7 @@ from tile_cache_manager.plugin.core.errors import (
     SiteUnreachable,
     SourceError,
 )
+from tile_cache_manager.plugin.core.export.site_tiles import SiteTiles
 from tile_cache_manager.plugin.core.local.source import PartlyDrawn, Supertile
 from tile_cache_manager.plugin.core.storage.profile import CacheProfile, StorageFormat
 from tile_cache_manager.plugin.core.tiling import Level, SpatialReference, TileRange, TilingScheme

@@ -33,7 +33,6 @@ from tile_cache_manager.plugin.core.arcgis.import_cache import (
     takes_packages,
 )
 from tile_cache_manager.plugin.core.arcgis.remote_files import RemoteFile
-from tile_cache_manager.plugin.core.arcgis.site_tiles import SiteTiles
 from tile_cache_manager.plugin.core.arcgis.tile_reader import TileReader
 from tile_cache_manager.plugin.core.arcgis.transport import RequestsTransport
 from tile_cache_manager.plugin.core.description import CacheDescription
@@ -44,6 +43,7 @@ from tile_cache_manager.plugin.core.errors import (
     SiteRefused,
     SiteUnreachable,
 )
+from tile_cache_manager.plugin.core.export.site_tiles import SiteTiles
 from tile_cache_manager.plugin.core.local.source import Supertile
 from tile_cache_manager.plugin.core.request import Feedback, Outcome
 from tile_cache_manager.plugin.core.storage.profile import CacheProfile, StorageFormat

@@ -20,7 +20,6 @@ from ..arcgis.export_tiles import ExportTiles
 from ..arcgis.gp_task import find_task
 from ..arcgis.jobs import Pace
 from ..arcgis.service import parse_service
-from ..arcgis.site_tiles import SiteTiles
 from ..arcgis.tile_reader import TileReader
 from ..description import CacheDescription
 from ..errors import CachingUnavailable, NoTileThere, ServiceChanged, SiteError, StorageError
@@ -36,6 +35,7 @@ from .part_tiles import PartTiles
 from .parts import PartRecord, PartStep, digest_of, discard_export, open_record
 from .request import ExportReport, ExportRequest, ExportWay, Pixels
 from .site_plan import plan_export
+from .site_tiles import SiteTiles
 from .split import Part, split
 from .targets import check_target
 from .ways import limit_of, ways_of

@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections.abc import Mapping
 
+from ..arcgis.tile_reader import TileReader
 from ..description import CacheDescription
 from ..errors import (
     NotAllowed,
@@ -17,12 +18,11 @@ from ..errors import (
     SourceError,
     TileCacheError,
 )
-from ..export.matching import level_map
 from ..local.source import Cancelled, PartlyDrawn, Supertile, TileSource
 from ..storage.profile import CacheProfile
 from ..storage.store import Bools
 from ..tiling import TileRange
-from .tile_reader import TileReader
+from .matching import level_map
 
 WINDOW = 32
 """Tiles across of the tile maps that are asked for; Esri's own clients ask for up to 128."""
