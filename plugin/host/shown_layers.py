@@ -13,12 +13,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
 
 from osgeo import gdal
-from qgis.core import QgsApplication, QgsProject, QgsProviderRegistry, QgsRasterLayer
+from qgis.core import QgsProject, QgsProviderRegistry, QgsRasterLayer
 from qgis.PyQt import sip
-from qgis.PyQt.QtCore import QObject, pyqtSignal, pyqtSlot
+from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..core.errors import TileCacheError
 from ..core.storage.opening import read_profile
@@ -102,31 +101,28 @@ def reload_layers_of(project: QgsProject, path: Path) -> int:
 
 
 class Reloading(QObject):
-    """Has the layers of `project` that draw a cache drawn anew, once, on the main thread.
+    """Has layers that draw a cache drawn anew by the main thread.
 
-    Made in any thread, for QGIS runs what is in a model in the model's own.
+    Made on the main thread; must be kept until that had the time to do it.
     """
 
-    _wanted = pyqtSignal(str)
-    _asked: ClassVar[set[Reloading]] = set()  # kept until the main thread had the time
+    _wanted = pyqtSignal()
 
-    def __init__(self, project: QgsProject) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._project: QgsProject | None = project
-        self.moveToThread(QgsApplication.instance().thread())
+        self._asked: list[tuple[QgsProject, Path]] = []
         self._wanted.connect(self._reload)
 
-    def ask(self, path: Path) -> None:
+    def ask(self, project: QgsProject, path: Path) -> None:
         """Have it done for the cache at `path` once the main thread gets to it. Any thread."""
-        self._asked.add(self)
-        self._wanted.emit(str(path))
+        self._asked.append((project, path))
+        self._wanted.emit()
 
-    @pyqtSlot(str)
-    def _reload(self, path: str) -> None:
-        self._asked.discard(self)
-        project, self._project = self._project, None
-        if project is not None and not sip.isdeleted(project):
-            reload_layers_of(project, Path(path))
+    def _reload(self) -> None:
+        while self._asked:
+            project, path = self._asked.pop()
+            if not sip.isdeleted(project):
+                reload_layers_of(project, path)
 
 
 def _name(path: Path) -> str:

@@ -40,6 +40,12 @@ class TileAlgorithm(CacheAlgorithm):
     values: ClassVar[type[Values]] = Values
     extent: ClassVar[str] = ""
 
+    def __init__(self, reloading: shown_layers.Reloading | None = None) -> None:
+        super().__init__()
+        # That of the algorithm in the provider, made on the main thread; a model runs its parts,
+        # and makes them, in a thread of its own.
+        self._reloading = reloading or shown_layers.Reloading()
+
     # What subclasses say
 
     def check(self, values: Any) -> None:
@@ -89,6 +95,9 @@ class TileAlgorithm(CacheAlgorithm):
         return self._transport
 
     # QgsProcessingAlgorithm interface
+
+    def createInstance(self) -> Any:
+        return type(self)(self._reloading)
 
     def checkParameterValues(
         self, parameters: dict[str, Any], context: QgsProcessingContext
@@ -157,4 +166,4 @@ class TileAlgorithm(CacheAlgorithm):
 
     def _show_anew(self) -> None:
         if self._project is not None and self.changed is not None:
-            shown_layers.Reloading(self._project).ask(self.changed)
+            self._reloading.ask(self._project, self.changed)

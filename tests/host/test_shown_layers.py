@@ -259,8 +259,8 @@ def test_layers_are_drawn_anew_when_another_thread_asks(
     layer = next(iter(project.mapLayers().values()))
     main = threading.get_ident()
     layer.repaintRequested.connect(lambda *_: repaints.append(threading.get_ident()))
-    # Made there, too, and kept by nobody: so it is where a model runs an algorithm.
-    thread = threading.Thread(target=lambda: shown_layers.Reloading(project).ask(folder))
+    reloading = shown_layers.Reloading()
+    thread = threading.Thread(target=reloading.ask, args=(project, folder))
     thread.start()
     thread.join()
     wait_until(lambda: repaints, what="the repaint")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from qgis.core import (
     QgsProperty,
     QgsRasterLayer,
 )
-from qgis.PyQt.QtCore import QVariant
+from qgis.PyQt.QtCore import QCoreApplication, QVariant
 
 from tile_cache_manager.plugin.host import area_rules, rule_file
 
@@ -204,12 +205,15 @@ def test_the_site_writes_to_no_path_of_nobody(
         run_unchecked(provider, "exportcache", given)
 
 
-def run_unchecked(provider: Any, name: str, given: dict[str, Any]) -> dict[str, Any]:
+def run_unchecked(
+    provider: Any, name: str, given: dict[str, Any], heard: Any = None
+) -> dict[str, Any]:
     """Runs an algorithm as models do: nobody checks the parameters."""
     context = QgsProcessingContext()
     context.setProject(QgsProject.instance())
     algorithm = provider.algorithm(name).create()
-    results, succeeded = algorithm.run(given, context, QgsProcessingFeedback(False), {}, False)
+    feedback = heard or QgsProcessingFeedback(False)
+    results, succeeded = algorithm.run(given, context, feedback, {}, False)
     assert succeeded
     return dict(results)
 
@@ -398,8 +402,99 @@ def test_a_service_that_fails_does_not_stop_the_others(
     )
 
     assert (results["DONE"], results["FAILED"]) == (1, 2)
-    assert any("Dynamic has no tile cache" in line for line in heard.lines)
+    assert sum("Dynamic has no tile cache" in line for line in heard.lines) == 1
+    assert "The area touches 20 tiles at 2 scales." in heard.lines
     assert sorted(each.name for each in (tmp_path / "out").glob("*.tpkx")) == ["Streets.tpkx"]
+
+
+def test_where_all_services_fail_the_algorithm_fails(
+    export: Callable[..., dict[str, Any]], fresh_site: Any, tmp_path: Path
+) -> None:
+    services = [fresh_site.service_url("classic", name) for name in ("Dynamic", "NoSuchService")]
+
+    with pytest.raises(QgsProcessingException, match="Services: 0 exported, 2 failed"):
+        export("exportcaches", SERVICES=";".join(services), FOLDER=str(tmp_path / "out"))
+
+
+def test_services_of_which_tiles_are_missing_have_failed(
+    export: Callable[..., dict[str, Any]], fresh_site: Any, tmp_path: Path
+) -> None:
+    fresh_site.fault("classic", ".*Places.*/tile/2/1/.*", "status", 1000, code=500)
+    heard = Heard()
+    results = export(
+        "exportcaches",
+        heard,
+        SERVICES=";".join(fresh_site.service_url("classic", n) for n in ("Streets", "Places")),
+        FOLDER=str(tmp_path / "out"),
+        COARSEST_SCALE=1.5e8,
+        FINEST_SCALE=1.4e8,
+        WAY="ONE_BY_ONE",
+    )
+
+    assert (results["DONE"], results["INCOMPLETE"], results["FAILED"]) == (1, 1, 1)
+    assert "Services: 1 exported, 1 incomplete; run it again for the rest." in heard.lines
+
+
+def test_an_export_of_which_no_tile_comes_fails(
+    export: Callable[..., dict[str, Any]], fresh_site: Any, tmp_path: Path
+) -> None:
+    fresh_site.fault("classic", ".*/tile/.*", "status", 1000, code=500)
+
+    with pytest.raises(QgsProcessingException, match="No tile of Streets could be got"):
+        export(TARGET=str(tmp_path / "a.tpkx"), SCALES=scales_of(None, 0), WAY="ONE_BY_ONE")
+
+
+def test_what_is_cancelled_at_once_has_no_output(
+    provider: Any, fresh_site: Any, tmp_path: Path
+) -> None:
+    class Cancelling(Heard):
+        def pushInfo(self, info: str) -> None:
+            if info.startswith("The area touches"):
+                self.cancel()
+
+    given = {
+        "INPUT_SERVICE": fresh_site.service_url("classic", "Streets"),
+        "TARGET": str(tmp_path / "a.tpkx"),
+        "SCALES": scales_of(None, 3),
+    }
+    results = run_unchecked(provider, "exportcache", given, Cancelling())
+
+    assert "OUTPUT_CACHE" not in results
+    assert not (tmp_path / "a.tpkx").exists()
+
+
+def test_scales_that_no_rule_names_are_told_of_each_service(
+    export: Callable[..., dict[str, Any]], fresh_site: Any, tmp_path: Path
+) -> None:
+    rules, heard = tmp_path / "rules.json", Heard()
+    world = area_rules.RuleArea(area_rules.RuleAreaKind.FULL)
+    rule_file.save_rules(rules, (area_rules.AreaRule(None, 2e8, world),))
+
+    results = export(
+        "exportcaches",
+        heard,
+        SERVICES=fresh_site.service_url("classic", "Streets"),
+        FOLDER=str(tmp_path / "out"),
+        FINEST_SCALE=1e8,
+        AREA_RULES=str(rules),
+    )
+
+    assert results["DONE"] == 1
+    assert "Streets: no rule holds 1:147,914,382, so nothing is done there." in heard.lines
+
+
+def test_done_before_is_exported_again_where_that_is_asked_for(
+    export: Callable[..., dict[str, Any]], fresh_site: Any, tmp_path: Path
+) -> None:
+    given = {
+        "SERVICES": fresh_site.service_url("classic", "Streets"),
+        "FOLDER": str(tmp_path / "out"),
+        "FINEST_SCALE": 5e8,
+    }
+    export("exportcaches", **given)
+
+    assert export("exportcaches", **given)["DONE_BEFORE"] == 1
+    assert export("exportcaches", **given, ANEW=True)["DONE"] == 1
 
 
 # importing
@@ -439,3 +534,17 @@ def test_what_differs_is_told_before_anything_is_imported(
         export("importcache", INPUT_SERVICE=str(cache), SOURCE_CACHE=str(package))
 
     assert sorted(each.name for each in cache.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["managetiles", "exportcache", "exportcaches", "importcache"])
+def test_layers_are_drawn_anew_by_the_main_thread_wherever_an_algorithm_runs(
+    name: str, provider: Any
+) -> None:
+    found: list[Any] = []
+    algorithm = provider.algorithm(name)
+    thread = threading.Thread(target=lambda: found.append(algorithm.create()))
+    thread.start()
+    thread.join()
+
+    assert found[0]._reloading is algorithm._reloading
+    assert found[0]._reloading.thread() is QCoreApplication.instance().thread()
