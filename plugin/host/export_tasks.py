@@ -133,7 +133,7 @@ class QueueChoices:
         Scales that the rules of areas by scale leave out are left out of the export.
         Raises RequestError, DescriptionError, Cancelled.
         """
-        wanted = tuple(level for level in description.cached_levels if self._is_wanted(level))
+        wanted = self.wanted(description)
         if not wanted:
             raise NoLevels()
         place: Areas = areas.resolve(self.area, description, cancelled, wanted)
@@ -151,6 +151,10 @@ class QueueChoices:
             way=self.way,
             is_owner=description.address in self.owned,
         )
+
+    def wanted(self, description: CacheDescription) -> tuple[Level, ...]:
+        """Cached levels of a service at the scales that are meant, whether or not rules do."""
+        return tuple(level for level in description.cached_levels if self._is_wanted(level))
 
     def _is_wanted(self, level: Level) -> bool:
         coarsest = float("inf") if self.coarsest is None else self.coarsest

@@ -77,9 +77,15 @@ def export_report_sentence(report: ExportReport) -> str:
             " will be in {target}."
         ),
     }[report.outcome]
-    is_nothing = not any(report.total(name) for name in ("made", "replaced", "skipped"))
-    if report.outcome is Outcome.CANCELLED and is_nothing and not report.received:
+    if report.outcome is Outcome.CANCELLED and report.has_nothing and not report.received:
         text = tr("Export of {service} to {target} cancelled before anything was got.")
+    elif report.has_failed:
+        text = tr(
+            "No tile of {service} could be got for {target} ({facts}): mend what the messages name,"
+            " then export them again."
+        )
+    elif report.outcome is Outcome.DONE and report.has_nothing:
+        text = tr("{service} has no tiles there, so none are in {target}: {facts}.")
     return text.format(
         service=plain(public_address(report.service)),
         target=path_text(report.target),
@@ -140,11 +146,15 @@ def queue_estimate_lines(services: Iterable[ServiceEstimate]) -> list[str]:
 
 def queue_sentence(report: QueueReport) -> str:
     """What came of a queue, in one line."""
-    done = sum(1 for item in report.items if _ended(item, Outcome.DONE))
-    incomplete = sum(1 for item in report.items if _ended(item, Outcome.PARTIAL))
+    ended = [item.report for item in report.items if item.report is not None]
+    done = [each for each in ended if each.outcome is Outcome.DONE]
+    empty = sum(1 for each in done if each.has_nothing)
+    incomplete = sum(1 for item in report.items if item.is_incomplete)
     before = sum(1 for item in report.items if item.is_done_before)
-    failed = sum(1 for item in report.items if item.error is not None)
-    facts = [tr("{count} exported").format(count=number_text(done))]
+    failed = sum(1 for item in report.items if item.has_failed)
+    facts = [tr("{count} exported").format(count=number_text(len(done) - empty))]
+    if empty:
+        facts.append(tr("{count} with nothing there").format(count=number_text(empty)))
     if before:
         facts.append(tr("{count} done before").format(count=number_text(before)))
     if incomplete:
@@ -177,10 +187,6 @@ def queue_line(item: QueueItemReport) -> str:
             address=plain(public_address(item.address)), target=path_text(item.target)
         )
     return export_report_sentence(item.report)
-
-
-def _ended(item: QueueItemReport, outcome: Outcome) -> bool:
-    return item.report is not None and item.report.outcome is outcome
 
 
 def _level_line(estimate: LevelEstimate) -> str:

@@ -38,7 +38,7 @@ from .local_wording import (
     unfinished_text,
     verify_sentence,
 )
-from .rule_wording import gaps_text, overlaps_text, rule_area_text, rule_text
+from .rule_wording import gaps_text, left_out_text, overlaps_text, rule_area_text, rule_text
 from .storage_sentences import tiles_left_sentence, unverifiable_sentence
 from .text import bytes_text, number_text, path_text, plain, scale_text, tr
 from .wording import are_very_many, mode_help, mode_text, work_sentence
@@ -55,6 +55,7 @@ __all__ = [
     "finding_text",
     "gaps_text",
     "import_report_sentence",
+    "left_out_text",
     "log",
     "log_unexpected",
     "message_text",

@@ -62,6 +62,12 @@ def gaps_text(levels: Sequence[Level]) -> str:
     return text.format(scales=_scales(levels))
 
 
+def left_out_text(service: str, levels: Sequence[Level]) -> str:
+    """That these levels of `service` are left out, as no rule holds them, in one sentence."""
+    text = tr("{service}: no rule holds {scales}, so nothing is done there.")
+    return text.format(service=plain(service), scales=_scales(levels))
+
+
 def overlaps_text(levels: Sequence[Level]) -> str:
     """That these levels are in more than one rule, in one sentence; "" for none."""
     if not levels:

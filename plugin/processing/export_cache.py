@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
+    QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
     QgsProcessingOutputString,
@@ -31,6 +32,7 @@ from .algorithm import Words
 from .texts_export import EXPORT_CACHE_HELP
 from .tile_algorithm import TileAlgorithm
 from .values import advanced, core_feedback
+from .work_told import tell_work
 
 
 class ExportCache(TileAlgorithm):
@@ -132,6 +134,13 @@ class ExportCache(TileAlgorithm):
             request = self._request(values, feedback)
             if values.truth(given.ESTIMATE_ONLY):
                 return self._estimated(values, request, feedback)
+            tell_work(
+                self._description,
+                request.levels,
+                request.areas,
+                feedback,
+                is_stored_here=self._is_copied,
+            )
             if not self._is_copied:
                 return self._on_server(values, request, feedback)
         self.changed = self._target
@@ -144,7 +153,7 @@ class ExportCache(TileAlgorithm):
             transport=self.transport,
             drawing=self.drawing,
         )
-        tell(report, feedback)
+        _tell(report, feedback)
         return self._results(report)
 
     # own
@@ -152,7 +161,7 @@ class ExportCache(TileAlgorithm):
     def _request(
         self, values: given.ExportValues, feedback: QgsProcessingFeedback
     ) -> ExportRequest:
-        description = self.describe(values.text(given.INPUT_SERVICE), feedback)
+        self._description = description = self.describe(values.text(given.INPUT_SERVICE), feedback)
         levels = description.levels_of(values.scales())
         return ExportRequest(
             scheme=description.scheme,
@@ -194,13 +203,14 @@ class ExportCache(TileAlgorithm):
             sign_in=self.sign_in,
             transport=self.transport,
         )
-        tell(report, feedback)
+        _tell(report, feedback)
         return self._results(report)
 
     def _results(self, report: ExportReport) -> dict[str, Any]:
+        is_none = report.outcome is Outcome.CANCELLED and report.has_nothing
+        made = {} if is_none else dict.fromkeys((given.TARGET, self.OUTPUT_CACHE), report.target)
         return {
-            given.TARGET: report.target,
-            self.OUTPUT_CACHE: report.target,
+            **made,
             self.TILES: report.total("planned"),
             self.MADE: report.total("made"),
             self.REPLACED: report.total("replaced"),
@@ -211,8 +221,10 @@ class ExportCache(TileAlgorithm):
         }
 
 
-def tell(report: ExportReport, feedback: QgsProcessingFeedback) -> None:
-    """Say what came of an export."""
+def _tell(report: ExportReport, feedback: QgsProcessingFeedback) -> None:
+    """Say what came of an export. Raises QgsProcessingException where no tile could be got."""
+    if report.has_failed:
+        raise QgsProcessingException(messages.export_report_sentence(report))
     said = feedback.pushWarning if report.outcome is Outcome.PARTIAL else feedback.pushInfo
     said(messages.export_report_sentence(report))
 

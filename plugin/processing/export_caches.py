@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from qgis.core import (
     QgsMapLayer,
     QgsProcessing,
+    QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
+    QgsProcessingParameterBoolean,
     QgsProcessingParameterFolderDestination,
     QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
@@ -19,9 +23,10 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core.arcgis.address import service_of
+from ..core.description import CacheDescription
 from ..core.errors import BadCacheOption
-from ..core.export.queue import run_queue, target_names
-from ..core.export.request import QueueReport
+from ..core.export.queue import QueueItem, run_queue, target_names
+from ..core.export.request import ExportRequest, QueueItemReport, QueueReport
 from ..core.request import Outcome
 from ..core.storage.creation import SUFFIXES
 from ..host import areas, connections, export_tasks, messages, sign_in
@@ -32,6 +37,7 @@ from .algorithm import Words
 from .texts_export import EXPORT_CACHES_HELP
 from .tile_algorithm import TileAlgorithm
 from .values import advanced, core_feedback
+from .work_told import tell_work
 
 
 class ExportCaches(TileAlgorithm):
@@ -95,7 +101,10 @@ class ExportCaches(TileAlgorithm):
                     _tr("Services whose tiles are mine to copy (addresses, one in a line)"),
                     multiLine=True,
                     optional=True,
-                )
+                ),
+                QgsProcessingParameterBoolean(
+                    given.ANEW, _tr("Export again what was done before"), defaultValue=False
+                ),
             ),
         ):
             self.addParameter(parameter)
@@ -113,6 +122,7 @@ class ExportCaches(TileAlgorithm):
         values.overwrite()
         values.way()
         values.truth(given.CLIP)
+        values.truth(given.ANEW)
         self._folder_of(values)
         _addresses(values, self.OWNED)
         _addresses(values, self.SERVICES)
@@ -124,23 +134,47 @@ class ExportCaches(TileAlgorithm):
         self._entries = self._queued(values, self._folder)
 
     def work(self, values: given.ExportValues, feedback: QgsProcessingFeedback) -> dict[str, Any]:
+        items = export_tasks.queue_items(self._entries, self._choices, feedback.isCanceled)
         report = run_queue(
-            export_tasks.queue_items(self._entries, self._choices, feedback.isCanceled),
+            [replace(item, make_request=self._telling(item, feedback)) for item in items],
             self._folder,
             core_feedback(feedback),
             pixels=TilePixels(),
             transport=self.transport,
+            anew=values.truth(given.ANEW),
+            ended=lambda index, item: _tell_item(item, feedback),
         )
-        _tell(report, feedback)
+        text = messages.queue_sentence(report)
+        if report.items and all(item.has_failed for item in report.items):
+            raise QgsProcessingException(text)
+        failed = sum(1 for item in report.items if item.has_failed)
+        incomplete = _ended(report, Outcome.PARTIAL)
+        (feedback.pushWarning if failed or incomplete else feedback.pushInfo)(text)
         return {
             self.FOLDER: str(self._folder),
             self.DONE: _ended(report, Outcome.DONE),
             self.DONE_BEFORE: sum(1 for item in report.items if item.is_done_before),
-            self.INCOMPLETE: _ended(report, Outcome.PARTIAL),
-            self.FAILED: sum(1 for item in report.items if item.error is not None),
+            self.INCOMPLETE: incomplete,
+            self.FAILED: failed + sum(1 for item in report.items if item.is_incomplete),
         }
 
     # own
+
+    def _telling(
+        self, item: QueueItem, feedback: QgsProcessingFeedback
+    ) -> Callable[[CacheDescription], ExportRequest]:
+        """The request of an item, of which is told how much it is about and what it leaves out."""
+
+        def make_request(description: CacheDescription) -> ExportRequest:
+            request = item.make_request(description)
+            wanted = self._choices.wanted(description)
+            left_out = [level for level in wanted if level not in request.levels]
+            if left_out:
+                feedback.pushWarning(messages.left_out_text(description.name, left_out))
+            tell_work(description, request.levels, request.areas, feedback)
+            return request
+
+        return make_request
 
     def _chosen(self, values: given.ExportValues) -> export_tasks.QueueChoices:
         return export_tasks.QueueChoices(
@@ -249,11 +283,13 @@ def _ended(report: QueueReport, outcome: Outcome) -> int:
     return ends.count(outcome)
 
 
-def _tell(report: QueueReport, feedback: QgsProcessingFeedback) -> None:
-    for item in report.items:
-        tell = feedback.pushInfo if item.error is None else feedback.reportError
-        tell(messages.queue_line(item))
-    feedback.pushInfo(messages.queue_sentence(report))
+def _tell_item(item: QueueItemReport, feedback: QgsProcessingFeedback) -> None:
+    tell = feedback.pushInfo
+    if item.has_failed:
+        tell = feedback.reportError
+    elif item.is_incomplete:
+        tell = feedback.pushWarning
+    tell(messages.queue_line(item))
 
 
 def _tr(text: str) -> str:

@@ -29,6 +29,7 @@ from .algorithm import Words
 from .texts_export import IMPORT_CACHE_HELP
 from .tile_algorithm import TileAlgorithm
 from .values import advanced, cache_parameter, core_feedback, local_cache
+from .work_told import tell_work
 
 
 class ImportCache(TileAlgorithm):
@@ -117,6 +118,7 @@ class ImportCache(TileAlgorithm):
             is_clipped=values.truth(given.CLIP),
             server_path="" if is_uploaded else path,
         )
+        tell_work(description, levels, request.areas, feedback, is_stored_here=description.is_local)
         if description.is_local:
             self.changed = Path(description.address)
         report = run_import(

@@ -17,18 +17,14 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core.cache import open_cache
-from ..core.coverage import count_tiles
 from ..core.description import CacheDescription
 from ..core.errors import (
     BadCacheOption,
     NothingToDraw,
     NothingToDrawReason,
 )
-from ..core.level_areas import by_area
 from ..core.local.source import TileSource
-from ..core.local.space import USUAL_TILE
 from ..core.request import Outcome, Resume, TileFilter, UpdateMode, UpdateReport, UpdateRequest
-from ..core.schemes import area_of
 from ..core.storage.opening import find_cache, local_path
 from ..core.storage.sidecar import read_settings
 from ..host import messages, sources, tasks
@@ -37,6 +33,7 @@ from .algorithm import Words
 from .texts import MANAGE_TILES_HELP
 from .tile_algorithm import TileAlgorithm
 from .values import core_feedback
+from .work_told import tell_work
 
 
 class ManageTiles(TileAlgorithm):
@@ -111,7 +108,15 @@ class ManageTiles(TileAlgorithm):
             if description.unfinished is not None:
                 feedback.pushInfo(messages.unfinished_text(description.unfinished, values.resume()))
             request = self._request(values, description, feedback)
-            _tell_work(request, description, feedback)
+            if request.resume not in (Resume.CONTINUE, Resume.FAILED):  # of which a part is left
+                tell_work(
+                    description,
+                    request.levels,
+                    request.areas,
+                    feedback,
+                    mode=request.mode,
+                    is_stored_here=description.is_local,
+                )
             cache = open_cache(
                 address, self.sign_in, self.transport, feedback.isCanceled, self.drawing
             )
@@ -168,26 +173,6 @@ def _refuse_local_choices(tile_filter: TileFilter, resume: Resume) -> None:
         raise BadCacheOption(given.OLDER_THAN, _tr("A date"), only_here)
     if resume in (Resume.CONTINUE, Resume.FAILED):
         raise BadCacheOption(given.RESUME, resume.name, only_here)
-
-
-def _tell_work(
-    request: UpdateRequest, description: CacheDescription, feedback: QgsProcessingFeedback
-) -> None:
-    """Say how many tiles there are before the work begins, for none but that question is asked."""
-    if request.resume in (Resume.CONTINUE, Resume.FAILED):
-        return  # of which a part is left
-    tiles = 0
-    for levels, place in by_area(request.areas, request.levels):
-        area = description.extent if place is None else place
-        if area is None and description.is_local:
-            area = area_of(description.scheme)
-        if area is None:
-            return
-        tiles += sum(count_tiles(description.scheme, levels, area).values())
-    size = tiles * USUAL_TILE if description.is_local else None
-    text = messages.work_sentence(tiles, len(request.levels), request.mode, size)
-    tell = feedback.pushWarning if messages.are_very_many(tiles) else feedback.pushInfo
-    tell(text)
 
 
 def _tell(report: UpdateReport, feedback: QgsProcessingFeedback) -> None:

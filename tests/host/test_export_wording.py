@@ -47,6 +47,12 @@ REPORTS = [
     (report(Outcome.CANCELLED, replaced=7),
      "Export of Streets to /maps/Wälder.tpkx cancelled, what was got until then is kept and the"
      " same export goes on from there: 1,234 tiles in the area, 0 new, 7 replaced."),
+    (report(Outcome.PARTIAL, failed=1000),
+     "No tile of Streets could be got for /maps/Wälder.tpkx (1,234 tiles in the area, 0 new, 1,000"
+     " failed): mend what the messages name, then export them again."),
+    (report(gaps=1000),
+     "Streets has no tiles there, so none are in /maps/Wälder.tpkx: 1,234 tiles in the area, 0 new,"
+     " 1,000 left out, nothing is there."),
     (replace(report(Outcome.CANCELLED), received=0),
      "Export of Streets to /maps/Wälder.tpkx cancelled before anything was got."),
 ]  # fmt: skip
@@ -79,6 +85,8 @@ DONE = item(1, report=report(made=1))
 FAILED = item(2, error=ExportNotAllowed("Streets"))
 PARTIAL = item(4, report=report(Outcome.PARTIAL, made=1, failed=1))
 BEFORE = item(3, is_done_before=True)
+NOTHING_GOT = item(5, report=report(Outcome.PARTIAL, failed=1))
+EMPTY = item(6, report=report(gaps=3))
 
 QUEUES = [
     (QueueReport((DONE,)), "Services: 1 exported."),
@@ -86,6 +94,13 @@ QUEUES = [
     (QueueReport((DONE, FAILED)), "Services: 1 exported, 1 failed; run it again for the rest."),
     (QueueReport((DONE, PARTIAL)),
      "Services: 1 exported, 1 incomplete; run it again for the rest."),
+    (QueueReport((DONE, PARTIAL, FAILED)),
+     "Services: 1 exported, 1 incomplete, 1 failed; run it again for the rest."),
+    (QueueReport((DONE, NOTHING_GOT)),
+     "Services: 1 exported, 1 failed; run it again for the rest."),
+    (QueueReport((DONE, EMPTY)), "Services: 1 exported, 1 with nothing there."),
+    (QueueReport((DONE, item(7, report=report(Outcome.CANCELLED, made=1))), is_cancelled=True),
+     "Cancelled; services: 1 exported; run it again for the rest."),
     (QueueReport((DONE,), is_cancelled=True),
      "Cancelled; services: 1 exported; run it again for the rest."),
 ]  # fmt: skip

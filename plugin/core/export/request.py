@@ -110,6 +110,16 @@ class ExportReport:
         counts = [getattr(level, what) for level in self.levels]
         return None if any(count is None for count in counts) else sum(counts)
 
+    @property
+    def has_nothing(self) -> bool:
+        """Whether the target is known to have none of these tiles."""
+        return all(self.total(what) == 0 for what in ("made", "replaced", "skipped"))
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether there are such tiles, and none of them could be got."""
+        return self.outcome is Outcome.PARTIAL and self.has_nothing
+
 
 @dataclass(frozen=True)
 class QueueItemReport:
@@ -123,6 +133,18 @@ class QueueItemReport:
     report: ExportReport | None = None
     error: TileCacheError | None = None
     is_done_before: bool = False
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether nothing came of it, other than by being cancelled."""
+        return self.error is not None or (self.report is not None and self.report.has_failed)
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether just some of its tiles could not be got."""
+        report = self.report
+        is_partial = report is not None and report.outcome is Outcome.PARTIAL
+        return is_partial and not self.has_failed
 
 
 @dataclass(frozen=True)
