@@ -174,14 +174,13 @@ class QueueEntry:
 class QueueTask(Task):
     """Exports several services, one after the other, below `folder`; tells a QueueReport.
 
-    `anew`: also what was done before. `item_begun` tells which of the entries begins, by its index,
-    and `item_ended` what came of it, a QueueItemReport.
+    `anew`: also what was done before. `item_told`: of each of the entries, by its index, as it
+    begins (None), and what came of it, a QueueItemReport.
     """
 
     message_received = pyqtSignal(object)
     reported = pyqtSignal(object)
-    item_begun = pyqtSignal(int)
-    item_ended = pyqtSignal(int, object)
+    item_told = pyqtSignal(int, object)
 
     def __init__(
         self,
@@ -209,8 +208,7 @@ class QueueTask(Task):
             pixels=TilePixels(),
             transport=self._transport,
             anew=self._anew,
-            begun=self.item_begun.emit,
-            ended=self.item_ended.emit,
+            told=self.item_told.emit,
         )
         return self.reported, report
 

@@ -142,7 +142,7 @@ class ExportCaches(TileAlgorithm):
             pixels=TilePixels(),
             transport=self.transport,
             anew=values.truth(given.ANEW),
-            ended=lambda index, item: _tell_item(item, feedback),
+            told=lambda index, item: _tell_item(item, feedback),
         )
         text = messages.queue_sentence(report)
         if report.items and all(item.has_failed for item in report.items):
@@ -283,7 +283,9 @@ def _ended(report: QueueReport, outcome: Outcome) -> int:
     return ends.count(outcome)
 
 
-def _tell_item(item: QueueItemReport, feedback: QgsProcessingFeedback) -> None:
+def _tell_item(item: QueueItemReport | None, feedback: QgsProcessingFeedback) -> None:
+    if item is None:
+        return  # it begins, and is told by its name
     tell = feedback.pushInfo
     if item.has_failed:
         tell = feedback.reportError

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Optional
 
 from ..arcgis.address import public_address
 from ..arcgis.credentials import SignIn
@@ -38,6 +39,10 @@ VERSION = 2
 _SAME_TIME = 2.0  # seconds; no disk in use keeps times coarser than that
 _LARGEST = 16 * 1024 * 1024  # bytes of the record
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+
+
+Told = Callable[[int, Optional[QueueItemReport]], None]
+"""Hears of an item of a queue that begins, without a report, or has ended."""
 
 
 @dataclass(frozen=True)
@@ -76,18 +81,17 @@ def run_queue(
     pixels: Pixels,
     transport: Transport | None = None,
     anew: bool = False,
-    begun: Callable[[int], None] = lambda index: None,
-    ended: Callable[[int, QueueItemReport], None] = lambda index, report: None,
+    told: Told = lambda index, report: None,
 ) -> QueueReport:
     """Carry out `items`, one after the other, and keep in `folder` which of them are done.
 
     The error of one does not stop the others; it is in its report. What an earlier run finished,
     just so, and lies there still as it was left, is not done again, unless `anew`. A target with
     tiles of another service is left alone: TargetExists. Cancelled, it keeps what is done.
-    `begun`, `ended`: are told, by its index in `items`, which one begins, and what came of it.
+    `told`: of each, by its index in `items`, as it begins (None), and what came of it.
     Raises StorageError where `folder` cannot be written.
     """
-    return _Queue(items, folder, feedback, pixels, transport, anew, begun, ended).run()
+    return _Queue(items, folder, feedback, pixels, transport, anew, told).run()
 
 
 class _Queue:
@@ -101,11 +105,10 @@ class _Queue:
         pixels: Pixels,
         transport: Transport | None,
         anew: bool,
-        begun: Callable[[int], None],
-        ended: Callable[[int, QueueItemReport], None],
+        told: Told,
     ) -> None:
         self._items, self._feedback = items, feedback
-        self._anew, self._begun, self._ended = anew, begun, ended
+        self._anew, self._told = anew, told
         self._pixels, self._transport = pixels, transport
         self._folder, self._file = folder, folder / NAME / RECORD
         self._done = _read(self._file)
@@ -117,9 +120,9 @@ class _Queue:
         for index, item in enumerate(self._items):
             if self._stopped():
                 return QueueReport(tuple(reports), is_cancelled=True)
-            self._begun(index)
+            self._told(index, None)
             report = self._run_item(index, item)
-            self._ended(index, report)
+            self._told(index, report)
             reports.append(report)
             if report.report is not None and report.report.outcome is Outcome.CANCELLED:
                 return QueueReport(tuple(reports), is_cancelled=True)

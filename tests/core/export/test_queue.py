@@ -127,10 +127,10 @@ def test_each_is_told_as_it_begins_and_ends(site, tmp_path):
     report = run(
         tmp_path,
         *[item(tmp_path, name) for name in "AB"],
-        begun=lambda index: told.append((index, list(site.exported))),
-        ended=lambda index, each: told.append((index, each)),
+        told=lambda index, each: told.append((index, each, len(site.exported))),
     )
-    assert told == [(0, []), (0, report.items[0]), (1, ["A"]), (1, report.items[1])]
+    failed, done = report.items
+    assert told == [(0, None, 0), (0, failed, 1), (1, None, 1), (1, done, 2)]
 
 
 def test_run_again_it_does_the_rest_only(site, tmp_path):
