@@ -84,7 +84,8 @@ BAD_FILES = [
      r"rules\[0\]\.from_scale"),
     ("a layer that is gone", {"format": rule_file.FORMAT, "version": 1, "rules": [
         {**ALL_SCALES, "area": {"kind": "layer", "layer_name": "Forests",
-                                "layer_source": "/gone.gpkg", "provider": "ogr"}}]}, "Forests.*is not in the project"),
+                                "layer_source": "/gone.gpkg", "provider": "ogr"}}]},
+     "Forests.*is not in the project"),
     ("a canvas", {"format": rule_file.FORMAT, "version": 1,
                   "rules": [{**ALL_SCALES, "area": {"kind": "canvas"}}]}, "map canvas"),
     ("a ring that does not close", {"format": rule_file.FORMAT, "version": 1, "rules": [
