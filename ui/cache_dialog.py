@@ -19,6 +19,7 @@ from .address_panel import AddressPanel
 from .addresses import dropped_path, is_same
 from .area_panel import AreaPanel
 from .area_preview import AreaPreview
+from .column import Column
 from .count_line import CountLine
 from .dialog_lines import DialogLines
 from .drawing_room import DrawingRoom
@@ -63,6 +64,8 @@ class CacheDialog(FormDialog, FORM):
         self._description: CacheDescription | None = None
         self._asked = ""
         self._run_tip = ""
+        self._columns = [self._make_column(each) for each in (self.left_layout, self.right_layout)]
+        self.columns_layout.setStretch(0, 1)
         self._add_left_panels(self.left_layout, active_layer)
         self.area_panel = AreaPanel(canvas, project, self)
         self.right_layout.addWidget(self.area_panel)
@@ -142,6 +145,14 @@ class CacheDialog(FormDialog, FORM):
 
     # Putting the dialog together
 
+    def _make_column(self, layout: QVBoxLayout) -> Column:
+        """Let what is in `layout` be scrolled where the screen has no room."""
+        self.columns_layout.removeItem(layout)
+        layout.setParent(None)
+        column = Column(layout)
+        self.columns_layout.addWidget(column)
+        return column
+
     def _add_left_panels(
         self, layout: QVBoxLayout, active_layer: Callable[[], QgsMapLayer | None]
     ) -> None:
@@ -185,7 +196,14 @@ class CacheDialog(FormDialog, FORM):
     def _fit_height(self) -> None:
         """Be no higher than needed: what is collapsed is so only once it was shown."""
         natural = self.natural_lines.height() * self.fontMetrics().height()
-        self.resize(self.width(), max(natural, self.minimumHeight()))
+        self.resize(self.width(), max(min(natural, self.most_height()), self.minimumHeight()))
+
+    def _use_room(self) -> None:
+        inner = self.dialog_layout.contentsRect().width()
+        columns = self.columns_layout.minimumHeightForWidth(inner)
+        others = self.dialog_layout.minimumHeightForWidth(self.width()) - columns
+        for column in self._columns:
+            column.set_room(self.most_height() - others)
 
     # QWidget interface
 
@@ -204,7 +222,7 @@ class CacheDialog(FormDialog, FORM):
         super().showEvent(event)
         if event.spontaneous():
             return
-        if self.height() == at_least:
+        if self.height() == at_least or self.height() > self.most_height():
             self._fitting.start()
         if self._drawing_room.is_drawing:  # opened anew instead of drawing
             self.area_panel.stop_drawing()
