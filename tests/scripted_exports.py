@@ -31,7 +31,7 @@ class ScriptedExports:
     `ending`: what it ends with, an error to raise or how its report says it ended. `results`: what
     services of a queue end with, by address: an error, "before" for what was done before, or how
     the report says that it ended; any other is exported. `drawings`: what missing tiles would be
-    drawn from.
+    drawn from. `anew`: of each queue, whether what was done before is exported, too.
     """
 
     ending: Exception | Outcome = Outcome.DONE
@@ -39,6 +39,7 @@ class ScriptedExports:
     requests: list[ExportRequest] = field(default_factory=list)
     estimated: list[ExportRequest] = field(default_factory=list)
     queues: list[tuple[list[Any], Path]] = field(default_factory=list)
+    anew: list[bool] = field(default_factory=list)
     drawings: list[object] = field(default_factory=list)
     go_on: threading.Event = field(default_factory=threading.Event)
 
@@ -62,13 +63,19 @@ class ScriptedExports:
         return tuple(LevelEstimate(level, 10, 2_000_000, 60.0) for level in request.levels)
 
     def run_queue(
-        self, items: Sequence[Any], folder: Path, feedback: Feedback, **_given: Any
+        self, items: Sequence[Any], folder: Path, feedback: Feedback, **given: Any
     ) -> QueueReport:
         self.queues.append((list(items), folder))
+        self.anew.append(given["anew"])
+        if items:
+            given["told"](0, None)
         is_cancelled = self._wait(feedback)
         if is_cancelled:
             return QueueReport((), is_cancelled=True)
-        return QueueReport(tuple(self._result(item) for item in items))
+        results = tuple(self._result(item) for item in items)
+        for index, result in enumerate(results):
+            given["told"](index, result)
+        return QueueReport(results)
 
     def _result(self, item: Any) -> QueueItemReport:
         result = self.results.get(item.address)

@@ -27,11 +27,12 @@ class ExportControl(WorkControl):
     """Carries out exports and queues of them.
 
     `told` carries the sentence that tells the end, a QGIS message level, and the paths of what is
-    there now; `queue_reported` a QueueReport.
+    there now; `queue_reported` a QueueReport; `item_told` what ExportRun's does.
     """
 
     told = pyqtSignal(str, object, object)
     queue_reported = pyqtSignal(object)
+    item_told = pyqtSignal(str, object)
 
     def __init__(
         self,
@@ -40,7 +41,9 @@ class ExportControl(WorkControl):
         window: QWidget,
         project: QgsProject,
     ) -> None:
-        super().__init__(panel, qgis_bar, window, ExportRun(project, window))
+        run = ExportRun(project, window)
+        super().__init__(panel, qgis_bar, window, run)
+        run.item_told.connect(self.item_told)
         self._project = project
 
     # WorkControl interface
@@ -71,8 +74,16 @@ class ExportControl(WorkControl):
     def counting_reason(self) -> str:
         return self.tr("The tiles are being counted; the export starts then.")
 
+    def first_message(self, _plan: ExportPlan | QueuePlan) -> str:
+        return self.tr("Planning what is to be got…")
+
     def cancelling_text(self, _plan: ExportPlan | QueuePlan) -> str:
         return self.tr("Cancelling: what has been got is kept…")
+
+    def _tell_error(self, error: Exception) -> str:
+        sentence = super()._tell_error(error)
+        self.told.emit(sentence, Qgis.MessageLevel.Critical, ())
+        return sentence
 
     # ours
 
@@ -159,6 +170,20 @@ def _export_question(plan: ExportPlan, parent: QWidget | None) -> WarningQuestio
     return question
 
 
+def _left_texts(plan: QueuePlan) -> list[str]:
+    """How many services of a queue are left to do, where some are known to be done."""
+    tr = messages.tr
+    if plan.anew:
+        return [tr("Also what was done before is exported anew.")]
+    if not plan.done:
+        return []
+    text = tr(
+        "Left to do: {left}. Done before: {done}; these are done again only where something has"
+        " changed."
+    )
+    return [text.format(left=len(plan.services) - plan.done, done=plan.done)]
+
+
 def _queue_question(plan: QueuePlan, parent: QWidget | None) -> WarningQuestion:
     """Whether so many services are meant to be exported, of whose tiles nobody knows the number."""
     tr = messages.tr
@@ -171,6 +196,7 @@ def _queue_question(plan: QueuePlan, parent: QWidget | None) -> WarningQuestion:
         "\n\n".join(
             [
                 "; ".join(messages.plain(each.name) for each in plan.services),
+                *_left_texts(plan),
                 plan.estimate or tr("How many tiles that are is not known before each one's turn."),
                 tr("It may take very long. It can be cancelled, and run again for the rest."),
                 tr("Into: {path}").format(path=messages.path_text(str(plan.folder))),

@@ -8,6 +8,7 @@ from pathlib import Path
 from qgis.core import Qgis, QgsMapLayer, QgsProject
 from qgis.gui import QgsMapCanvas, QgsMessageBar
 from qgis.PyQt.QtCore import QSize
+from qgis.PyQt.QtGui import QHideEvent
 from qgis.PyQt.QtWidgets import QVBoxLayout, QWidget
 
 from ..plugin.core.description import CacheDescription
@@ -61,6 +62,9 @@ class ExportDialog(CacheDialog):
         self._control.busy_changed.connect(self._update_run_button)
         self._control.told.connect(self._tell)
         self._control.queue_reported.connect(self.services_panel.show_results)
+        self._control.item_told.connect(self.services_panel.show_item)
+        self._control.ended.connect(self.services_panel.forget_waiting)
+        self._control.called_off.connect(self.services_panel.forget_waiting)
         self.begin(self.export_panel, self.tr("Export"), self.tr("Start the export"))
         self._count_line.estimated.connect(self._show_estimates)
         self.services_panel.changed.connect(self._services_changed)
@@ -105,10 +109,12 @@ class ExportDialog(CacheDialog):
     def run(self) -> None:
         self._lines.offer(None)
         if self.is_several:
-            self.services_panel.forget_results()
-            self._control.carry_out(self._queue_plan(), self._counter)
+            plan = self._queue_plan()
+            self.services_panel.show_waiting()
+            self._control.carry_out(plan, self._counter)
         else:
             self._control.carry_out(self._filled_plan(), self._counter)
+        self._forget_leave()
 
     def estimate(self) -> None:
         try:
@@ -173,7 +179,19 @@ class ExportDialog(CacheDialog):
                 self.tr("Tiles are counted when it is each service's turn, or by “Estimate”.")
             )
 
+    # QWidget interface
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        if not event.spontaneous() and not self._drawing_room.is_drawing:
+            self._forget_leave()
+
     # ours
+
+    def _forget_leave(self) -> None:
+        """Ask anew for the next export whose the tiles are."""
+        self.export_panel.owner_check.setChecked(False)
+        self.services_panel.forget_leave()
 
     def _extent_without_crs(self) -> str:
         """Why a typed extent is none for several services, as a sentence; "" where it is."""
@@ -244,6 +262,8 @@ class ExportDialog(CacheDialog):
             listed=self.services_panel.listed(),
             estimate=self._count_line.estimate_text,
             folder=panel.folder(),
+            anew=self.services_panel.is_anew(),
+            done=self.services_panel.done(),
             choices=export_tasks.QueueChoices(
                 area=self.area_panel.chosen().source,
                 storage=panel.storage(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qgis.core import QgsProject
-from qgis.PyQt.QtCore import QObject
+from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..plugin.core.arcgis.address import service_of
 from ..plugin.core.description import CacheDescription
@@ -80,7 +80,8 @@ class QueuePlan:
 
     Nothing is counted before each one's turn. `listed`: all services that could have been chosen:
     whatever is chosen of them, no two are called alike, today and when the rest is run.
-    `estimate`: a sentence that says what it takes; "" where nobody has asked.
+    `estimate`: a sentence that says what it takes; "" where nobody has asked. `anew`: also what
+    was done before; `done`: for how many services that is known.
     """
 
     services: tuple[connections.NamedService, ...]
@@ -88,6 +89,8 @@ class QueuePlan:
     choices: export_tasks.QueueChoices
     listed: tuple[connections.NamedService, ...] = ()
     estimate: str = ""
+    anew: bool = False
+    done: int = 0
 
     is_local = True
     counted = areas.Counted({}, None)
@@ -113,7 +116,12 @@ class QueuePlan:
 
 
 class ExportRun(TaskRun):
-    """Carries out exports and queues of them, one at a time."""
+    """Carries out exports and queues of them, one at a time.
+
+    `item_told`: of a queue, the address of a service as it begins, with None; then what came of it.
+    """
+
+    item_told = pyqtSignal(str, object)
 
     def __init__(self, project: QgsProject, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -132,7 +140,10 @@ class ExportRun(TaskRun):
                 plan.folder,
                 choices=plan.choices,
                 transport=network.transport(),
+                anew=plan.anew,
             )
+            urls = [each.url for each in plan.services]
+            task.item_told.connect(lambda index, report: self.item_told.emit(urls[index], report))
         else:
             task = export_tasks.ExportTask(
                 plan.title,

@@ -49,6 +49,7 @@ class ServicesPanel(QWidget, FORM):
         self.services_view.itemChanged.connect(self._ticks_changed)
         self.all_services_button.clicked.connect(lambda: self._tick(None))
         self.no_services_button.clicked.connect(lambda: self._tick(()))
+        self.anew_check.toggled.connect(self.changed)
         project.layersAdded.connect(self._list_soon)
         project.layersRemoved.connect(self._list_soon)
         project.cleared.connect(self._forget_all)
@@ -137,17 +138,51 @@ class ServicesPanel(QWidget, FORM):
             return self.tr("The first scale is the less detailed one: exchange the two.")
         return ""
 
+    def is_anew(self) -> bool:
+        """Whether also what was done before is exported."""
+        return self.anew_check.isChecked()
+
+    def done(self) -> int:
+        """How many of the ticked services are done, as far as was seen since they were listed."""
+        return sum(
+            1 for item in self._items() if _is_ticked(item, SERVICE) and item.data(RESULT, FOUND)
+        )
+
+    def forget_leave(self) -> None:
+        """Whose tiles are whose is asked anew, and whether done ones are exported again."""
+        for item in self._items():
+            if _is_ticked(item, MINE):
+                item.setCheckState(MINE, Qt.CheckState.Unchecked)
+        self.anew_check.setChecked(False)
+
+    def show_waiting(self) -> None:
+        """Show that the ticked services are all still to come, in place of results."""
+        self.forget_results()
+        for item in self._items():
+            if _is_ticked(item, SERVICE):
+                self._say(item, self.tr("Waiting"))
+
+    def forget_waiting(self) -> None:
+        """Show nothing of those that were to come, for nothing runs any more."""
+        for item in self._items():
+            if item.text(RESULT) in (self.tr("Waiting"), self.tr("Running…")):
+                self._say(item, "")
+
+    def show_item(self, url: str, result: QueueItemReport | None) -> None:
+        """Show that the service at `url` is being exported; or then, what came of it."""
+        for item in self._items():
+            if item.data(SERVICE, FOUND).url == url:
+                text = self.tr("Running…") if result is None else self._result_text(result)
+                self._say(item, text, result)
+
     def show_results(self, report: QueueReport) -> None:
         """Show what came of each service."""
         results = {item.address: item for item in report.items}
-        self.services_view.blockSignals(True)
         for item in self._items():
             result = results.get(item.data(SERVICE, FOUND).url)
             is_left = result is None and report.is_cancelled and _is_ticked(item, SERVICE)
             text = self.tr("Not begun") if is_left else self._result_text(result)
-            item.setText(RESULT, text)
-            item.setToolTip(RESULT, "" if result is None else messages.queue_line(result))
-        self.services_view.blockSignals(False)
+            self._say(item, text, result)
 
     def forget_results(self) -> None:
         """Show no results: another run begins."""
@@ -166,14 +201,27 @@ class ServicesPanel(QWidget, FORM):
         self.services_view.clear()
         self._list_soon()
 
+    def _say(self, item: QTreeWidgetItem, text: str, result: QueueItemReport | None = None) -> None:
+        """Write into a row how it stands with its service, and in its tool tip why."""
+        self.services_view.blockSignals(True)
+        item.setText(RESULT, text)
+        item.setToolTip(RESULT, "" if result is None else messages.queue_line(result))
+        item.setData(RESULT, FOUND, result is not None and is_done(result))
+        self.services_view.blockSignals(False)
+        self.services_view.viewport().update()
+
     def _result_text(self, result: QueueItemReport | None) -> str:
         """What came of a service, in a word or two; "" where nothing did."""
         if result is None:
             return ""
         if result.is_done_before:
             return self.tr("Done before")
-        if result.report is None:
+        if result.has_failed or result.report is None:
             return self.tr("Failed")
+        if result.report.outcome is Outcome.CANCELLED:
+            return self.tr("Cancelled")
+        if result.report.has_nothing:
+            return self.tr("Nothing there")
         return self.tr("Exported") if is_done(result) else self.tr("Incomplete")
 
     def _set_up_list(self) -> None:
@@ -181,7 +229,7 @@ class ServicesPanel(QWidget, FORM):
         titles = [self.tr("Service"), self.tr("Mine to Copy"), self.tr("Result")]
         view.setHeaderLabels(titles)
         view.headerItem().setToolTip(MINE, self._mine_tip())
-        view.headerItem().setToolTip(RESULT, self.tr("What came of the last run"))
+        view.headerItem().setToolTip(RESULT, self.tr("How it stands with each service"))
         header = view.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)

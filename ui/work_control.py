@@ -20,6 +20,9 @@ from .run_question import WarningQuestion
 from .task_run import TaskRun
 from .tile_counter import TileCounter
 
+END_NOTICE = "tile_cache_end_notice"
+"""Name of the lines in QGIS's message bar that tell how something ended."""
+
 
 class WorkControl(QObject):
     """Carries out one plan at a time, as it was when it was handed over.
@@ -186,7 +189,7 @@ class WorkControl(QObject):
 
     def _reported(self, report: Any) -> None:
         notice = self.notice_of(report)
-        self._qgis_bar.pushItem(notice)
+        self._push(notice)
         plan = self._plan
         self._end(notice.text())
         self.ended.emit(plan)
@@ -205,8 +208,15 @@ class WorkControl(QObject):
 
     def _tell_error(self, error: Exception) -> str:
         sentence = messages.sentence(error)
-        self._qgis_bar.pushItem(Notice(sentence, Qgis.MessageLevel.Critical))
+        self._push(Notice(sentence, Qgis.MessageLevel.Critical))
         return sentence
+
+    def _push(self, notice: Notice) -> None:
+        """Tell an end in QGIS's bar, in place of those that were told before."""
+        for before in self._qgis_bar.findChildren(Notice, END_NOTICE):
+            self._qgis_bar.popWidget(before)
+        notice.setObjectName(END_NOTICE)
+        self._qgis_bar.pushItem(notice)
 
     def _call_off(self, sentence: str) -> None:
         self._end(sentence)
