@@ -33,6 +33,10 @@ def _unreachable(error: errors.SiteUnreachable) -> str:
         errors.Unreachable.TOO_LARGE: tr(
             "The answer of {url} is too large: check that it is the address of an ArcGIS service."
         ),
+        errors.Unreachable.SILENT: tr(
+            "The site gave no answer for minutes, last asked at {url}: run the same again once it"
+            " does, what was got until then is kept."
+        ),
     }
     return texts[error.reason].format(url=plain(error.url))
 
@@ -162,6 +166,7 @@ def _silence(cause: errors.SiteError) -> str:
             errors.Unreachable.PROXY: tr("the proxy fails"),
             errors.Unreachable.BROKEN: tr("the connection breaks"),
             errors.Unreachable.TOO_LARGE: tr("its answers are too large"),
+            errors.Unreachable.SILENT: tr("it has been silent for too long"),
         }[cause.reason]
     if isinstance(cause, errors.SiteRefused):
         return tr("it says “{message}”").format(message=quoted_message(cause.message))
@@ -176,6 +181,18 @@ def _job_silent(error: errors.JobSilent) -> str:
     reason = _silence(error.cause)
     return text.format(
         job_url=plain(error.job_url), reason=reason, seconds=number_text(round(error.patience))
+    )
+
+
+def _site_silent(error: errors.SiteSilent) -> str:
+    text = tr(
+        "The site gives no answer just now ({reason}), at {url}: it is asked again for up to"
+        " {seconds} seconds."
+    )
+    return text.format(
+        reason=_silence(error.cause),
+        url=plain(error.url),
+        seconds=number_text(round(error.patience)),
     )
 
 
@@ -219,6 +236,7 @@ SITE_SENTENCES: dict[type, Callable[[Any], str]] = {
     errors.JobError: _job,
     errors.JobFailed: _job_failed,
     errors.JobSilent: _job_silent,
+    errors.SiteSilent: _site_silent,
     errors.JobLost: _job_lost,
     errors.CancelUnconfirmed: _cancel_unconfirmed,
 }

@@ -52,6 +52,7 @@ REPEATED: list[tuple[Answer, bool, bool]] = [
     (Unreachable.CERTIFICATE, False, False),
     (Unreachable.PROXY, False, False),
     (Unreachable.TOO_LARGE, False, False),
+    (Unreachable.SILENT, False, False),
     (BUSY, True, False),
     (answer("", 429), True, False),
     (html(502), True, False),

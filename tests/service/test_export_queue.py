@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +16,19 @@ from exported_services import COUNTRY, TOWN, WORLD, NoPixels, Service, brute_for
 from scripted_site import Recorder
 from site_caches import QUICK, sign_in
 
+from tile_cache_manager.plugin.core.arcgis.patience import PatientTransport
 from tile_cache_manager.plugin.core.errors import (
     AddressError,
     ExportNotAllowed,
+    JobLost,
     ServiceChanged,
     SignInNeeded,
+    SiteSilent,
+    SiteUnreachable,
 )
 from tile_cache_manager.plugin.core.export import estimate as estimating
+from tile_cache_manager.plugin.core.export import run as running
+from tile_cache_manager.plugin.core.export import site_export
 from tile_cache_manager.plugin.core.export.queue import QueueItem, run_queue, target_names
 from tile_cache_manager.plugin.core.export.request import ExportRequest, ExportWay
 from tile_cache_manager.plugin.core.export.run import estimate_export, run_export
@@ -124,6 +133,34 @@ def test_the_door_signs_in(site: Any, tmp_path: Path) -> None:
     )
     assert report.total("made") == 21
     assert len(exported(request.target)) == 21
+
+
+@pytest.mark.parametrize(
+    ("way", "gone"),
+    [
+        (ExportWay.ONE_BY_ONE, ".*/tile/.*"),
+        (ExportWay.EXPORT_TILES, ".*/jobs/.*"),
+        (ExportWay.EXPORT_TILES, ".*arcgisoutput.*"),
+    ],
+)
+def test_a_site_that_goes_away_in_mid_run_is_told_and_not_waited_for_endlessly(
+    site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: ExportWay, gone: str
+) -> None:
+    service, recorder = Service(site, "Streets"), Recorder()
+    request = service.request(tmp_path / "Streets.tpkx", COUNTRY, 5, 6, 7, 8, 9, way=way)
+    impatient = partial(PatientTransport, patience=3.0, tell_after=0.2)
+    monkeypatch.setattr(running, "PatientTransport", impatient)
+    monkeypatch.setattr(site_export, "Pace", lambda: replace(QUICK, patience=3.0))
+    site.fault("classic", gone, "silence", count=1000)
+    begun = time.monotonic()
+    try:
+        with pytest.raises((SiteUnreachable, JobLost)):
+            run_export(service.address.url, request, recorder.feedback, pixels=NoPixels())
+    finally:
+        site.clear_faults("classic")
+    assert time.monotonic() - begun < 20
+    silences = [each.error for each in recorder.messages if isinstance(each.error, SiteSilent)]
+    assert len(silences) == 1
 
 
 def test_no_address_is_refused(tmp_path: Path, site: Any) -> None:

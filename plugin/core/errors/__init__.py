@@ -4,6 +4,7 @@
     ├─ AddressError                 the text is not the address of a cache
     ├─ SiteError                    something between us and the site
     │  ├─ SiteUnreachable           no answer at all
+    │  ├─ SiteSilent                no answer just now
     │  ├─ NotArcGIS                 an answer, but not ArcGIS REST JSON
     │  ├─ SiteRefused               the site answered with an error of its own
     │  │  ├─ NotFound
@@ -91,6 +92,7 @@ from .site import (
     SignInProblem,
     SiteError,
     SiteRefused,
+    SiteSilent,
     SiteUnreachable,
     Unavailable,
     Unreachable,
@@ -176,6 +178,7 @@ __all__ = [
     "SignInProblem",
     "SiteError",
     "SiteRefused",
+    "SiteSilent",
     "SiteUnreachable",
     "SourceError",
     "StorageError",

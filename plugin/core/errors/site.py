@@ -34,6 +34,7 @@ class Unreachable(Enum):
     PROXY = "proxy failed"
     BROKEN = "connection broken"
     TOO_LARGE = "endless answer"
+    SILENT = "no answer any more"
 
 
 class SiteUnreachable(SiteError):
@@ -42,6 +43,18 @@ class SiteUnreachable(SiteError):
     def __init__(self, url: str, reason: Unreachable) -> None:
         super().__init__(url, reason.value)
         self.reason = reason
+
+
+class SiteSilent(SiteError):
+    """The site gives no answer just now; it is asked again for up to `patience` seconds.
+
+    `cause`: why there is none. Told while something is got from it, never raised.
+    """
+
+    def __init__(self, url: str, cause: SiteError, patience: float) -> None:
+        super().__init__(url, f"no answer just now, asked again for {patience:.0f} s")
+        self.cause = cause
+        self.patience = patience
 
 
 class NotArcGIS(SiteError):

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..arcgis.address import service_of
 from ..arcgis.client import Client
 from ..arcgis.credentials import SignIn
+from ..arcgis.patience import PatientTransport
 from ..arcgis.transport import RequestsTransport, Transport
 from ..errors import ServiceChanged
 from ..request import Feedback
@@ -43,7 +44,7 @@ def run_import(
         return feedback.cancelled() or feedback.abandoned()
 
     service = service_of(address)
-    sender = transport or RequestsTransport()
+    sender = PatientTransport(transport or RequestsTransport(), feedback.message)
     client = Client(sender, service.site_url, sign_in, cancelled=stopped)
     return import_to_service(client, service, request, feedback, pixels=pixels)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..arcgis.address import service_of
 from ..arcgis.client import Client
 from ..arcgis.credentials import SignIn
+from ..arcgis.patience import PatientTransport
 from ..arcgis.transport import RequestsTransport, Transport
 from ..local.source import TileSource
 from ..request import Feedback, LevelEstimate
@@ -73,4 +74,5 @@ def _client(
     def stopped() -> bool:
         return feedback.cancelled() or feedback.abandoned()
 
-    return Client(transport or RequestsTransport(), site_url, sign_in, cancelled=stopped)
+    sender = PatientTransport(transport or RequestsTransport(), feedback.message)
+    return Client(sender, site_url, sign_in, cancelled=stopped)

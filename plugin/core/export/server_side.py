@@ -9,6 +9,7 @@ from ..arcgis.client import Client
 from ..arcgis.credentials import SignIn
 from ..arcgis.export_cache import ExportCache
 from ..arcgis.jobs import Pace
+from ..arcgis.patience import PatientTransport
 from ..arcgis.service import parse_service
 from ..arcgis.transport import RequestsTransport, Transport
 from ..coverage import count_tiles
@@ -39,7 +40,7 @@ def export_on_server(
     """
     service = service_of(address)
     client = Client(
-        transport or RequestsTransport(),
+        PatientTransport(transport or RequestsTransport(), feedback.message),
         service.site_url,
         sign_in,
         cancelled=lambda: feedback.cancelled() or feedback.abandoned(),
