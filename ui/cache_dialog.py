@@ -26,6 +26,7 @@ from .drawing_room import DrawingRoom
 from .form_dialog import FormDialog
 from .form_memory import FormMemory, RememberedPanel
 from .forms import load_form
+from .latest_task import LatestTask
 from .progress_panel import ProgressPanel
 from .scales_panel import ScalesPanel
 from .service_loader import ServiceLoader
@@ -73,6 +74,7 @@ class CacheDialog(FormDialog, FORM):
         self._drawing_room = DrawingRoom(self, self.area_panel, message_bar)
         self._preview = AreaPreview(canvas, self)
         self._counter = TileCounter(self)
+        self._counted_first = LatestTask()
         self._lines = DialogLines(self.message_bar)
         self._loader = ServiceLoader(self)
         self._fitting = QTimer(self)
@@ -107,6 +109,7 @@ class CacheDialog(FormDialog, FORM):
         self._memory.save()
         self._drawing_room.unload()
         self._loader.stop()
+        self._counted_first.drop()
         self._counter.stop()
         self._preview.clear()
         self.area_panel.unload()
@@ -235,6 +238,9 @@ class CacheDialog(FormDialog, FORM):
             self._preview.clear()
             self._memory.save()
 
+    def _first_fields(self) -> list[QWidget]:
+        return [self.address_panel.address_combo]
+
     # Loading a service or cache
 
     def _load(self, address: str, auth_config_id: str) -> None:
@@ -266,7 +272,11 @@ class CacheDialog(FormDialog, FORM):
             self._complain(self.tr("The site lists no map or image service that you may see."))
 
     def _load_failed(self, error: Exception) -> None:
-        self._show_summary()
+        shown = self._description
+        if shown is None or is_same(self.address_panel.address(), shown.address):
+            self._show_summary()
+        else:
+            self.address_panel.show_summary("")  # nor that of the one before
         self.address_panel.help_with(error)
         self._complain_of(error)
 
@@ -325,6 +335,7 @@ class CacheDialog(FormDialog, FORM):
 
     def _form_changed(self) -> None:
         self._lines.clear()
+        self._counted_first.drop()
         self._count_line.forget_estimate()
         self._enable_run()
 
@@ -335,7 +346,9 @@ class CacheDialog(FormDialog, FORM):
         elif problem:
             self._complain(problem)
         elif self._counter.is_counting:
-            self._complain(self.tr("The tiles are still being counted."))
+            go_on = self._estimate_clicked
+            answers = {"counted": lambda _: go_on(), "failed": self._complain_of}
+            self._counter.join(self._counted_first, {**answers, "cancelled": lambda: None})
         else:
             self.estimate()
 

@@ -144,6 +144,10 @@ class ExportDialog(CacheDialog):
     def _progress_layout(self) -> QVBoxLayout:
         return self.left_layout  # on the right, areas by scale leave no room on small screens
 
+    def _first_fields(self) -> list[QWidget]:
+        field = self.services_panel.services_view if self.is_several else None
+        return [self.tabs.tabBar(), field or self.address_panel.address_combo]
+
     def _load(self, address: str, auth_config_id: str) -> None:
         self.export_panel.owner_check.setChecked(False)  # asked anew, also for the same service
         super()._load(address, auth_config_id)

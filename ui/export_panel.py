@@ -217,6 +217,10 @@ class ExportPanel(QWidget, FORM):
         note = "" if several or self._description is None else self.target.note()
         self.target_note_label.setText(note)
         self.target_note_label.setVisible(bool(note))
+        has_tiles = several or self.target.is_there()  # else there is nothing to choose
+        self.overwrite_label.setEnabled(has_tiles)
+        self.overwrite_combo.setEnabled(has_tiles)
+        self.overwrite_help_label.setVisible(has_tiles)
         self.overwrite_help_label.setText(messages.overwrite_help(self.overwrite()))
         self.way_help_label.setText(messages.way_help(self.way()))
         tip = _reason_of(self.format_combo)

@@ -58,6 +58,23 @@ class FormDialog(QDialog):
             self._height_before, self._is_hiding = None, False
         super().setVisible(is_visible)
 
+    def focusNextPrevChild(self, is_next: bool) -> bool:
+        """Let Tab go round: from Help to the first fields, and back; Qt stays among the buttons."""
+        found = self.findChild(QPushButton, "help_button")
+        fields = [each for each in self._first_fields() if each.isVisible() and each.isEnabled()]
+        ring = [found, *fields] if fields else []
+        at = ring.index(self.focusWidget()) if self.focusWidget() in ring else -1
+        to = at + (1 if is_next else -1)
+        if at < 0 or not 0 <= to < len(ring):
+            return super().focusNextPrevChild(is_next)
+        reasons = Qt.FocusReason
+        ring[to].setFocus(reasons.TabFocusReason if is_next else reasons.BacktabFocusReason)
+        return True
+
+    def _first_fields(self) -> list[QWidget]:
+        """What Tab comes to first, in this order."""
+        return []
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Keep Return from pressing a button: it belongs to the field it is typed in."""
         if event.key() not in (Qt.Key.Key_Return, Qt.Key.Key_Enter):

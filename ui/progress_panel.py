@@ -21,6 +21,8 @@ class ProgressPanel(QWidget, FORM):
         super().__init__(parent)
         self.setupUi(self)
         self._title = ""
+        widest = self.percent_label.fontMetrics().horizontalAdvance("100 %")
+        self.percent_label.setMinimumWidth(widest)  # so that the bar stays as long as it is
         self.cancel_button.clicked.connect(self.cancel_requested)
         self.show_state(self.tr("No update is running."))
 
@@ -41,10 +43,12 @@ class ProgressPanel(QWidget, FORM):
     def show_progress(self, percent: float) -> None:
         """Move the bar."""
         self.progress_bar.setValue(round(percent))
+        self.percent_label.setText(self.tr("{percent} %").format(percent=round(percent)))
 
     def show_no_progress(self) -> None:
         """Empty the bar: how far the work is, is not known."""
         self.progress_bar.reset()
+        self.percent_label.clear()
 
     def add_message(self, message: Message) -> None:
         """Append a line that the work told; how it gets on is said in place of what was before."""

@@ -12,10 +12,13 @@ from qgis.core import (
     QgsMapLayerProxyModel,
     QgsProject,
 )
+from qgis.gui import QgsFilterLineEdit
 from qgis.PyQt.QtCore import QLocale, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QLineEdit, QWidget
 
 from ..plugin.core.description import CacheDescription
+from ..plugin.core.errors import BadScales
+from ..plugin.core.request import parse_scales
 from ..plugin.core.tiling import Level
 from ..plugin.host import messages, rule_sources
 from ..plugin.host.area_rules import AreaRule, RuleArea, RuleAreaKind, ScaleRange
@@ -79,6 +82,9 @@ class RuleDialog(QDialog, FORM):
         self._levels = () if description is None else description.cached_levels
         self._rule = rule
         self._choices = self._area_choices(drawn, None if rule is None else rule.area)
+        self._usual_field = QgsFilterLineEdit(self)
+        self._usual_field.hide()
+        self._usual_field.ensurePolished()
         self._fill_lists()
         self._show_rule(rule, gap)
         line = self.fontMetrics().lineSpacing()
@@ -309,7 +315,8 @@ class RuleDialog(QDialog, FORM):
     def _show_filter(self) -> None:
         """Write a good filter in the colour of all other fields: QGIS writes it in black."""
         if not QgsExpression(self._expression()).hasParserError() or not self._expression():
-            self.filter_edit.findChild(QLineEdit).setPalette(self.palette())
+            field = self.filter_edit.findChild(QLineEdit)
+            field.setPalette(self._usual_field.palette())
 
     def _remark(self) -> str:
         """What a person may not have meant, but can be done; "" for nothing."""
@@ -323,7 +330,7 @@ class RuleDialog(QDialog, FORM):
 
 
 def read_scale(text: str) -> float | None:
-    """The denominator that a person typed, as `1:50,000`, `50000`; None for "", an open end.
+    """The denominator that a person typed, as `1:50,000`, `50.000`; None for "", an open end.
 
     Raises ValueError.
     """
@@ -333,8 +340,12 @@ def read_scale(text: str) -> float | None:
     typed = after.strip()
     if not typed and not colon:
         return None
-    number, is_number = QLocale().toDouble(typed)
-    scale = number if is_number else float(typed)
+    try:
+        (scale,) = parse_scales(typed)
+    except BadScales:  # digits and groups of other languages
+        scale, is_number = QLocale().toDouble(typed)
+        if not is_number:
+            raise ValueError(text) from None
     if not (math.isfinite(scale) and scale > 0):
         raise ValueError(text)
     return scale

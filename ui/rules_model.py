@@ -166,7 +166,11 @@ class RulesModel(QAbstractTableModel):
     def _numbers_text(self, row: int) -> str:
         """The area, and the number and size of the tiles scale by scale."""
         levels = self.levels_of(row)
-        lines = [messages.rule_area_text(self._rules[row].area)]
+        area = self._rules[row].area
+        lines = [messages.rule_area_text(area)]
+        expression = (area.base or area).expression.strip()
+        if expression:
+            lines.append(self.tr("Filter: {expression}").format(expression=expression))
         lines += [self._level_text(level) for level in levels[:SCALES_TOLD]]
         if len(levels) > SCALES_TOLD:
             more = self.tr("and {count} more scales")

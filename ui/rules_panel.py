@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -249,8 +250,9 @@ class RulesPanel(QWidget, FORM):
         return rows[0] if rows else QModelIndex()
 
     def _add(self) -> None:
-        levels = self._ticked or (self._description.cached_levels if self._description else ())
-        self._ask(None, gaps(self.rules, levels), self._added)
+        cached = self._description.cached_levels if self._description else ()
+        gap = first_gap(self.rules, self._ticked) or first_gap(self.rules, cached)
+        self._ask(None, gap, self._added)
 
     def _added(self, rule: AreaRule) -> None:
         self._change((*self.rules, rule), len(self.rules))
@@ -362,6 +364,15 @@ class RulesPanel(QWidget, FORM):
             tell_problem(error, self.window())
             return
         self._known = self.rules
+
+
+def first_gap(rules: tuple[AreaRule, ...], levels: tuple[Level, ...]) -> tuple[Level, ...]:
+    """The first of `levels` that no rule holds, with those that follow it up to one that is."""
+    left_out = gaps(rules, levels)
+    if not left_out:
+        return ()
+    following = levels[levels.index(left_out[0]) :]
+    return tuple(itertools.takewhile(lambda level: level in left_out, following))
 
 
 def _theme_icon(name: str) -> QIcon:

@@ -210,7 +210,7 @@ def _facts(report: ExportReport) -> list[str]:
         "replaced": tr("{count} replaced"),
         "skipped": tr("{count} left as they were"),
         "failed": tr("{count} failed"),
-        "gaps": tr("{count} left out, nothing is there"),
+        "gaps": tr("{count} that the source does not have"),
     }
     counts = {name: report.total(name) for name in texts}
     facts = [

@@ -10,12 +10,15 @@ from ..core.tiling import Level
 from .area_rules import AreaRule, RuleArea, RuleAreaKind
 from .text import listed, number_text, plain, scale_text, tr
 
+FILTER_LETTERS = 30
+"""So many letters of a filter are told."""
+
 LEVELS_NAMED = 6
 """So many scales are named, of more it is said how many there are."""
 
 
 def rule_area_text(area: RuleArea) -> str:
-    """The area of a rule in a few words: `Parcels, filtered, + 10 km`."""
+    """The area of a rule in a few words: `Parcels, "use" = 'forest', + 10 km`."""
     texts = {
         RuleAreaKind.FULL: tr("Full extent"),
         RuleAreaKind.LAYER: plain(area.layer_name) or tr("Polygon layer"),
@@ -32,10 +35,16 @@ def rule_area_text(area: RuleArea) -> str:
     if area.kind is RuleAreaKind.LAYER and area.selected_only:
         facts.append(tr("selected"))
     if area.kind is RuleAreaKind.LAYER and area.expression.strip():
-        facts.append(tr("filtered"))
+        facts.append(_filter_text(area.expression))
     if area.buffer_metres > 0:
         facts.append(tr("+ {distance}").format(distance=_distance(area.buffer_metres)))
     return listed(facts)
+
+
+def _filter_text(expression: str) -> str:
+    """A filter, or its beginning, in one line."""
+    text = plain(" ".join(expression.split()))
+    return text if len(text) <= FILTER_LETTERS else f"{text[:FILTER_LETTERS].rstrip()}…"
 
 
 def rule_text(rule: AreaRule) -> str:

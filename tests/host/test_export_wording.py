@@ -39,8 +39,8 @@ REPORTS = [
     (report(made=1000),
      "Tiles of Streets are in /maps/Wälder.tpkx: 1,234 tiles in the area, 1,000 new."),
     (report(made=1000, gaps=4, size=2048),
-     "Tiles of Streets are in /maps/Wälder.tpkx: 1,234 tiles in the area, 1,000 new, 4 left out,"
-     " nothing is there, 2.0 kB in all."),
+     "Tiles of Streets are in /maps/Wälder.tpkx: 1,234 tiles in the area, 1,000 new, 4 that the"
+     " source does not have, 2.0 kB in all."),
     (report(Outcome.PARTIAL, made=1, failed=3),
      "Tiles of Streets are in /maps/Wälder.tpkx, but some are missing (1,234 tiles in the area, 1"
      " new, 3 failed): export them again, only the missing ones are asked for."),
@@ -52,7 +52,7 @@ REPORTS = [
      " failed): mend what the messages name, then export them again."),
     (report(gaps=1000),
      "Streets has no tiles there, so none are in /maps/Wälder.tpkx: 1,234 tiles in the area, 0 new,"
-     " 1,000 left out, nothing is there."),
+     " 1,000 that the source does not have."),
     (replace(report(Outcome.CANCELLED), received=0),
      "Export of Streets to /maps/Wälder.tpkx cancelled before anything was got."),
 ]  # fmt: skip

@@ -484,7 +484,7 @@ TEXTS = [
     (FULL, "Full extent"),
     (CANVAS, "Map canvas"),
     (LAYER, "Parcels"),
-    (replace(LAYER, expression="a = 1", buffer_metres=10000.0), "Parcels, filtered, + 10 km"),
+    (replace(LAYER, expression="a = 1", buffer_metres=10000.0), "Parcels, a = 1, + 10 km"),
     (replace(LAYER, selected_only=True, buffer_metres=250.0), "Parcels, selected, + 250 m"),
     (RuleArea(RuleAreaKind.COUNTRY, base=LAYER), "Countries of: Parcels"),
     (RuleArea(RuleAreaKind.COUNTRY, base=LAYER, buffer_metres=1500.0),
