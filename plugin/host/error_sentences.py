@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,9 @@ from .site_sentences import SITE_SENTENCES
 from .storage_sentences import STORAGE_SENTENCES
 from .text import listed, number_text, path_text, plain, quoted_message, scale_text, tr
 from .wording import mode_text
+
+_OTHER_SERVICE = re.compile(r"/(?!Map|Image)[A-Za-z]+Server(?=/|$)", re.IGNORECASE)
+"""In an address: FeatureServer, VectorTileServer, SceneServer, GPServer and others."""
 
 SCALES_NAMED = 6
 """So many of a service's scales are named where one was asked for that it does not have."""
@@ -39,6 +43,11 @@ def _address(error: errors.AddressError) -> str:
     )
     if error.site_url:
         text = tr("“{address}” is the address of a site: choose one of the services of the site.")
+    if _OTHER_SERVICE.search(error.address):
+        text = tr(
+            "“{address}” is the address of a service of another kind, which has no tiles: give that"
+            " of a map or image service, it ends in /MapServer or /ImageServer."
+        )
     return text.format(address=plain(public_address(error.address)))
 
 
@@ -117,8 +126,9 @@ def _bad_instances(error: errors.BadInstances) -> str:
 
 def _empty_area(error: errors.EmptyArea) -> str:
     return tr(
-        "The area of interest has no surface, or none was given and nobody knows how large the"
-        " cache is: draw or choose a polygon."
+        "The area of interest has no surface, or lies where the coordinates of the cache do not"
+        " reach, or none was given and nobody knows how large the cache is: draw or choose a"
+        " polygon."
     )
 
 

@@ -57,8 +57,14 @@ def _export(error: errors.ExportError) -> str:
 def _not_allowed(error: errors.ExportNotAllowed) -> str:
     text = tr(
         "{service} does not allow its tiles to be exported: ask its publisher to allow it, or, if"
-        " the tiles are yours to copy, say so in the form."
+        " the tiles are yours to copy, say so by the check box, or in scripts by TILES_ARE_MINE or"
+        " OWNED."
     )
+    if error.is_owner:
+        text = tr(
+            "The own export of {service} is switched off, whoever the tiles belong to: choose"
+            " another way to get them."
+        )
     return text.format(service=_service(error))
 
 

@@ -209,8 +209,8 @@ def _nothing_to_draw(error: errors.NothingToDraw) -> str:
             " cache."
         ),
         errors.NothingToDrawReason.SAME_CACHE: tr(
-            "{name} is the very cache that is to be updated: choose something else to draw its"
-            " tiles from."
+            "{name} is itself the cache that is to get the tiles: choose something else to take"
+            " them from."
         ),
         errors.NothingToDrawReason.NO_CRS: tr(
             "“{name}” has no coordinate reference system, so nobody knows where to draw it: set one"

@@ -167,7 +167,8 @@ def fullness_line(description: CacheDescription) -> str:
     tiles = sum(status.tiles for status in description.status)
     expected = [status.expected for status in description.status]
     if any(count is None for count in expected):
-        return tr("{tiles} tiles exist").format(tiles=number_text(tiles))
+        text = tr("1 tile exists") if tiles == 1 else tr("{tiles} tiles exist")
+        return text.format(tiles=number_text(tiles))
     text = tr("{tiles} of {expected} tiles exist")
     total = sum(count for count in expected if count is not None)
     return text.format(tiles=number_text(tiles), expected=number_text(total))

@@ -17,12 +17,15 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
+from ..core.errors import BadCacheOption, ExportNotAllowed
 from ..core.export.request import ExportReport, ExportRequest
 from ..core.export.run import estimate_export, run_export
 from ..core.export.server_side import export_on_server
+from ..core.export.ways import ways_of
 from ..core.local.source import TileSource
 from ..core.request import LevelEstimate, Outcome
 from ..core.storage.opening import find_cache, local_path
+from ..core.storage.profile import StorageFormat
 from ..core.storage.sidecar import read_settings
 from ..host import messages, sources, tasks
 from ..host.tile_pixels import TilePixels
@@ -33,6 +36,8 @@ from .texts_export import EXPORT_CACHE_HELP
 from .tile_algorithm import TileAlgorithm
 from .values import advanced, core_feedback
 from .work_told import tell_work
+
+_COPYING = [given.DO_COPY, given.DO_NOT_COPY]
 
 
 class ExportCache(TileAlgorithm):
@@ -118,14 +123,17 @@ class ExportCache(TileAlgorithm):
         values.way()
         for name in (given.CLIP, given.TILES_ARE_MINE, given.DRAW_MISSING, given.ESTIMATE_ONLY):
             values.truth(name)
+        if values.keyword(given.COPY_DATA, _COPYING) == given.DO_NOT_COPY:
+            _check_server_writes(values)
 
     def prepare(self, values: given.ExportValues, project: QgsProject | None) -> None:
-        is_copied = values.keyword(given.COPY_DATA, [given.DO_COPY, given.DO_NOT_COPY])
+        is_copied = values.keyword(given.COPY_DATA, _COPYING)
         self._storage = values.storage()
         self._is_copied = is_copied == given.DO_COPY
         if self._is_copied:
             self._target = values.target(self._storage)
         else:
+            _check_server_writes(values)
             self._target = Path(values.server_path())
         self.drawing = _drawing_source(values, project)
 
@@ -187,9 +195,19 @@ class ExportCache(TileAlgorithm):
             transport=self.transport,
             drawing=self.drawing,
         )
+        self._tell_refusal(request, feedback)
         for line in messages.export_estimate_lines(estimates):
             feedback.pushInfo(line)
         return {self.TILES: _sum(estimates, "tiles"), self.SIZE: _sum(estimates, "bytes")}
+
+    def _tell_refusal(self, request: ExportRequest, feedback: QgsProcessingFeedback) -> None:
+        """Say that an export would not be allowed, as far as that is known without asking."""
+        if self._description.is_local or not self._is_copied:
+            return
+        try:
+            ways_of(request, self._description, lambda: self.sign_in is not None)
+        except ExportNotAllowed as error:
+            feedback.pushWarning(messages.sentence(error))
 
     def _on_server(
         self, values: given.ExportValues, request: ExportRequest, feedback: QgsProcessingFeedback
@@ -229,8 +247,16 @@ def _tell(report: ExportReport, feedback: QgsProcessingFeedback) -> None:
     said(messages.export_report_sentence(report))
 
 
+def _check_server_writes(values: given.ExportValues) -> None:
+    """Raises BadCacheOption for what the site's own tool cannot write."""
+    if values.storage() in (StorageFormat.MBTILES, StorageFormat.GEOPACKAGE):
+        allowed = _tr("CACHE_DATASET, TILE_PACKAGE or TILE_PACKAGE_TPKX, or COPY_DATA")
+        raise BadCacheOption(given.EXPORT_TYPE, values.text(given.EXPORT_TYPE), allowed)
+    if values.truth(given.CLIP):
+        raise BadCacheOption(given.CLIP, "true", _tr("false, or COPY_DATA"))
+
+
 def _more() -> list[Any]:
-    copying = [given.DO_COPY, given.DO_NOT_COPY]
     return [
         QgsProcessingParameterBoolean(
             given.ESTIMATE_ONLY, _tr("Estimate only"), defaultValue=False
@@ -249,7 +275,7 @@ def _more() -> list[Any]:
             given.enum(
                 given.COPY_DATA,
                 _tr("Copy data from the server ({values}: the path is one of the server's)"),
-                copying,
+                _COPYING,
                 given.DO_COPY,
             ),
         ),

@@ -193,7 +193,7 @@ class ExportCaches(TileAlgorithm):
         folder = self.parameterAsString(values.parameters, self.FOLDER, values.context)
         if values.is_nothing(self.FOLDER) or not folder.strip():
             raise BadCacheOption(self.FOLDER, folder, _tr("the path of a folder"))
-        return Path(folder)
+        return given.at_home(folder)
 
     def _scale(self, values: given.ExportValues, name: str) -> float | None:
         """Raises BadCacheOption."""

@@ -19,6 +19,7 @@ from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core.errors import BadCacheOption
 from ..core.export.request import ExportWay, Overwrite
+from ..core.storage.addresses import local_path
 from ..core.storage.creation import SUFFIXES
 from ..core.storage.profile import StorageFormat
 from .reading import Values
@@ -145,7 +146,7 @@ class ExportValues(Values):
         if not ending and target.suffix.lower() in SUFFIXES.values():
             allowed = _tr("the name of a folder, or another EXPORT_TYPE")
             raise BadCacheOption(TARGET, str(target), allowed)
-        return Path(target)
+        return at_home(str(target))
 
     def server_path(self) -> str:
         """The same as a path that the site sees. Raises BadCacheOption."""
@@ -154,6 +155,11 @@ class ExportValues(Values):
         if self.is_nothing(TARGET) or is_temporary or not path:
             raise BadCacheOption(TARGET, path, _tr("a path that the server sees"))
         return path
+
+
+def at_home(text: str) -> Path:
+    """The path that `text` is, where `~` begins the one of somebody's home."""
+    return (local_path(text) if text.startswith("~") else None) or Path(text)
 
 
 def enum(

@@ -55,6 +55,7 @@ ARGUMENTS = {
     "instances": (0, "0"),
     "name": ("parcels", "parcels"),
     "method": ("OAuth2", "OAuth2"),
+    "is_owner": (False, ""),
     "job_url": ("https://site.test/arcgis/jobs/j1", "https://site.test/arcgis/jobs/j1"),
     "seconds": (1200.0, "1,200"),
     "patience": (300.0, "300"),

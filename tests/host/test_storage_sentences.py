@@ -54,8 +54,16 @@ SENTENCES = [
      f"{PATH} was not opened, for it is damaged or made to do harm (unpacks into more than it"
      " says): take it anew from where you can trust it."),
     (errors.EmptyArea(),
-     "The area of interest has no surface, or none was given and nobody knows how large the cache"
-     " is: draw or choose a polygon."),
+     "The area of interest has no surface, or lies where the coordinates of the cache do not reach,"
+     " or none was given and nobody knows how large the cache is: draw or choose a polygon."),
+    (errors.AddressError("https://a.test/arcgis/rest/services/Roads/FeatureServer",
+                         "https://a.test/arcgis/rest/services"),
+     "“https://a.test/arcgis/rest/services/Roads/FeatureServer” is the address of a service of"
+     " another kind, which has no tiles: give that of a map or image service, it ends in /MapServer"
+     " or /ImageServer."),
+    (errors.ExportNotAllowed("Roads", is_owner=True),
+     "The own export of Roads is switched off, whoever the tiles belong to: choose another way to"
+     " get them."),
     (errors.TileTooLarge(PATH, 88080384),
      f"A tile of 84.0 MB is more than {PATH} can hold: choose a tile format that compresses more."),
 ]  # fmt: skip

@@ -280,6 +280,72 @@ def test_a_service_that_does_not_allow_export(
     }
 
 
+def test_the_own_export_of_a_service_that_does_not_allow_it(
+    export: Callable[..., dict[str, Any]], fresh_site: Any, tmp_path: Path
+) -> None:
+    asked = {
+        "INPUT_SERVICE": fresh_site.service_url("classic", "Basemaps/Countries"),
+        "TARGET": str(tmp_path / "Countries.tpkx"),
+        "SCALES": scales_of(None, 1),
+    }
+
+    with pytest.raises(QgsProcessingException, match=r"switched off.*choose another way"):
+        export(**asked, TILES_ARE_MINE=True, WAY="EXPORT_TILES")
+    for more, is_told in (({}, True), ({"TILES_ARE_MINE": True}, False)):
+        heard = Heard()
+        export(heard=heard, **asked, **more, ESTIMATE_ONLY=True)
+        told = [line for line in heard.lines if "does not allow its tiles to be exported" in line]
+        assert bool(told) is is_told
+
+
+def test_at_home(
+    export: Callable[..., dict[str, Any]], fresh_site: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+
+    export(TARGET="~/a.tpkx", SCALES=scales_of(None, 0, 1))
+    export(TARGET="~/b.tpkx", SCALES=scales_of(None, 0))
+    export(
+        "importcache", INPUT_SERVICE="~/a.tpkx", SOURCE_CACHE="~/b.tpkx", SCALES=scales_of(None, 0)
+    )
+
+    assert len(tiles_of_tpkx(tmp_path / "a.tpkx", tmp_path / "unpacked")) == 5
+
+
+@pytest.mark.parametrize(
+    "given", [{"EXPORT_TYPE": "MBTILES"}, {"EXPORT_TYPE": "GEOPACKAGE"}, {"CLIP": True}], ids=repr
+)
+def test_what_the_tool_of_a_site_cannot_write(
+    given: dict[str, Any], export: Callable[..., dict[str, Any]], provider: Any, fresh_site: Any
+) -> None:
+    asked = {"TARGET": "/on/server", "COPY_DATA": "DO_NOT_COPY", "SCALES": scales_of(None, 1)}
+    with pytest.raises(QgsProcessingException, match="cannot be taken for"):
+        export(**asked, **given)
+    service = fresh_site.service_url("classic", "Streets")
+    with pytest.raises(QgsProcessingException, match="cannot be taken for"):
+        run_unchecked(provider, "exportcache", {"INPUT_SERVICE": service, **asked, **given})
+    assert not fresh_site.jobs("classic")
+
+
+@pytest.mark.parametrize("kind", ["a folder for a package", "a file for a dataset"])
+def test_a_target_of_the_wrong_kind_is_refused_before_anything_is_asked_for(
+    kind: str, export: Callable[..., dict[str, Any]], fresh_site: Any, tmp_path: Path
+) -> None:
+    target, what = tmp_path / "Streets.tpkx", "TILE_PACKAGE_TPKX"
+    target.mkdir()
+    if kind == "a file for a dataset":
+        target, what = tmp_path / "Streets", "CACHE_DATASET"
+        target.write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+
+    with pytest.raises(QgsProcessingException, match="exists already"):
+        export(TARGET=str(target), EXPORT_TYPE=what, SCALES=scales_of(None, 1))
+
+    assert sorted(tmp_path.rglob("*")) == before
+    assert not fresh_site.jobs("classic")
+
+
 # what is given, what is said
 REFUSED = [
     ({"SCALES": ";;"}, "is not a list of scales"),

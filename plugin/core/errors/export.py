@@ -18,11 +18,13 @@ class ExportError(TileCacheError):
 class ExportNotAllowed(ExportError):
     """`service` does not allow its tiles to be exported.
 
-    Its owner may confirm that the tiles are theirs to copy.
+    Its owner may confirm that the tiles are theirs to copy; `is_owner`: they have, but the way that
+    was asked for is the service's own export, which is switched off all the same.
     """
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, is_owner: bool = False) -> None:
         super().__init__(service, "export not allowed")
+        self.is_owner = is_owner
 
 
 class TooManyTiles(ExportError):

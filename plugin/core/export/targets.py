@@ -54,6 +54,8 @@ def check_target(request: ExportRequest, like: CacheProfile) -> CacheProfile | N
     path, name = request.target, like.name or request.target.name
     if like.scheme != request.scheme:
         raise ServiceChanged(name)
+    if request.storage.is_package and path.is_dir():
+        raise TargetExists(str(path))  # also where it is empty: a package is a file
     if _is_free(path):
         check_can_pack(path, _to_be_made(request, like))
         return None

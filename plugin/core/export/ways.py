@@ -36,7 +36,7 @@ def ways_of(
             return (ExportWay.EXPORT_CACHE, *last)
         if last:
             return last
-    raise ExportNotAllowed(description.name)
+    raise ExportNotAllowed(description.name, request.is_owner)
 
 
 def limit_of(description: CacheDescription) -> int:

@@ -86,6 +86,15 @@ def test_its_extent_is_that_of_all_areas_within_the_source(
     assert targets.extent_of(request, replace(LIKE, extent=own)) == expected
 
 
+@pytest.mark.parametrize("storage", [s for s in WRITABLE if s.is_package])
+def test_no_package_is_made_of_a_folder(tmp_path: Path, storage: StorageFormat) -> None:
+    path = tmp_path / f"to{SUFFIXES[storage]}"
+    path.mkdir()
+    with pytest.raises(TargetExists):
+        targets.check_target(request_of(SCHEME, path, AREA, storage, levels=(3,)), LIKE)
+    assert list(tmp_path.rglob("*")) == [path]
+
+
 def other_cache(path: Path) -> Path:
     return make_cache(path, profile_of(SCHEME, image_format="PNG"), {(3, 1, 1): b"old"})
 
