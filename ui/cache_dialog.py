@@ -143,7 +143,7 @@ class CacheDialog(FormDialog, FORM):
         if not self.scales_panel.ticked_levels():
             return messages.sentence(NoLevels())
         if not self._counter.is_counting and self._counter.error is not None:
-            return messages.sentence(self._counter.error)
+            return self._counter.error_text
         return ""
 
     # Putting the dialog together

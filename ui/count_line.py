@@ -128,7 +128,7 @@ class CountLine(QObject):
         if self._counter.is_counting:
             return self.tr("Counting the tiles…")
         if self._counter.error is not None:
-            return messages.sentence(self._counter.error)
+            return self._counter.error_text
         if not scales:
             return self.tr("No scale is ticked.")
         if self._counter.source is None:

@@ -8,8 +8,10 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.tiling import Level
-from ..plugin.host import areas, tasks
+from ..plugin.host import areas, messages, tasks
+from ..plugin.host.rule_counts import PartCount
 from .latest_task import LatestTask
+from .rules_model import scale_end_text
 
 SETTLING_MS = 300
 """How long the form must be left alone before counting: longer than between two key strokes."""
@@ -35,10 +37,12 @@ class TileCounter(QObject):
         super().__init__(parent)
         self.counted: areas.Counted | None = None
         self.error: Exception | None = None
+        self._part: PartCount | None = None
         self._description: CacheDescription | None = None
         self._source: areas.AreaSource | None = None
         self._levels: tuple[Level, ...] = ()
         self._task = LatestTask()
+        self._asked = object()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(SETTLING_MS)
@@ -67,6 +71,7 @@ class TileCounter(QObject):
         self.stop()
         self._description, self._source = description, source
         self.counted, self.error = self.counted if is_same else None, None
+        self._part = None
         self._count_missing()
 
     def set_levels(self, levels: tuple[Level, ...]) -> None:
@@ -79,8 +84,26 @@ class TileCounter(QObject):
 
     @property
     def counts(self) -> dict[int, int]:
-        """The numbers known by now, by level id."""
-        return {} if self.counted is None else self.counted.tiles
+        """The numbers known by now, by level id; with an `error`, of rules that have none."""
+        if self.counted is not None:
+            return self.counted.tiles
+        return {} if self._part is None else self._part.tiles
+
+    @property
+    def error_text(self) -> str:
+        """The error as a sentence, which names the rule that it is about; "" for none."""
+        if self.error is None:
+            return ""
+        text = messages.sentence(self.error)
+        rule = None if self._part is None else self._part.rule
+        if rule is None:
+            return text
+        return self.tr("Rule “{area}” from {coarsest} to {finest}: {problem}").format(
+            area=rule.title,
+            coarsest=scale_end_text(rule.from_scale),
+            finest=scale_end_text(rule.to_scale),
+            problem=text,
+        )
 
     @property
     def total(self) -> int | None:
@@ -117,7 +140,14 @@ class TileCounter(QObject):
             "failed": self._failed,
             "cancelled": lambda: self._failed(areas.Cancelled()),
         }
-        self._task.start(tasks.CountTask(self._source, self._description, levels), answers)
+        task = tasks.CountTask(self._source, self._description, levels)
+        self._asked = asked = object()
+        task.part_counted.connect(lambda part: self._part_counted(asked, part))
+        self._task.start(task, answers)
+
+    def _part_counted(self, asked: object, part: PartCount) -> None:
+        if asked is self._asked and self._task.is_running:
+            self._part = part
 
     def _counted(self, counted: areas.Counted) -> None:
         self.counted = counted

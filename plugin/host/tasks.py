@@ -20,7 +20,7 @@ from ..core.arcgis.transport import Transport
 from ..core.cache import list_services, open_cache
 from ..core.coverage import count_tiles
 from ..core.description import CacheDescription
-from ..core.errors import AddressError, NothingToResume
+from ..core.errors import AddressError, NothingToResume, RequestError
 from ..core.level_areas import Areas, by_area
 from ..core.local.journal import unfinished_request
 from ..core.local.source import TileSource
@@ -28,6 +28,7 @@ from ..core.request import SITE_DECIDES, Feedback, Resume, TileFilter, UpdateMod
 from ..core.storage.sidecar import CacheSettings, read_settings, write_settings
 from ..core.tiling import Level
 from . import areas, messages
+from .rule_counts import count_part
 
 HIDING_FLAGS_SINCE = 32600
 """From this version on, QGIS has tasks that it neither lists nor tells of."""
@@ -136,9 +137,13 @@ class DescribeTask(Task):
 
 
 class CountTask(Task):
-    """Counts the tiles that an area touches; tells `areas.Counted`."""
+    """Counts the tiles that an area touches; tells `areas.Counted`.
+
+    Before it fails for one of the areas by scale, `part_counted` carries a PartCount of the others.
+    """
 
     counted = pyqtSignal(object)
+    part_counted = pyqtSignal(object)
 
     def __init__(
         self, source: areas.AreaSource, description: CacheDescription, levels: tuple[Level, ...]
@@ -150,7 +155,13 @@ class CountTask(Task):
 
     def work(self) -> tuple[Any, object]:
         scheme = self._description.scheme
-        area = areas.resolve(self._source, self._description, self.isCanceled)
+        try:
+            area = areas.resolve(self._source, self._description, self.isCanceled)
+        except RequestError:
+            if isinstance(self._source, areas.AreasByScale):
+                of = self._source, self._description, self._levels, self.isCanceled
+                self.part_counted.emit(count_part(*of))
+            raise
         tiles: dict[int, int] = {}
         for levels, place in by_area(area, self._levels):
             place = self._description.extent if place is None else place

@@ -11,6 +11,7 @@ from qgis.PyQt.QtWidgets import QApplication, QLineEdit
 
 from tile_cache_manager.plugin.core import errors
 from tile_cache_manager.plugin.host.area_rules import AreaRule, RuleArea, RuleAreaKind
+from tile_cache_manager.plugin.host.rule_sources import layer_area
 from tile_cache_manager.ui.rule_dialog import RuleDialog, read_scale
 from tile_cache_manager.ui.rules_panel import first_gap
 
@@ -111,3 +112,21 @@ def test_a_filter_can_be_read_on_a_dark_theme(qgis_app: Any, project: Any, layer
     dialog.deleteLater()
 
     assert shown == "#102030"
+
+
+def test_a_rule_without_an_area_leaves_the_counts_of_the_others(
+    exportable: Any, exporter: Any, layers: Any
+) -> None:
+    levels = exportable.cached_levels  # 1 to 5
+    nothing = layer_area(layers["fields"], expression="1 = 2")
+    panel = exporter.dialog.area_panel.rules_panel
+    exporter.choose("area_kind_combo", "Areas by Scale")
+    panel.model.set_rules(
+        (AreaRule(None, levels[1].scale, FULL), AreaRule(levels[2].scale, None, nothing))
+    )
+    button = exporter.find("run_button")
+    exporter.wait_until(lambda: "Rule “fields, 1 = 2”" in button.toolTip(), what="the problem")
+
+    tiles = panel.model.index(0, 3).data()
+    assert tiles == "20"  # levels 1 and 2 of the world: 4 + 16
+    assert exporter.find("scales_view").model().index(1, 3).data() == "4"
