@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -17,7 +17,7 @@ from ..arcgis.service import parse_service
 from ..arcgis.status import open_reporter
 from ..arcgis.tile_reader import TileReader
 from ..arrays import whole_numbers
-from ..coverage import Coverage, cover
+from ..coverage import Coverage, count_tiles, cover
 from ..description import CacheDescription
 from ..errors import SignInFailed, SignInNeeded, TileCacheError
 from ..request import Feedback, LevelEstimate, Message, Severity
@@ -37,6 +37,9 @@ SAMPLES = 6
 
 MOST_SAMPLES = 48
 """Of all levels; finest levels first, for there most of the tiles are."""
+
+SMALL = 0.25
+"""Part of a level's tiles below which those of the area may be quite unlike the others."""
 
 _LISTEN = 0.1
 _Key = TypeVar("_Key")
@@ -62,12 +65,13 @@ def estimate_service(
 ) -> tuple[LevelEstimate, ...]:
     """What `request` would take of `service`, level by level. Blocks, for about `patience` seconds.
 
-    `tiles`: exactly those that the areas touch. `bytes`: as the service itself estimates; else by
-    some tiles that are read, where its tiles may be copied; else by what the site tells of the
+    `tiles`: exactly those that the areas touch. `bytes`: where the areas are a small part of the
+    service, by some of their tiles that are read, if its tiles may be copied; else as the service
+    itself estimates, for which sites take the mean of all of it; else by what the site tells of the
     whole cache. Levels of which nothing is known have tiles as large as the others.
-    `seconds`: as if each tile were read from the service, at the speed of those that were; packages
-    come faster. Raises SiteError, NotCached, DescriptionError, ServiceChanged, EmptyArea,
-    AreaOutside.
+    `seconds`: where each tile is read by itself, at the speed of those that were; how long a site
+    makes packages nobody tells. Raises SiteError, NotCached, DescriptionError, ServiceChanged,
+    EmptyArea, AreaOutside.
     """
     description = parse_service(client.read(service.url), service)
     plan = plan_export(request, description)
@@ -77,11 +81,13 @@ def estimate_service(
         sizes = asked.announced()
     samples: dict[int, list[Sample]] = {}
     if description.export_tiles_allowed or request.is_owner:
-        samples = asked.samples(() if sizes else plan.levels)
+        samples = asked.samples()
     else:
         sizes = asked.told()
-    sizes.update(sizes_of(samples, sizes))
-    return estimates_of(request, plan, sizes, seconds_each(samples))
+    sizes.update(sizes_of(samples, sizes.keys() - asked.small_parts()))
+    is_auto = request.way is ExportWay.AUTO and not description.export_tiles_allowed
+    is_by_tile = is_auto or request.way is ExportWay.ONE_BY_ONE
+    return estimates_of(request, plan, sizes, seconds_each(samples) if is_by_tile else None)
 
 
 class _Asked:
@@ -120,13 +126,22 @@ class _Asked:
             if told is not None and told.bytes is not None
         }
 
-    def samples(self, levels: Iterable[Level]) -> dict[int, list[Sample]]:
-        """Some tiles of each of `levels`, read; of none, just some, to learn how fast that is."""
+    def small_parts(self) -> set[int]:
+        """Ids of levels of which just a small part of the service's tiles is asked for."""
+        plan, extent = self._plan, self._description.extent
+        if extent is None:
+            return set()
+        whole = count_tiles(plan.request.scheme, plan.levels, extent)
+        return {
+            level.id for level in plan.levels if plan.tiles.count(level) < SMALL * whole[level.id]
+        }
+
+    def samples(self) -> dict[int, list[Sample]]:
+        """Some tiles of each level, read."""
         reader = TileReader(self._client, self._service, self._description)
-        chosen = list(reversed(list(levels) or self._plan.levels[-2:]))
         tiles = [
             (level.id, row, col)
-            for level in chosen
+            for level in reversed(self._plan.levels)
             for row, col in spread(
                 cover(self._plan.request.scheme, level, self._plan.tiles.areas[level.id]), SAMPLES
             )
@@ -199,7 +214,7 @@ def spread(coverage: Coverage, wanted: int) -> list[tuple[int, int]]:
     return found[:: max(1, len(found) // wanted)][:wanted]
 
 
-def sizes_of(samples: dict[int, list[Sample]], known: dict[int, float]) -> dict[int, float]:
+def sizes_of(samples: dict[int, list[Sample]], known: Collection[int]) -> dict[int, float]:
     """Bytes of a touched tile, gaps counted, of levels whose size is not `known`."""
     return {
         level_id: sum(sample.size for sample in listed) / len(listed)
