@@ -234,3 +234,16 @@ def test_a_byte_order_mark_is_welcome(tmp_path: Path) -> None:
 def test_equal_areas_are_equal() -> None:
     area = RULES[1].area
     assert len({area, replace(area, base=replace(area.base)), replace(area, expression="x")}) == 2
+
+
+def test_the_example_that_people_write_their_own_by_can_be_read() -> None:
+    readme = Path(__file__).resolve().parents[2] / "README.md"
+    example = readme.read_text("utf-8").partition("```json\n")[2].partition("```")[0]
+
+    world, countries, town = rule_file.read_rules(example)
+
+    assert (world.from_scale, world.to_scale, world.area) == (None, 5e6, FULL)
+    assert countries.area.kind is RuleAreaKind.COUNTRY
+    assert countries.area.base.layer_source == town.area.layer_source
+    assert (town.to_scale, town.area.buffer_metres) == (None, 2000)
+    assert town.area.expression == "\"name\" = 'Centre'"

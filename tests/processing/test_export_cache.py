@@ -510,6 +510,27 @@ def test_an_export_of_which_no_tile_comes_fails(
         export(TARGET=str(tmp_path / "a.tpkx"), SCALES=scales_of(None, 0), WAY="ONE_BY_ONE")
 
 
+def test_very_many_tiles_are_warned_of_before_anything_is_got(
+    provider: Any, fresh_site: Any, tmp_path: Path
+) -> None:
+    class Shocked(Heard):
+        def pushWarning(self, warning: str) -> None:
+            super().pushWarning(warning)
+            self.cancel()
+
+    given = {
+        "INPUT_SERVICE": fresh_site.service_url("classic", "Streets"),
+        "TARGET": str(tmp_path / "a.tpkx"),
+        "SCALES": scales_of(None, 10),
+        "WAY": "ONE_BY_ONE",
+    }
+    heard = Shocked()
+    run_unchecked(provider, "exportcache", given, heard)
+
+    assert [line for line in heard.lines if line.startswith("The area touches 1,048,576 tiles")]
+    assert not (tmp_path / "a.tpkx").exists()
+
+
 def test_what_is_cancelled_at_once_has_no_output(
     provider: Any, fresh_site: Any, tmp_path: Path
 ) -> None:
@@ -580,8 +601,10 @@ def test_a_package_is_imported_into_a_cache(
     )
     before = tiles_in_bundles(cache / "_alllayers")
 
-    results = export("importcache", INPUT_SERVICE=str(cache), SOURCE_CACHE=str(package))
+    heard = Heard()
+    results = export("importcache", heard, INPUT_SERVICE=str(cache), SOURCE_CACHE=str(package))
 
+    assert any(line.startswith("The area touches ") for line in heard.lines)
     after = tiles_in_bundles(cache / "_alllayers")
     assert set(after) == set(before) | expected_tiles(PARIS_MERCATOR, 2, 5)
     assert {tile: after[tile] for tile in before} == before
