@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qgis.PyQt.QtCore import QSize, Qt
+from qgis.PyQt.QtCore import QEvent, QObject, QSize, Qt
 from qgis.PyQt.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 
@@ -13,6 +13,7 @@ class Column(QScrollArea):
         super().__init__()
         self.setObjectName("column")
         self._room = 0
+        self._bar_width = 0
         self._content = _Content()
         self._content.setLayout(layout)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -29,26 +30,48 @@ class Column(QScrollArea):
         """Be no higher than so many pixels from now on, wherever more is not given."""
         if pixels != self._room:
             self._room = pixels
+            self._look_for_bar()
             self.updateGeometry()
 
     # QWidget interface
 
+    def event(self, event: QEvent) -> bool:
+        handled = super().event(event)
+        if event.type() == QEvent.Type.Resize:
+            self._look_for_bar()
+        return handled
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Want another size where the content does, which scroll areas leave out."""
+        is_filtered = super().eventFilter(watched, event)
+        if watched is self.widget() and event.type() == QEvent.Type.LayoutRequest:
+            self._look_for_bar()
+            self.updateGeometry()
+        return is_filtered
+
     def sizeHint(self) -> QSize:
-        return self._content.sizeHint()
+        return self._content.sizeHint() + QSize(self._bar_width, 0)
 
     def minimumSizeHint(self) -> QSize:
         least = self._content.minimumSizeHint()
-        height = min(least.height(), self._room)
-        wanted = self._content.heightForWidth(max(self.width(), least.width()))
-        bar = self.verticalScrollBar().sizeHint().width() if wanted > self._room else 0
-        return QSize(least.width() + bar, height)
+        return QSize(least.width() + self._bar_width, min(least.height(), self._room))
 
     def heightForWidth(self, width: int) -> int:
-        return min(self._content.heightForWidth(width), self._room)
+        return min(self._content.heightForWidth(width - self._bar_width), self._room)
+
+    def _look_for_bar(self) -> None:
+        """Keep room beside the content for the scroll bar, where there is one."""
+        width = max(self.width() - self._bar_width, self._content.minimumSizeHint().width())
+        is_cut = self._content.heightForWidth(width) > self._room
+        bar_width = self.verticalScrollBar().sizeHint().width() if is_cut else 0
+        if bar_width != self._bar_width:
+            self._bar_width = bar_width
+            self.updateGeometry()
 
 
 class _Content(QWidget):
     """Says how low it can be made, which is what a scroll area asks it for."""
 
     def heightForWidth(self, width: int) -> int:
-        return self.layout().minimumHeightForWidth(width)
+        wanted = self.layout().minimumHeightForWidth(width)  # -1 where nothing wraps
+        return max(wanted, self.minimumSizeHint().height() if wanted < 0 else 0)

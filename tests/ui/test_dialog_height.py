@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from qgis.core import Qgis
+from qgis.PyQt.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from tile_cache_manager.ui.column import Column
 from tile_cache_manager.ui.notices import Notice
 
 WORLD_URL = "https://site.test/arcgis/rest/services/World/MapServer"
@@ -57,6 +59,11 @@ def test_what_has_no_room_is_scrolled(
     wait_until(lambda: all(bar.maximum() > 0 for bar in bars), what="a scroll bar")
 
     wait_until(lambda: dialog.height() <= SCREEN, what="a dialog on the screen")
+    for each in dialog._columns:
+        wait_until(
+            lambda column=each: column.widget().width() <= column.viewport().width(),
+            what="all of the width",
+        )
     assert dialog.minimumHeight() <= SCREEN
     button = forbidden.find("run_button")
     assert button.mapTo(dialog, button.rect().bottomLeft()).y() < SCREEN
@@ -80,3 +87,20 @@ def test_what_it_grew_to_is_not_kept(forbidden: Any, wait_until: Any) -> None:
     dialog.reject()
 
     assert dialog.height() == before
+
+
+def test_the_scroll_bar_hides_nothing(qgis_app: Any, wait_until: Any) -> None:
+    window, content, layout = QWidget(), QWidget(), QVBoxLayout()
+    layout.addWidget(content)
+    content.setMinimumSize(300, 100)
+    column = Column(layout)
+    column.set_room(500)
+    row = QHBoxLayout(window)
+    row.addWidget(QWidget(), 1)
+    row.addWidget(column)
+    window.resize(400, 500)
+    window.show()
+    content.setMinimumSize(350, 900)
+    wait_until(lambda: column.verticalScrollBar().maximum() > 0, what="a scroll bar")
+    wait_until(lambda: column.viewport().width() >= 350, what="all of the width")
+    window.close()
