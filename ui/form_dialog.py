@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qgis.PyQt.QtCore import QEvent, Qt, QUrl
-from qgis.PyQt.QtGui import QDesktopServices, QKeyEvent
+from qgis.PyQt.QtGui import QDesktopServices, QGuiApplication, QKeyEvent
 from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QPushButton, QStyle, QWidget
 
 HELP_PAGES = Path(__file__).parent / "help"
@@ -84,7 +84,9 @@ class FormDialog(QDialog):
         """Pixels that the screen has for the dialog, without the frame around it."""
         frame = self.frameGeometry().height() - self.height()
         usual = self.style().pixelMetric(QStyle.PixelMetric.PM_TitleBarHeight)
-        return self.screen().availableGeometry().height() - max(frame, usual)
+        handle = self.windowHandle()  # QWidget.screen() is not there before Qt 5.14
+        screen = QGuiApplication.primaryScreen() if handle is None else handle.screen()
+        return screen.availableGeometry().height() - max(frame, usual)
 
     def _use_room(self) -> None:
         """Let parts that can be scrolled know how much room there is."""
