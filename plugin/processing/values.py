@@ -14,11 +14,14 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication, QVariant
 
-from ..core.errors import NotACache, NotACacheReason
+from ..core.errors import JobSilent, NotACache, NotACacheReason, SiteSilent
 from ..core.request import Feedback, Message, Severity
 from ..core.storage.opening import local_path
 from ..host import messages
 from ..host.network_watch import hearing
+
+_AT_ONCE = (SiteSilent, JobSilent)
+"""Said as errors: warnings stay in a buffer of `qgis_process` while nothing else is said."""
 
 CACHE_FILES = "conf.xml Conf.xml root.json *.tpkx *.tpk *.mbtiles *.gpkg"
 
@@ -82,7 +85,7 @@ def core_feedback(feedback: QgsProcessingFeedback) -> Feedback:
         text = messages.message_text(message)
         if message.severity is Severity.INFO:
             feedback.pushInfo(text)
-        elif message.severity is Severity.WARNING:
+        elif message.severity is Severity.WARNING and not isinstance(message.error, _AT_ONCE):
             feedback.pushWarning(text)
         else:
             feedback.reportError(text)

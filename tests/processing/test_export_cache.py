@@ -33,7 +33,10 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication, QVariant
 
+from tile_cache_manager.plugin.core.errors import SiteSilent, SiteUnreachable, Unreachable
+from tile_cache_manager.plugin.core.request import Message, Severity
 from tile_cache_manager.plugin.host import area_rules, rule_file
+from tile_cache_manager.plugin.processing.values import core_feedback
 
 pytestmark = pytest.mark.qgis
 
@@ -637,3 +640,20 @@ def test_layers_are_drawn_anew_by_the_main_thread_wherever_an_algorithm_runs(
 
     assert found[0]._reloading is algorithm._reloading
     assert found[0]._reloading.thread() is QCoreApplication.instance().thread()
+
+
+def test_a_site_that_gives_no_answer_is_told_as_an_error_that_nobody_keeps_back(
+    qgis_app: Any,
+) -> None:
+    told: list[str] = []
+
+    class Erring(Heard):
+        def reportError(self, error: str, fatalError: bool = False) -> None:
+            told.append(error)
+
+    url = "https://maps.test/arcgis"
+    silent = SiteSilent(url, SiteUnreachable(url, Unreachable.TIMEOUT), 300)
+    core_feedback(Erring()).message(Message("", Severity.WARNING, silent))
+
+    assert len(told) == 1
+    assert "gives no answer just now" in told[0]
