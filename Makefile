@@ -9,6 +9,8 @@ export PATH := /usr/bin:/bin:$(PATH)
 QUIET_SCREEN := QT_QPA_PLATFORM=offscreen
 # The tests that need no QGIS run with any Python that has numpy, shapely, requests and pytest.
 CORE_PYTHON ?= $(if $(wildcard $(PYTHON)),$(PYTHON),python3)
+# So many files of tests run at the same time; 0: one after the other, in one process.
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run test test-core lint format bench package install clean
@@ -26,7 +28,7 @@ run: setup ## open QGIS with the plugin and a stand-in ArcGIS site to try it on
 	$(PYTHON) tests/desktop/launch.py run
 
 test: setup lint ## all checks and tests, the real QGIS window among them
-	$(QUIET_SCREEN) $(PYTHON) -m pytest $(ARGS)
+	$(QUIET_SCREEN) $(PYTHON) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-core: ## the tests that need no QGIS (CORE_PYTHON=... names the Python)
 	$(CORE_PYTHON) -m pytest tests/core $(ARGS)
