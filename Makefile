@@ -18,7 +18,7 @@ WORKERS ?= 2
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-setup: ## install what is missing (apt packages, .venv, .venv-readers); quick when nothing is
+setup: ## install what is missing (apt packages, .venv and two more environments); quick when nothing is
 	@tools/setup.sh
 
 demo: setup ## update a cache in the real QGIS window, pictures in build/demo
@@ -53,6 +53,6 @@ package: ## build/tile_cache_manager.zip from the last commit, ready for the plu
 install: ## link this checkout into QGIS's default profile
 	@tools/install.sh
 
-clean: ## remove what the other verbs made, except .venv and .venv-readers
+clean: ## remove what the other verbs made, except the environments
 	rm -rf build .mypy_cache .pytest_cache .ruff_cache
 	find . -path './.venv*' -prune -o -name __pycache__ -type d -exec rm -rf {} +
