@@ -16,6 +16,7 @@ from exported_services import COUNTRY, TOWN, WORLD, NoPixels, Service, brute_for
 from scripted_site import Recorder
 from site_caches import QUICK, sign_in
 
+from tile_cache_manager.plugin.core.arcgis import patient_client
 from tile_cache_manager.plugin.core.arcgis.export_tiles import SizeEstimate
 from tile_cache_manager.plugin.core.arcgis.patience import PatientTransport
 from tile_cache_manager.plugin.core.errors import (
@@ -28,7 +29,6 @@ from tile_cache_manager.plugin.core.errors import (
     SiteUnreachable,
 )
 from tile_cache_manager.plugin.core.export import estimate as estimating
-from tile_cache_manager.plugin.core.export import run as running
 from tile_cache_manager.plugin.core.export import site_export
 from tile_cache_manager.plugin.core.export.queue import QueueItem, run_queue, target_names
 from tile_cache_manager.plugin.core.export.request import ExportRequest, ExportWay
@@ -150,7 +150,7 @@ def test_a_site_that_goes_away_in_mid_run_is_told_and_not_waited_for_endlessly(
     service, recorder = Service(site, "Streets"), Recorder()
     request = service.request(tmp_path / "Streets.tpkx", COUNTRY, 5, 6, 7, 8, 9, way=way)
     impatient = partial(PatientTransport, patience=3.0, tell_after=0.2)
-    monkeypatch.setattr(running, "PatientTransport", impatient)
+    monkeypatch.setattr(patient_client, "PatientTransport", impatient)
     monkeypatch.setattr(site_export, "Pace", lambda: replace(QUICK, patience=3.0))
     site.fault("classic", gone, "silence", count=1000)
     begun = time.monotonic()

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..arcgis.address import service_of
-from ..arcgis.client import Client
 from ..arcgis.credentials import SignIn
-from ..arcgis.patience import PatientTransport
-from ..arcgis.transport import RequestsTransport, Transport
+from ..arcgis.patient_client import patient_client
+from ..arcgis.transport import Transport
 from ..errors import ServiceChanged
 from ..request import Feedback
 from ..storage.addresses import local_path
@@ -39,13 +38,8 @@ def run_import(
     path = local_path(address)
     if path is not None:
         return import_local(path, request, feedback, pixels=pixels)
-
-    def stopped() -> bool:
-        return feedback.cancelled() or feedback.abandoned()
-
     service = service_of(address)
-    sender = PatientTransport(transport or RequestsTransport(), feedback.message)
-    client = Client(sender, service.site_url, sign_in, cancelled=stopped)
+    client = patient_client(service.site_url, feedback, sign_in, transport)
     return import_to_service(client, service, request, feedback, pixels=pixels)
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from ..arcgis.address import service_of
-from ..arcgis.client import Client
 from ..arcgis.credentials import SignIn
-from ..arcgis.patience import PatientTransport
-from ..arcgis.transport import RequestsTransport, Transport
+from ..arcgis.patient_client import patient_client
+from ..arcgis.transport import Transport
 from ..local.source import TileSource
 from ..request import Feedback, LevelEstimate
 from ..storage.addresses import local_path
@@ -41,7 +40,7 @@ def run_export(
     if drawing is not None:
         drawing.close()
     service = service_of(address)
-    client = _client(service.site_url, feedback, sign_in, transport)
+    client = patient_client(service.site_url, feedback, sign_in, transport)
     return export_service(client, service, request, feedback, pixels=pixels)
 
 
@@ -64,15 +63,5 @@ def estimate_export(
     if path is not None:
         return estimate_local(path, request, feedback)
     service = service_of(address)
-    client = _client(service.site_url, feedback, sign_in, transport)
+    client = patient_client(service.site_url, feedback, sign_in, transport)
     return estimate_service(client, service, request, feedback)
-
-
-def _client(
-    site_url: str, feedback: Feedback, sign_in: SignIn | None, transport: Transport | None
-) -> Client:
-    def stopped() -> bool:
-        return feedback.cancelled() or feedback.abandoned()
-
-    sender = PatientTransport(transport or RequestsTransport(), feedback.message)
-    return Client(sender, site_url, sign_in, cancelled=stopped)

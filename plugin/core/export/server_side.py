@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..arcgis.address import service_of
-from ..arcgis.client import Client
 from ..arcgis.credentials import SignIn
 from ..arcgis.export_cache import ExportCache
 from ..arcgis.jobs import Pace
-from ..arcgis.patience import PatientTransport
+from ..arcgis.patient_client import patient_client
 from ..arcgis.service import parse_service
-from ..arcgis.transport import RequestsTransport, Transport
+from ..arcgis.transport import Transport
 from ..coverage import count_tiles
 from ..description import CacheDescription
 from ..errors import ServiceChanged
@@ -39,29 +38,12 @@ def export_on_server(
     ServiceChanged, EmptyArea.
     """
     service = service_of(address)
-    client = Client(
-        PatientTransport(transport or RequestsTransport(), feedback.message),
-        service.site_url,
-        sign_in,
-        cancelled=lambda: feedback.cancelled() or feedback.abandoned(),
-    )
+    client = patient_client(service.site_url, feedback, sign_in, transport)
     description = parse_service(client.read(service.url), service)
     if description.scheme != request.scheme:
         raise ServiceChanged(service.name)
-    tool = ExportCache(client, service, pace)
     parts = by_area(request.areas, request.levels)
-    is_overwriting = request.overwrite is Overwrite.OVERWRITE
-    done = 0
-    for levels, place in parts:
-        if feedback.cancelled() or feedback.abandoned():
-            break
-        told = _told_from(feedback, done, len(parts))
-        written = tool.export_on_server(
-            server_path, levels, place, request.scheme, request.storage, told, is_overwriting
-        )
-        if written is None:
-            break
-        done += 1
+    done = _written(ExportCache(client, service, pace), request, server_path, feedback)
     outcome = Outcome.DONE if done == len(parts) else Outcome.CANCELLED
     return ExportReport(
         outcome=outcome,
@@ -72,6 +54,24 @@ def export_on_server(
         ways=(ExportWay.EXPORT_CACHE,),
         jobs=done,
     )
+
+
+def _written(
+    tool: ExportCache, request: ExportRequest, server_path: str, feedback: Feedback
+) -> int:
+    """Of how many of the areas the tiles were written, one after the other, until stopped."""
+    parts = by_area(request.areas, request.levels)
+    is_overwriting = request.overwrite is Overwrite.OVERWRITE
+    for done, (levels, place) in enumerate(parts):
+        if feedback.cancelled() or feedback.abandoned():
+            return done
+        told = _told_from(feedback, done, len(parts))
+        written = tool.export_on_server(
+            server_path, levels, place, request.scheme, request.storage, told, is_overwriting
+        )
+        if written is None:
+            return done
+    return len(parts)
 
 
 def _told_from(feedback: Feedback, done: int, parts: int) -> Feedback:
