@@ -142,8 +142,7 @@ class ExportRun(TaskRun):
                 transport=network.transport(),
                 anew=plan.anew,
             )
-            urls = [each.url for each in plan.services]
-            task.item_told.connect(lambda index, report: self.item_told.emit(urls[index], report))
+            task.item_told.connect(self.item_told)
         else:
             task = export_tasks.ExportTask(
                 plan.title,

@@ -174,13 +174,13 @@ class QueueEntry:
 class QueueTask(Task):
     """Exports several services, one after the other, below `folder`; tells a QueueReport.
 
-    `anew`: also what was done before. `item_told`: of each of the entries, by its index, as it
+    `anew`: also what was done before. `item_told`: of each of the entries, by its address, as it
     begins (None), and what came of it, a QueueItemReport.
     """
 
     message_received = pyqtSignal(object)
     reported = pyqtSignal(object)
-    item_told = pyqtSignal(int, object)
+    item_told = pyqtSignal(str, object)
 
     def __init__(
         self,
@@ -208,7 +208,7 @@ class QueueTask(Task):
             pixels=TilePixels(),
             transport=self._transport,
             anew=self._anew,
-            told=self.item_told.emit,
+            told=lambda index, item: self.item_told.emit(self._entries[index].address, item),
         )
         return self.reported, report
 
