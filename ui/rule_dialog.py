@@ -18,7 +18,7 @@ from qgis.PyQt.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QLineEdit,
 
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.errors import BadScales
-from ..plugin.core.request import parse_scales
+from ..plugin.core.scales import parse_scales
 from ..plugin.core.tiling import Level
 from ..plugin.host import messages, rule_sources
 from ..plugin.host.area_rules import AreaRule, RuleArea, RuleAreaKind, ScaleRange

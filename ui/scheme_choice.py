@@ -8,7 +8,7 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from qgis.PyQt.QtWidgets import QComboBox, QLineEdit
 
 from ..plugin.core.errors import TileCacheError
-from ..plugin.core.request import parse_scales
+from ..plugin.core.scales import parse_scales
 from ..plugin.core.tiling import Extent, TilingScheme
 from ..plugin.host import scheme_task, schemes, sign_in
 from .addresses import is_path

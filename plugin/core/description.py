@@ -49,6 +49,8 @@ class CacheDescription:
     `modes`: the update modes that the site offers for it; empty where none, and then
     `modes_problem` says why.
     `status`: how full each level is, where the site tells.
+    `is_hosted`: a hosted layer, whose administration makes and deletes tiles by whole bundles, in
+    rectangles.
     `is_local`: on this computer; then `address` is its path, `kind` its StorageFormat's value,
     `source` what it is drawn from, as text (see `host/sources`), "" for the project, `background`
     what is seen where that draws nothing (see CacheSettings), and `unfinished` the run that can be
@@ -73,6 +75,7 @@ class CacheDescription:
     modes: tuple[UpdateMode, ...] = ()
     modes_problem: TileCacheError | None = None
     status: tuple[LevelStatus, ...] = ()
+    is_hosted: bool = False
     is_local: bool = False
     source: str = ""
     background: str = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -12,7 +11,6 @@ from shapely.geometry.base import BaseGeometry
 
 from .errors import (
     BadInstances,
-    BadScales,
     LevelsWithoutArea,
     NoLevels,
     TileCacheError,
@@ -23,15 +21,13 @@ from .tiling import Extent, Level, TilingScheme
 
 if TYPE_CHECKING:
     from .description import CacheDescription
-
-_RATIO = re.compile(r"1\s*:\s*")
-_GROUPED = re.compile(
-    r"(?P<whole>[1-9][0-9]{0,2}(?P<mark>[.,'\u2019 \u00a0\u2009\u202f])[0-9]{3}"
-    r"(?:(?P=mark)[0-9]{3})*)(?:(?!(?P=mark))[.,](?P<rest>[0-9]+))?"
-)
+    from .site_update import SiteUpdate
 
 SITE_DECIDES = -1
 """Number of caching instances that leaves the choice to the site."""
+
+ALARM_SECONDS = 600.0
+"""After so long without a tile more, somebody is told that a job on a site stands still."""
 
 
 class UpdateMode(Enum):
@@ -54,6 +50,18 @@ class TileFilter:
 
     only_existing: bool = False
     older_than: float | None = None
+
+
+@dataclass(frozen=True)
+class HostedOptions:
+    """How a hosted layer takes new tiles; ArcGIS's names are `mergeBundle` and `replaceTiles`.
+
+    `merges_bundles`: tiles of a bundle that are not made anew stay; without it, each bundle is
+    written anew as a whole. `replaces_tiles`: with it, tiles that exist are replaced, too.
+    """
+
+    merges_bundles: bool = False
+    replaces_tiles: bool = False
 
 
 class Resume(Enum):
@@ -83,6 +91,9 @@ class UpdateRequest:
     `instances`: caching instances on the site, SITE_DECIDES or at least 1.
     `wait`: whether `update` follows the job to its end or returns once it is submitted.
     `tile_filter`, `resume`: of an update on this computer; a site knows neither.
+    `hosted`: of an update of a hosted layer. `isolates_failures`: a job that fails on a site is
+    split by area and asked for again, until what fails is found to the bundle.
+    `alarm_seconds`: after so long without a tile more, a job on a site is told to stand still.
     Raises NoLevels, BadInstances, UnknownScale, LevelsWithoutArea.
     """
 
@@ -96,6 +107,9 @@ class UpdateRequest:
     tile_filter: TileFilter = field(default_factory=TileFilter)
     resume: Resume = Resume.AUTO
     level_areas: tuple[LevelArea, ...] = ()
+    hosted: HostedOptions = field(default_factory=HostedOptions)
+    isolates_failures: bool = False
+    alarm_seconds: float = ALARM_SECONDS
 
     def __post_init__(self) -> None:
         if not self.levels:
@@ -153,6 +167,9 @@ class UpdateRequest:
         wait: bool = True,
         tile_filter: TileFilter | None = None,
         resume: Resume = Resume.AUTO,
+        hosted: HostedOptions | None = None,
+        isolates_failures: bool = False,
+        alarm_seconds: float = ALARM_SECONDS,
     ) -> UpdateRequest:
         """A request to the cache of `description`; `area`: one for all levels, or for some each.
 
@@ -173,40 +190,10 @@ class UpdateRequest:
             tile_filter=tile_filter or TileFilter(),
             resume=resume,
             level_areas=groups,
+            hosted=hosted or HostedOptions(),
+            isolates_failures=isolates_failures,
+            alarm_seconds=alarm_seconds,
         )
-
-
-def parse_scales(text: str) -> tuple[float, ...]:
-    """The scale denominators in `text`, joined by `;`, each also written `1:N`. None: ().
-
-    One to three digits, then one mark and three digits again and again, are a number in groups:
-    `25.000`, `25,000`, `25'000` and `25 000` are all 25000, and `1.500,5` is 1500.5. Any other
-    point is a decimal one: `72223.819286`.
-
-    Raises BadScales, also for separators without a number: they are no way to say "all".
-    """
-    if not text.strip():
-        return ()
-    parts = [part.strip() for part in text.split(";")]
-    scales = tuple(_scale(part, text) for part in parts if part)
-    if not scales:
-        raise BadScales(text)
-    return scales
-
-
-def _scale(part: str, text: str) -> float:
-    number = _RATIO.sub("", part)
-    grouped = _GROUPED.fullmatch(number)
-    if grouped is not None:
-        digits = "".join(each for each in grouped["whole"] if each.isdigit())
-        number = f"{digits}.{grouped['rest'] or 0}"
-    try:
-        scale = float(number)
-    except ValueError:
-        raise BadScales(text) from None
-    if not 0 < scale < float("inf"):
-        raise BadScales(text)
-    return scale
 
 
 class Severity(Enum):
@@ -252,6 +239,8 @@ class Feedback:
     """How a running update speaks and listens: percent 0-100, "cancelled?", messages.
 
     `cancelled`: stop the work. `abandoned`: stop following it; what runs elsewhere may go on.
+    `keep`: hears what is to be kept of an update on a site, so that it can be found again, before
+    each request that changes it and after.
     So one `update` runs unchanged in a test, a QgsTask and a Processing algorithm. Called from the
     thread that runs the update.
     """
@@ -260,6 +249,7 @@ class Feedback:
     cancelled: Callable[[], bool] = lambda: False
     message: Callable[[Message], None] = lambda message: None
     abandoned: Callable[[], bool] = lambda: False
+    keep: Callable[[SiteUpdate], None] = lambda update: None
 
 
 @dataclass(frozen=True)
@@ -306,6 +296,22 @@ class FailedTile:
 
 
 @dataclass(frozen=True)
+class FailedPlace:
+    """Bundles of a level that a site could not make, and why: `message`, in its own words.
+
+    Rows and columns of bundles, the last ones included. More than one bundle where it was not
+    narrowed down further.
+    """
+
+    level: Level
+    first_row: int
+    last_row: int
+    first_col: int
+    last_col: int
+    message: str
+
+
+@dataclass(frozen=True)
 class UpdateReport:
     """What came of an update.
 
@@ -316,6 +322,7 @@ class UpdateReport:
     before it, where levels have areas of their own and so take more than one.
     `failed_tiles`: the first of those that failed on this computer, for people to see; all of them
     are in the cache's record, which `Resume.FAILED` takes up.
+    `failed_places`: what a site could not make, where failures were isolated.
     """
 
     outcome: Outcome
@@ -327,6 +334,7 @@ class UpdateReport:
     is_local: bool = False
     failed_tiles: tuple[FailedTile, ...] = ()
     earlier_job_urls: tuple[str, ...] = ()
+    failed_places: tuple[FailedPlace, ...] = ()
 
     @property
     def address(self) -> str:

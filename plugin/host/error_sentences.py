@@ -11,6 +11,7 @@ from ..core.arcgis.address import public_address
 from ..core.request import UpdateMode
 from .area_sources import BadRectangle, Cancelled, UnknownCrs
 from .export_sentences import EXPORT_SENTENCES
+from .job_sentences import JOB_SENTENCES
 from .sign_in import ESRI_KIND, MasterPasswordNeeded, PortalAddressError, SignInUnusable
 from .site_sentences import SITE_SENTENCES
 from .storage_sentences import STORAGE_SENTENCES
@@ -276,6 +277,7 @@ def _service(name: str) -> str:
 
 _SENTENCES: dict[type, Callable[[Any], str]] = {
     **SITE_SENTENCES,
+    **JOB_SENTENCES,
     **STORAGE_SENTENCES,
     **EXPORT_SENTENCES,
     errors.AddressError: _address,

@@ -1,4 +1,4 @@
-"""Sentences for errors between us and a site: no answer, refusals, sign-in, jobs. Plain text."""
+"""Sentences for errors between us and a site: no answer, refusals, sign-in. Plain text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ def _unreachable(error: errors.SiteUnreachable) -> str:
         ),
         errors.Unreachable.CERTIFICATE: tr(
             "The certificate of {url} is not trusted: ask the site's administrator for a valid one,"
-            " or add its authority in the authentication options of QGIS."
+            " or have QGIS trust it, in Settings > Options > Authentication > Manage Certificates,"
+            " by its authority or as an exception for this server."
+        ),
+        errors.Unreachable.CLIENT_CERTIFICATE: tr(
+            "{url} wants to see a certificate of yours: choose sign-in details that hold one, of a"
+            " PKI kind, and try again."
         ),
         errors.Unreachable.PROXY: tr(
             "The proxy on the way to {url} failed: check the proxy in the network options of QGIS."
@@ -104,19 +109,22 @@ def _sign_in_failed(error: errors.SignInFailed) -> str:
             " site's administrator how to sign in."
         ),
         errors.SignInProblem.OTHER_HOST: tr(
-            "{url} wants passwords sent to another computer, “{detail}”, which was not done: name"
-            " it as the portal in Processing, or choose sign-in details of kind Esri token."
+            "{url} wants passwords sent to another computer, “{detail}”, which was not done: allow"
+            " it in the dialog or name it as the portal in Processing, if it is your portal."
         ),
         errors.SignInProblem.NOT_ENCRYPTED: tr(
             "{url} takes passwords unencrypted only, so none was sent: ask the site's administrator"
             " for an address with https."
         ),
         errors.SignInProblem.WEB_SERVER: tr(
-            "The web server in front of {url} wants a sign-in of its own, which cannot be given"
-            " here: ask the site's administrator for an address without it."
+            "The web server in front of {url} wants a sign-in of its own{detail}: choose sign-in"
+            " details that it takes, or ask the site's administrator which ones it does."
         ),
     }
-    return texts[error.reason].format(url=plain(error.url), detail=quoted_message(error.detail))
+    detail = quoted_message(error.detail)
+    if error.reason is errors.SignInProblem.WEB_SERVER:
+        detail = f" ({detail})" if error.detail else ""
+    return texts[error.reason].format(url=plain(error.url), detail=detail)
 
 
 def _caching_unavailable(error: errors.CachingUnavailable) -> str:
@@ -142,20 +150,7 @@ def _caching_unavailable(error: errors.CachingUnavailable) -> str:
     return texts[error.reason].format(url=plain(error.url), detail=detail)
 
 
-def _job(error: errors.JobError) -> str:
-    text = tr("Something went wrong with the job {job_url}: look there how it stands.")
-    return text.format(job_url=plain(error.job_url))
-
-
-def _job_failed(error: errors.JobFailed) -> str:
-    text = tr(
-        "The job failed on the site, which says “{message}”: see {job_url} for more, or ask the"
-        " site's administrator."
-    )
-    return text.format(job_url=plain(error.job_url), message=quoted_message(error.message))
-
-
-def _silence(cause: errors.SiteError) -> str:
+def silence_text(cause: errors.SiteError) -> str:
     """Why a site gives no answer, in a few words."""
     if isinstance(cause, errors.SiteUnreachable):
         return {
@@ -163,6 +158,7 @@ def _silence(cause: errors.SiteError) -> str:
             errors.Unreachable.REFUSED: tr("it refuses connections"),
             errors.Unreachable.TIMEOUT: tr("it takes too long"),
             errors.Unreachable.CERTIFICATE: tr("its certificate is not trusted"),
+            errors.Unreachable.CLIENT_CERTIFICATE: tr("it wants a certificate of yours"),
             errors.Unreachable.PROXY: tr("the proxy fails"),
             errors.Unreachable.BROKEN: tr("the connection breaks"),
             errors.Unreachable.TOO_LARGE: tr("its answers are too large"),
@@ -173,54 +169,26 @@ def _silence(cause: errors.SiteError) -> str:
     return tr("something else answers in its place")
 
 
-def _job_silent(error: errors.JobSilent) -> str:
-    text = tr(
-        "The site gives no answer about the job {job_url} just now ({reason}): it is asked again"
-        " for up to {seconds} seconds."
-    )
-    reason = _silence(error.cause)
-    return text.format(
-        job_url=plain(error.job_url), reason=reason, seconds=number_text(round(error.patience))
-    )
-
-
 def _site_silent(error: errors.SiteSilent) -> str:
     text = tr(
         "The site gives no answer just now ({reason}), at {url}: it is asked again for up to"
         " {seconds} seconds."
     )
     return text.format(
-        reason=_silence(error.cause),
+        reason=silence_text(error.cause),
         url=plain(error.url),
         seconds=number_text(round(error.patience)),
     )
 
 
-def _job_lost(error: errors.JobLost) -> str:
+def _item_unusable(error: errors.ItemUnusable) -> str:
     text = tr(
-        "The site gave no answer for {seconds} seconds and the job may still be running: find it"
-        " again at {job_url}."
+        "The item “{name}” at {url} is no map or image service but of the kind “{kind}”: choose a"
+        " tile layer, or a map or image service."
     )
-    if not error.seconds:
-        text = tr(
-            "The site does not know the job {job_url} any more: load the service again to see how"
-            " full its levels are, and make the rest with Recreate Empty Tiles; run an export"
-            " again."
-        )
-    if isinstance(error.cause, (errors.SignInNeeded, errors.SignInFailed, errors.NotAllowed)):
-        text = tr(
-            "The site does not let this user look at the job any more, which may still be running:"
-            " sign in and find it again at {job_url}."
-        )
-    return text.format(job_url=plain(error.job_url), seconds=number_text(round(error.seconds)))
-
-
-def _cancel_unconfirmed(error: errors.CancelUnconfirmed) -> str:
-    text = tr(
-        "The site did not confirm within {seconds} seconds that the job is cancelled: look at"
-        " {job_url} whether it is still running."
+    return text.format(
+        name=quoted_message(error.name), url=plain(error.url), kind=quoted_message(error.kind)
     )
-    return text.format(job_url=plain(error.job_url), seconds=number_text(round(error.seconds)))
 
 
 SITE_SENTENCES: dict[type, Callable[[Any], str]] = {
@@ -233,10 +201,6 @@ SITE_SENTENCES: dict[type, Callable[[Any], str]] = {
     errors.SignInNeeded: _sign_in_needed,
     errors.SignInFailed: _sign_in_failed,
     errors.CachingUnavailable: _caching_unavailable,
-    errors.JobError: _job,
-    errors.JobFailed: _job_failed,
-    errors.JobSilent: _job_silent,
+    errors.ItemUnusable: _item_unusable,
     errors.SiteSilent: _site_silent,
-    errors.JobLost: _job_lost,
-    errors.CancelUnconfirmed: _cancel_unconfirmed,
 }

@@ -79,6 +79,11 @@ def number_text(value: int) -> str:
     return str(_grouping().toString(value))
 
 
+def rate_text(per_second: float) -> str:
+    """A rate with one decimal, as the user writes numbers."""
+    return str(_grouping().toString(float(per_second), "f", 1))
+
+
 def bytes_text(count: int) -> str:
     """So many bytes as people read them: `84.0 MB`, in the user's locale."""
     kind = QLocale.DataSizeFormat.DataSizeTraditionalFormat

@@ -14,7 +14,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core.errors import BadCacheOption, BadScales
-from ..core.request import parse_scales
+from ..core.scales import parse_scales
 from .values import comes_to_nothing, is_given, truth_of
 
 

@@ -17,8 +17,8 @@ from tile_cache_manager.plugin.core.request import (
     UpdateMode,
     UpdateReport,
     UpdateRequest,
-    parse_scales,
 )
+from tile_cache_manager.plugin.core.scales import parse_scales
 from tile_cache_manager.plugin.core.tiling import Level, SpatialReference, TilingScheme
 
 COARSE, FINE = Level(0, 100.0, 400000.0), Level(1, 50.0, 200000.0)

@@ -32,10 +32,17 @@
     ├─ ExportError                  exporting from a service, or importing into one
     │  ├─ ExportNotAllowed · TooManyTiles
     │  └─ BadPackage · NoTileThere · NothingToImport
+    ├─ ItemUnusable                 a portal's item that is no service
+    ├─ SubmissionUnclear            a job that the site may have taken on, or not
+    ├─ UnknownJob                   the text is not the address of a job
     └─ JobError                     a job on the site
        ├─ JobFailed
        ├─ JobSilent                 the site gives no answer just now
+       ├─ JobStalled                no tile more has come of it for long
+       ├─ JobSplit                  it failed, and is done in parts to find what fails
        ├─ JobLost                   it could not be followed to its end
+       ├─ NotTakenUp                an ended one cannot be taken up again so
+       ├─ FollowedElsewhere         another QGIS sees to it
        └─ CancelUnconfirmed
 
 An error's attributes are for programs; sentences for people are made in `host/messages.py` only.
@@ -53,10 +60,17 @@ from .export import (
 )
 from .job import (
     CancelUnconfirmed,
+    FollowedElsewhere,
     JobError,
     JobFailed,
     JobLost,
     JobSilent,
+    JobSplit,
+    JobStalled,
+    NotTakenUp,
+    SubmissionUnclear,
+    TakeUpProblem,
+    UnknownJob,
 )
 from .request import (
     AreaOutside,
@@ -83,6 +97,7 @@ from .site import (
     AddressError,
     CachingUnavailable,
     DescriptionError,
+    ItemUnusable,
     NotAllowed,
     NotArcGIS,
     NotCached,
@@ -148,12 +163,16 @@ __all__ = [
     "EmptyArea",
     "ExportError",
     "ExportNotAllowed",
+    "FollowedElsewhere",
     "FormatNotDrawn",
     "HostileFile",
+    "ItemUnusable",
     "JobError",
     "JobFailed",
     "JobLost",
     "JobSilent",
+    "JobSplit",
+    "JobStalled",
     "LayerFailed",
     "LevelsWithoutArea",
     "ModeNotOffered",
@@ -165,6 +184,7 @@ __all__ = [
     "NotArcGIS",
     "NotCached",
     "NotFound",
+    "NotTakenUp",
     "NothingToDraw",
     "NothingToDrawReason",
     "NothingToImport",
@@ -182,12 +202,15 @@ __all__ = [
     "SiteUnreachable",
     "SourceError",
     "StorageError",
+    "SubmissionUnclear",
+    "TakeUpProblem",
     "TargetExists",
     "TargetProblem",
     "TileCacheError",
     "TileTooLarge",
     "TooManyTiles",
     "Unavailable",
+    "UnknownJob",
     "UnknownScale",
     "Unreachable",
 ]

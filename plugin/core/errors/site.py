@@ -31,6 +31,7 @@ class Unreachable(Enum):
     REFUSED = "connection refused"
     TIMEOUT = "no answer in time"
     CERTIFICATE = "certificate not trusted"
+    CLIENT_CERTIFICATE = "a certificate of the client's own is wanted"
     PROXY = "proxy failed"
     BROKEN = "connection broken"
     TOO_LARGE = "endless answer"
@@ -103,12 +104,19 @@ class SignInProblem(Enum):
 
 
 class SignInFailed(SiteError):
-    """Nobody could be signed in at the site `url`; `detail`: its own message, or the other host."""
+    """Nobody could be signed in at the site `url`; `detail`: its own message, or the other host.
 
-    def __init__(self, url: str, reason: SignInProblem, detail: str = "") -> None:
+    `portal_url`: where the site belongs to a portal that the person has not trusted with the
+    password yet, the portal's address.
+    """
+
+    def __init__(
+        self, url: str, reason: SignInProblem, detail: str = "", portal_url: str = ""
+    ) -> None:
         super().__init__(url, f"sign-in failed, {reason.value} {detail}".rstrip())
         self.reason = reason
         self.detail = detail
+        self.portal_url = portal_url
 
 
 class DescriptionError(TileCacheError):
@@ -146,3 +154,13 @@ class CachingUnavailable(TileCacheError):
         self.url = url
         self.reason = reason
         self.detail = detail
+
+
+class ItemUnusable(TileCacheError):
+    """The portal's item at `url`, called `name`, is no map or image service; `kind` is its type."""
+
+    def __init__(self, url: str, name: str, kind: str) -> None:
+        super().__init__(f"{url}: {kind} {name!r} is no service")
+        self.url = url
+        self.name = name
+        self.kind = kind

@@ -1,0 +1,122 @@
+"""An update that a site carries out, as it is kept so that it can be found again.
+
+Plain values: `core/arcgis` makes and changes them, `core/jobs` writes and reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from .request import UpdateMode
+from .tiling import Level
+
+
+class PartState(Enum):
+    """What became of a part of an update.
+
+    WAITING: the site was not asked for it yet. UNCLEAR: it was asked, and no answer came that tells
+    whether it has taken it on. LOST: the site took it on, and knows nothing of it any more, or does
+    not tell.
+    """
+
+    WAITING = "waiting"
+    UNCLEAR = "unclear"
+    RUNNING = "running"
+    DONE = "done"
+    PARTIAL = "done with failures"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    LOST = "lost"
+
+
+ENDED = frozenset(
+    {PartState.DONE, PartState.PARTIAL, PartState.CANCELLED, PartState.FAILED, PartState.LOST}
+)
+"""States that do not change any more by themselves."""
+
+
+class TakeUp(Enum):
+    """How an ended job is taken up again; the values are ArcGIS's own keywords.
+
+    RESUME: one that was cancelled goes on. FIX: what failed in it is done again. COMPLETE: what is
+    left of it is done.
+    """
+
+    RESUME = "RESUME_JOB"
+    FIX = "FIX_JOB"
+    COMPLETE = "COMPLETE_JOB"
+
+
+@dataclass(frozen=True)
+class UpdatePart:
+    """What one job on the site does.
+
+    `form`: what it is asked for with, nothing secret in it. `planned`: tiles that its area touches,
+    by level id. `job_url`: "" until the site has answered. `detail`: the site's own words, where
+    it failed.
+    """
+
+    level_ids: tuple[int, ...]
+    form: Mapping[str, str] = field(repr=False)
+    planned: Mapping[int, int] = field(default_factory=dict)
+    state: PartState = PartState.WAITING
+    job_url: str = ""
+    detail: str = ""
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in ENDED
+
+
+@dataclass(frozen=True)
+class SiteUpdate:
+    """An update on a site: its parts are done one after the other.
+
+    `key`: its name in the record. `address`, `name`: of the service. `submit_url`: where parts are
+    asked for: a caching task, or the administration of a hosted layer. `started`, `changed`:
+    seconds since 1970. `percent`: how far all of it was when last looked at. `before`: tiles of the
+    whole cache by level id when it began, where the site told.
+    """
+
+    key: str
+    address: str
+    name: str
+    mode: UpdateMode
+    levels: tuple[Level, ...]
+    submit_url: str
+    parts: tuple[UpdatePart, ...]
+    started: float
+    changed: float
+    is_hosted: bool = False
+    percent: float | None = None
+    before: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return all(part.has_ended for part in self.parts)
+
+    @property
+    def state(self) -> PartState:
+        """That of the whole: of a part that goes on, else the worst end of any."""
+        found = {part.state for part in self.parts}
+        return next(state for state in _TELLING_FIRST if state in found or not found)
+
+    @property
+    def job_urls(self) -> tuple[str, ...]:
+        """The jobs that the site has taken on for it."""
+        return tuple(part.job_url for part in self.parts if part.job_url)
+
+
+_TELLING_FIRST = (
+    PartState.RUNNING,
+    PartState.UNCLEAR,
+    PartState.FAILED,
+    PartState.LOST,
+    PartState.CANCELLED,
+    PartState.WAITING,
+    PartState.PARTIAL,
+    PartState.DONE,
+)
