@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from .request import UpdateMode
+from .request import ALARM_SECONDS, FailedPlace, UpdateMode
 from .tiling import Level
 
 
@@ -55,7 +55,8 @@ class UpdatePart:
 
     `form`: what it is asked for with, nothing secret in it. `planned`: tiles that its area touches,
     by level id. `job_url`: "" until the site has answered. `detail`: the site's own words, where
-    it failed.
+    it failed. `asked_at`: when it was asked for, seconds since 1970. `is_split`: it failed, and
+    other parts are in its place by now.
     """
 
     level_ids: tuple[int, ...]
@@ -64,6 +65,8 @@ class UpdatePart:
     state: PartState = PartState.WAITING
     job_url: str = ""
     detail: str = ""
+    asked_at: float = 0.0
+    is_split: bool = False
 
     @property
     def has_ended(self) -> bool:
@@ -77,7 +80,9 @@ class SiteUpdate:
     `key`: its name in the record. `address`, `name`: of the service. `submit_url`: where parts are
     asked for: a caching task, or the administration of a hosted layer. `started`, `changed`:
     seconds since 1970. `percent`: how far all of it was when last looked at. `before`: tiles of the
-    whole cache by level id when it began, where the site told.
+    whole cache by level id when it began, where the site told. `isolates_failures`,
+    `alarm_seconds`: as in UpdateRequest. `failed_places`: what was isolated so far. `output_url`:
+    of the updated service, as the site told it.
     """
 
     key: str
@@ -92,6 +97,10 @@ class SiteUpdate:
     is_hosted: bool = False
     percent: float | None = None
     before: Mapping[int, int] = field(default_factory=dict)
+    isolates_failures: bool = False
+    alarm_seconds: float = ALARM_SECONDS
+    failed_places: tuple[FailedPlace, ...] = ()
+    output_url: str = ""
 
     @property
     def has_ended(self) -> bool:
@@ -101,7 +110,7 @@ class SiteUpdate:
     @property
     def state(self) -> PartState:
         """That of the whole: of a part that goes on, else the worst end of any."""
-        found = {part.state for part in self.parts}
+        found = {part.state for part in self.parts if not part.is_split}
         return next(state for state in _TELLING_FIRST if state in found or not found)
 
     @property

@@ -77,7 +77,7 @@ class JobState:
     """A job at one moment. `status`: the site's own word. `percent`: 0-100 where the job tells.
 
     `results`: path of each result below the job, by its name. `outputs`: URLs of files, which jobs
-    of hosted layers tell by themselves.
+    of hosted layers tell by themselves. `tiles`: made so far, where the job counts them.
     """
 
     job_id: str
@@ -87,6 +87,7 @@ class JobState:
     messages: tuple[Message, ...]
     results: Mapping[str, str]
     outputs: tuple[str, ...] = ()
+    tiles: int | None = None
 
     @property
     def failure(self) -> str:
