@@ -11,12 +11,13 @@ import json
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from .app import Sites, make_app
+from .app import CLOCK_SKEW, Sites, make_app
 from .drawing import Painter, PlainPainter
 
 
@@ -24,6 +25,11 @@ class _Handler(WSGIRequestHandler):
     """Keeps connections open between requests, and leaves the log to the application."""
 
     protocol_version = "HTTP/1.1"
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return the time by the clock of the site that answers."""
+        moment = time.time() if timestamp is None else timestamp
+        return super().date_time_string(moment + self.environ.get(CLOCK_SKEW, 0.0))
 
     def log(self, type: str, message: str, *args: object) -> None:
         """Say nothing."""

@@ -12,10 +12,14 @@ from flask import Flask, Response, request
 from . import control, resources
 from .answers import EsriError, answer, page
 from .drawing import Painter
-from .handle import CONTROL_PATH
+from .elsewhere import ADDRESSES, Elsewhere
+from .fault_answers import suffer
+from .handle import CONTROL_PATH, ELSEWHERE_PATH
 from .profiles import SITES
 from .state import SiteState
 
+CLOCK_SKEW = "arcgis_server.clock_skew"
+"""Under this name the seconds stand in a request's environment by which its site's clock is off."""
 _METHODS = ["GET", "POST"]
 
 
@@ -27,6 +31,7 @@ class Sites:
         folder.mkdir(parents=True, exist_ok=True)
         self._log = (folder / "requests.log").open("a", encoding="utf-8")
         self._painter = painter
+        self.elsewhere = Elsewhere()
         self.states = {
             site.key: SiteState(site, folder / site.key, painter, tiles_per_second)
             for site in SITES
@@ -36,14 +41,10 @@ class Sites:
         """Answer a request to a site."""
         state = self.states[key]
         self._note(state)
-        fault = state.faults.strike(request.path)
-        if isinstance(fault, Response):
-            return fault
-        try:
-            response = resources.respond(state, path)
-        except EsriError as error:
-            response = _error_answer(state, error)
-        return fault.send(response) if fault is not None else response
+        struck = state.faults.strike(request.path)
+        if struck is None:
+            return _usual_answer(state, path)
+        return suffer(*struck, state, lambda: _usual_answer(state, path))
 
     def control(self, key: str, action: str) -> Response:
         """Do a control action; 404 and 400 say what was wrong with it."""
@@ -71,6 +72,7 @@ class Sites:
             self._log.flush()
         with state.lock:
             state.requests[request.path] += 1
+            state.heard.append(f"{request.host_url.rstrip('/')}{request.environ['REQUEST_URI']}")
 
 
 def make_app(sites: Sites) -> Flask:
@@ -87,8 +89,25 @@ def make_app(sites: Sites) -> Flask:
                 rule, f"{key} {rule}", of_site, defaults={"key": key}, methods=_METHODS
             )
 
+    for rule in ADDRESSES:
+        app.add_url_rule(rule, f"elsewhere {rule}", sites.elsewhere.respond, methods=_METHODS)
+    app.add_url_rule(
+        f"{CONTROL_PATH}{ELSEWHERE_PATH}",
+        "heard elsewhere",
+        lambda: {"heard": sites.elsewhere.heard()},
+        methods=["POST"],
+    )
     app.add_url_rule(f"{CONTROL_PATH}/<key>/<action>", "control", sites.control, methods=["POST"])
     return app
+
+
+def _usual_answer(state: SiteState, path: str) -> Response:
+    try:
+        response = resources.respond(state, path)
+    except EsriError as error:
+        response = _error_answer(state, error)
+    request.environ[CLOCK_SKEW] = state.tokens.clock_skew
+    return response
 
 
 def _error_answer(state: SiteState, error: EsriError) -> Response:

@@ -18,6 +18,17 @@ from .schemes import by_resolution
 from .state import SiteState
 
 Values = dict[str, Any]
+_FAULT_VALUES: dict[str, type] = {
+    "code": int,
+    "message": str,
+    "after": int,
+    "seconds": float,
+    "skip": int,
+    "location": str,
+    "body": str,
+    "content_type": str,
+    "retry_after": str,
+}
 
 
 class UnknownAction(LookupError):
@@ -75,15 +86,38 @@ def _fault(state: SiteState, values: Values) -> None:
             pattern=str(values["pattern"]),
             count=int(values.get("count", 1)),
             kind=str(values["kind"]),
-            code=int(values.get("code", 500)),
-            message=str(values.get("message", "Error performing operation")),
-            after=int(values.get("after", 0)),
+            **{name: kind(values[name]) for name, kind in _FAULT_VALUES.items() if name in values},
         )
     )
 
 
 def _clear_faults(state: SiteState, values: Values) -> None:
     state.faults.clear()
+
+
+def _forget_jobs(state: SiteState, values: Values) -> None:
+    state.jobs.clear()
+
+
+def _restart(state: SiteState, values: Values) -> None:
+    """Forget what is kept in memory, and be away for so many requests."""
+    state.jobs.clear()
+    state.tokens.expire_all()
+    if int(values["away"]) > 0:
+        state.faults.add(Fault(".", int(values["away"]), "status", code=503))
+
+
+def _clock_skew(state: SiteState, values: Values) -> None:
+    state.tokens.clock_skew = float(values["seconds"])
+
+
+def _heard_urls(state: SiteState, values: Values) -> Values:
+    with state.lock:
+        return {"urls": list(state.heard)}
+
+
+def _issued_tokens(state: SiteState, values: Values) -> Values:
+    return {"tokens": list(state.tokens.given)}
 
 
 def _fill(state: SiteState, values: Values) -> Values:
@@ -210,6 +244,11 @@ _ACTIONS: dict[str, Callable[[SiteState, Values], Values | None]] = {
     "token_lifetime": _token_lifetime,
     "fault": _fault,
     "clear_faults": _clear_faults,
+    "forget_jobs": _forget_jobs,
+    "restart": _restart,
+    "clock_skew": _clock_skew,
+    "heard_urls": _heard_urls,
+    "issued_tokens": _issued_tokens,
     "fill": _fill,
     "export_limit": _export_limit,
     "export_allowed": _export_allowed,

@@ -1,61 +1,57 @@
-"""Faults that control can switch on: the ways a site fails its clients."""
+"""The faults of a site as control switches them on: which requests they strike, and how often."""
 
 from __future__ import annotations
 
-import json
 import re
-import socket
 import threading
 from dataclasses import dataclass
 
-from flask import Response, request
-
-from .answers import EsriError
-
-_HALF_AN_ANSWER = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n"
-    b'{"currentVersion": 10.81, "services": ['
+KINDS = (
+    # instead of the answer
+    *("html", "status", "error", "text", "empty", "list", "deep", "endless", "body"),
+    *("redirect", "drop", "truncate"),
+    # the right answer, sent badly; the request is carried out
+    *("silence", "delay", "drip", "cut", "reset", "lost"),
+    # something happens to the site before it answers as usual
+    *("expire", "forget"),
 )
-KINDS = ("html", "status", "error", "drop", "truncate", "silence", "cut")
 
 
 @dataclass
 class Fault:
     """What happens to the next ``count`` requests whose path matches ``pattern``.
 
-    ``html``: a page instead of JSON; ``status``: an HTTP status ``code``; ``error``: an Esri
-    error envelope with ``code`` and ``message``; ``drop``: the connection is closed without an
-    answer; ``truncate``: half of an answer; ``silence``: no answer until the fault is cleared;
-    ``cut``: the right answer, which breaks off after ``after`` bytes of its body.
+    The first ``skip`` of them go through.
+
+    Instead of the answer: ``html``: a page; ``status``: an HTTP status ``code``, with
+    ``retry_after`` as it stands where it is given; ``error``: an Esri error envelope with ``code``
+    and ``message``; ``text``, ``empty``: words that are no JSON, no words at all; ``list``: JSON,
+    but no object; ``deep``: JSON nested a hundred thousand times; ``endless``: JSON without an
+    end, until the client hangs up; ``body``: any words, ``body`` as ``content_type`` under
+    ``code``; ``redirect``: to ``location`` under ``code``, to the same address where it is empty;
+    ``drop``: the connection is closed without an answer; ``truncate``: half of an answer.
+
+    The request is carried out, and its answer sent badly: ``silence``: no answer until the fault
+    is cleared; ``delay``: after ``seconds``; ``drip``: a byte each ``seconds``; ``cut``: it breaks
+    off after ``after`` bytes of its body; ``reset``: so, and the connection is reset; ``lost``: it
+    is never sent.
+
+    ``expire``: all tokens become invalid, ``forget``: all jobs are stopped and forgotten, and only
+    then the request is answered.
     """
 
     pattern: str
     count: int
     kind: str
-    code: int = 500
+    code: int = 0
     message: str = "Error performing operation"
     after: int = 0
-
-
-@dataclass(frozen=True)
-class Cut:
-    """An answer breaks off after so many bytes of its body."""
-
-    after: int
-
-    def send(self, response: Response) -> Response:
-        """Send the head of the answer and what there is to be of its body, and hang up."""
-        response.direct_passthrough = False
-        body = response.get_data()
-        response.headers["Content-Length"] = str(len(body))
-        lines = [f"HTTP/1.1 {response.status}"]
-        lines += [f"{name}: {value}" for name, value in response.headers.items()]
-        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        connection = _connection()
-        connection.sendall(head + body[: self.after])
-        connection.shutdown(socket.SHUT_RDWR)
-        response.close()
-        return Response("")
+    seconds: float = 0.0
+    skip: int = 0
+    location: str = ""
+    body: str = ""
+    content_type: str = "application/json;charset=utf-8"
+    retry_after: str = ""
 
 
 class FaultBox:
@@ -64,7 +60,7 @@ class FaultBox:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
-        self._speak = threading.Event()
+        self._cleared = threading.Event()
 
     def add(self, fault: Fault) -> None:
         """Set a fault.
@@ -85,45 +81,28 @@ class FaultBox:
         """Take all faults away and answer those who wait."""
         with self._lock:
             self._faults.clear()
-            self._speak.set()
-            self._speak = threading.Event()
+            self._cleared.set()
+            self._cleared = threading.Event()
 
-    def strike(self, path: str) -> Response | Cut | None:
-        """Return the faulty answer to a request, or None where no fault is due.
+    def strike(self, path: str) -> tuple[Fault, threading.Event] | None:
+        """Return the fault that strikes a request, or None where none is due.
 
-        Of an answer that is to break off, where it does is returned.
+        Beside it stands what is set when the faults are cleared.
         """
         with self._lock:
-            fault = next((f for f in self._faults if re.search(f.pattern, path)), None)
+            fault = self._due(path)
             if fault is None:
                 return None
             fault.count -= 1
             if fault.count <= 0:
                 self._faults.remove(fault)
-            speak = self._speak
-        return _answer(fault, speak)
+            return fault, self._cleared
 
-
-def _answer(fault: Fault, speak: threading.Event) -> Response | Cut | None:
-    if fault.kind == "cut":
-        return Cut(fault.after)
-    if fault.kind == "html":
-        text = "<html><head><title>Sign in</title></head><body>Please sign in.</body></html>"
-        return Response(text, content_type="text/html")
-    if fault.kind == "status":
-        return Response("<html><body>Error</body></html>", fault.code, content_type="text/html")
-    if fault.kind == "error":
-        body = json.dumps(EsriError(fault.code, fault.message).as_json())
-        return Response(body, content_type="application/json;charset=utf-8")
-    if fault.kind == "silence":
-        speak.wait()
+    def _due(self, path: str) -> Fault | None:
+        for fault in self._faults:
+            if not re.search(fault.pattern, path):
+                continue
+            if fault.skip <= 0:
+                return fault
+            fault.skip -= 1
         return None
-    if fault.kind == "truncate":
-        _connection().sendall(_HALF_AN_ANSWER)
-    _connection().shutdown(socket.SHUT_RDWR)
-    return Response("")
-
-
-def _connection() -> socket.socket:
-    connection: socket.socket = request.environ["werkzeug.socket"]
-    return connection

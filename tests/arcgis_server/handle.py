@@ -6,6 +6,7 @@ Only the standard library is needed here, so the handle can be used inside QGIS.
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import subprocess
@@ -16,12 +17,15 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 from .bundles import StoredTile, read_cache
 
 CONTROL_PATH = "/__control"
+ELSEWHERE_PATH = "/__elsewhere"
+LOGIN_PATH = "/__login"
 CONTEXTS = {
     "classic": "/arcgis",
     "old": "/ArcGIS",
@@ -87,8 +91,11 @@ class RunningSite:
         Raises:
             ControlFailed: the action is unknown or a value is wrong.
         """
+        return self._post(f"/{site}/{action}", values)
+
+    def _post(self, path: str, values: dict[str, Any]) -> dict[str, Any]:
         request = urllib.request.Request(
-            f"{self.url}{CONTROL_PATH}/{site}/{action}",
+            f"{self.url}{CONTROL_PATH}{path}",
             data=json.dumps(values).encode(),
             headers={"Content-Type": "application/json"},
         )
@@ -96,7 +103,7 @@ class RunningSite:
             with urllib.request.urlopen(request) as response:
                 answer: dict[str, Any] = json.load(response)
         except urllib.error.HTTPError as error:
-            raise ControlFailed(f"{action}: {error.read().decode()}") from error
+            raise ControlFailed(f"{path}: {error.read().decode()}") from error
         return answer
 
     def reset(self, *sites: str) -> None:
@@ -146,6 +153,72 @@ class RunningSite:
         connection is closed. An answer to a range breaks off after ``after`` bytes of the range.
         """
         self.fault(site, pattern, "cut", count, after=after)
+
+    def delay(self, site: str, pattern: str, seconds: float, count: int = 1) -> None:
+        """Let the next ``count`` answers come late."""
+        self.fault(site, pattern, "delay", count, seconds=seconds)
+
+    def lose_answer(self, site: str, pattern: str, count: int = 1) -> None:
+        """Let the next ``count`` requests be carried out, and their answers be lost."""
+        self.fault(site, pattern, "lost", count)
+
+    def busy(
+        self,
+        site: str,
+        pattern: str,
+        code: int = 503,
+        retry_after: float | None = None,
+        as_date: bool = False,
+        count: int = 1,
+    ) -> None:
+        """Refuse the next ``count`` requests for the moment, with 503, 429, ...
+
+        ``retry_after``: the seconds that Retry-After names, rounded up; ``as_date``: as a date.
+        """
+        header = ""
+        if retry_after is not None:
+            moment = math.ceil(time.time() + retry_after)
+            header = formatdate(moment, usegmt=True) if as_date else str(math.ceil(retry_after))
+        self.fault(site, pattern, "status", count, code=code, retry_after=header)
+
+    def redirect(
+        self, site: str, pattern: str, location: str, code: int = 302, count: int = 1
+    ) -> None:
+        """Send the next ``count`` requests to another address; "" sends them in a circle."""
+        self.fault(site, pattern, "redirect", count, location=location, code=code)
+
+    def forget_jobs(self, site: str) -> None:
+        """Stop all jobs where they are; the site knows nothing of them any more."""
+        self.control(site, "forget_jobs")
+
+    def restart(self, site: str, away: int = 3) -> None:
+        """Forget jobs and tokens, and refuse the next ``away`` requests with 503."""
+        self.control(site, "restart", away=away)
+
+    def clock_skew(self, site: str, seconds: float) -> None:
+        """Put the site's clock ahead; its tokens live as long as before."""
+        self.control(site, "clock_skew", seconds=seconds)
+
+    def heard_urls(self, site: str) -> list[str]:
+        """Return the whole address of each request since the reset, with its query."""
+        return list(self.control(site, "heard_urls")["urls"])
+
+    def issued_tokens(self, site: str) -> list[str]:
+        """Return every token that the site gave since the reset."""
+        return list(self.control(site, "issued_tokens")["tokens"])
+
+    def elsewhere_url(self, path: str = "") -> str:
+        """Return an address on another origin, which keeps what it hears."""
+        return f"{self.url.replace('127.0.0.1', 'localhost')}{ELSEWHERE_PATH}{path}"
+
+    @property
+    def login_url(self) -> str:
+        """The page of a proxy that wants a sign-in: HTML under HTTP 200."""
+        return f"{self.url}{LOGIN_PATH}"
+
+    def elsewhere(self) -> list[dict[str, Any]]:
+        """Return method, url, headers and form of what came elsewhere since the last call."""
+        return list(self._post(ELSEWHERE_PATH, {})["heard"])
 
     def set_export_limit(self, site: str, service: str, tiles: int) -> None:
         """Let an export of ``Streets:MapServer`` ask for so many tiles and no more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import threading
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from .drawing import Painter
 from .faults import FaultBox
 from .jobs import JobBoard
 from .profiles import Service, Site
-from .tokens import DEFAULT_LIFETIME, TokenOffice
+from .tokens import TokenOffice
 
 _PICTURES_KEPT = 32
+_ADDRESSES_KEPT = 100_000
 
 
 def site_address(state: SiteState) -> str:
@@ -43,6 +44,7 @@ class SiteState:
         self.faults = FaultBox()
         self.jobs = JobBoard(self)
         self.requests: Counter[str] = Counter()
+        self.heard: deque[str] = deque(maxlen=_ADDRESSES_KEPT)  # addresses with their queries
         self.submissions: list[dict[str, Any]] = []
         self.pictures: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
         self.uploads: dict[str, Path] = {}
@@ -102,10 +104,10 @@ class SiteState:
         """Bring the site back to how it started: empty caches, no jobs, no faults."""
         self.faults.clear()
         self.jobs.clear()
-        self.tokens.expire_all()
-        self.tokens.lifetime = DEFAULT_LIFETIME
+        self.tokens.reset()
         with self.lock:
             self.requests.clear()
+            self.heard.clear()
             self.submissions.clear()
             self.pictures.clear()
             self.spoils.clear()

@@ -34,13 +34,26 @@ class TokenRequest:
 
 
 class TokenOffice:
-    """Keeps the tokens of one site. ``lifetime`` (seconds) caps what is asked for."""
+    """Keeps the tokens of one site. ``lifetime`` (seconds) caps what is asked for.
+
+    ``clock_skew``: how many seconds the site's clock is ahead of the true time. ``given``: every
+    token since the last reset.
+    """
 
     def __init__(self, referer_only: bool) -> None:
         self._referer_only = referer_only
         self._lock = threading.Lock()
         self._issued: dict[str, _Issued] = {}
         self.lifetime = DEFAULT_LIFETIME
+        self.clock_skew = 0.0
+        self.given: list[str] = []
+
+    def reset(self) -> None:
+        """Forget all tokens, and everything that was set."""
+        self.expire_all()
+        self.given.clear()
+        self.lifetime = DEFAULT_LIFETIME
+        self.clock_skew = 0.0
 
     def issue(self, wanted: TokenRequest) -> tuple[str, int]:
         """Return a new token and when it expires (epoch milliseconds).
@@ -55,7 +68,8 @@ class TokenOffice:
         token = secrets.token_urlsafe(48)
         with self._lock:
             self._issued[token] = _Issued(wanted.username, expires, referer, address)
-        return token, int(expires * 1000)
+            self.given.append(token)
+        return token, int((expires + self.clock_skew) * 1000)
 
     def user_of(self, token: str, referer: str, address: str) -> str:
         """Return whose token it is.
