@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import random
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,11 +12,12 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from ..errors import NotAllowed, NotArcGIS, SignInNeeded, SiteRefused, SiteUnreachable, Unreachable
 from .address import origin_of
-from .credentials import FixedToken, SignIn, Token
+from .credentials import SignIn
 from .envelope import body_of, file_of, is_busy, refusal
 from .files import FormBody, WordsInstead, file_request, redirected_file
-from .tokens import request_token
+from .signing import Signing
 from .transport import HttpRequest, HttpResponse, Receive, Transport, download
+from .trust import same_site
 
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -70,15 +70,11 @@ class Client:
     ) -> None:
         self._transport = transport
         self._site_url = site_url
-        self._sign_in = sign_in
-        self._token: Token | FixedToken | None = None
-        if isinstance(sign_in, FixedToken):
-            self._token = sign_in
+        self._signing = Signing(site_url, sign_in, self._plain)
         self._repeats = repeats or Repeats()
         self._cancelled = cancelled
         self._posts_refused = False
         self._files_by_form = False
-        self._signing_in = threading.Lock()
 
     @property
     def repeats(self) -> Repeats:
@@ -88,7 +84,7 @@ class Client:
     @property
     def is_signed_in(self) -> bool:
         """Whether requests go out in somebody's name."""
-        return self._sign_in is not None
+        return self._signing.is_signed_in
 
     def read(self, url: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The JSON object at `url`. Repeated when it fails in passing.
@@ -177,7 +173,7 @@ class Client:
 
     def is_own(self, url: str) -> bool:
         """Whether `url` is on the site's own origin, so that a token may go there."""
-        return _same_site(self._site_url, url)
+        return self._signing.is_own(url)
 
     def own_url(self, url: str) -> str:
         """Where the site itself should have what `url` of another origin names.
@@ -214,15 +210,13 @@ class Client:
         """
         try:
             return send()
-        except SignInNeeded:
-            if self._sign_in is None or isinstance(self._sign_in, FixedToken):
-                raise
-            self._token = None
+        except SignInNeeded as refused:
+            self._signing.renew(refused)
         return send()
 
     def _request(self, method: str, url: str, params: Mapping[str, str]) -> HttpRequest:
         fields = {"f": "json", **params}
-        token = self._current_token() if self.is_own(url) else None
+        token = self._signing.signature() if self.is_own(url) else None
         if token is None:
             return HttpRequest(method, url, fields)
         headers = {"Referer": token.referer} if token.referer else {}
@@ -231,17 +225,6 @@ class Client:
             return HttpRequest(method, url, fields, headers)
         # every ArcGIS version reads a token from the form; before about 10.4 none from the header
         return HttpRequest("POST", url, {**fields, "token": token.value}, headers)
-
-    def _current_token(self) -> Token | FixedToken | None:
-        if self._sign_in is None or isinstance(self._sign_in, FixedToken):
-            return self._token
-        with self._signing_in:
-            token = self._token
-            if not (isinstance(token, Token) and token.is_fresh()):
-                token = request_token(self._site_url, self._sign_in, self._plain)
-                self._token = token
-            # not what stands there by now: another thread may just have dropped it
-            return token
 
     def _plain(self, method: str, url: str, params: Mapping[str, str]) -> dict[str, Any]:
         """For the sign-in itself: without a token. Asking for a token twice does no harm."""
@@ -297,7 +280,8 @@ class Client:
     ) -> HttpResponse:
         """Send a request for a file, in a new token's name where an old one is refused."""
         if not self.is_own(url) or not self.is_signed_in:
-            return send(file_request(url, params, headers, self._token, is_own=self.is_own(url)))
+            known = self._signing.known
+            return send(file_request(url, params, headers, known, is_own=self.is_own(url)))
         return self._renewing(lambda: self._file_by_either_way(url, params, headers, send))
 
     def _file_by_either_way(
@@ -311,7 +295,7 @@ class Client:
 
         By GET at first: parts of files are given to no other, and pictures are kept by proxies.
         """
-        token, by_form = self._current_token(), self._files_by_form
+        token, by_form = self._signing.signature(), self._files_by_form
         ways = [file_request(url, params, headers, token, by_form=way) for way in (False, True)]
         try:
             return send(ways[by_form])
@@ -334,10 +318,11 @@ class Client:
                 return response
             try:
                 target = urljoin(request.url, response.headers.get("location", ""))
-                is_own = self.is_own(target) and _same_site(request.url, target)
+                is_own = self.is_own(target) and same_site(request.url, target)
             except ValueError:
                 raise NotArcGIS(request.url, response.status, "redirect to nowhere") from None
-            request = redirected_file(request, response.status, target, self._token, is_own=is_own)
+            known = self._signing.known
+            request = redirected_file(request, response.status, target, known, is_own=is_own)
         raise NotArcGIS(request.url, response.status, "too many redirects")
 
     def _followed(self, request: HttpRequest) -> HttpResponse:
@@ -357,7 +342,7 @@ class Client:
             target = urljoin(request.url, response.headers.get("location", ""))
             # the query is ours already; a redirect repeats it, or adds one not for our eyes
             target = urlunsplit(urlsplit(target)._replace(query="", fragment=""))
-            is_same_site = _same_site(request.url, target)
+            is_same_site = same_site(request.url, target)
         except ValueError:
             raise NotArcGIS(request.url, response.status, "redirect to nowhere") from None
         if is_same_site:
@@ -365,16 +350,6 @@ class Client:
         if request.method == "GET" and "X-Esri-Authorization" not in request.headers:
             return replace(request, url=target, headers={})
         raise refusal(request.url, response.status, f"redirect to {origin_of(target)[1]}")
-
-
-def _same_site(known: str, target: str) -> bool:
-    """Whether secrets meant for `known` may go to `target`: its origin, or the same under https."""
-    known_scheme, known_host, known_port = origin_of(known)
-    scheme, host, port = origin_of(target)
-    if (scheme, host, port) == (known_scheme, known_host, known_port):
-        return True
-    upgraded = (known_scheme, known_port, scheme, port) == ("http", 80, "https", 443)
-    return upgraded and host == known_host
 
 
 def _is_signed_reading(request: HttpRequest) -> bool:
