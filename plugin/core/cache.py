@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from .arcgis import catalogue
-from .arcgis.address import service_of, site_of
+from .arcgis.address import service_of
 from .arcgis.cache import ArcGISCache
 from .arcgis.catalogue import ServiceEntry
 from .arcgis.client import Client
 from .arcgis.credentials import SignIn
+from .arcgis.portal_address import item_of
 from .arcgis.transport import RequestsTransport, Transport
 from .description import CacheDescription
+from .finding import Finder, service_behind
 from .local.cache import LocalCache
 from .local.source import TileSource
 from .request import Feedback, LevelEstimate, UpdateReport, UpdateRequest
@@ -50,15 +51,22 @@ def open_cache(
 ) -> Cache:
     """The cache at `address`, the URL of a map or image service or a path on this computer.
 
-    Nothing is sent or read yet. `cancelled`: once true, a request that fails is not repeated, and
+    Nothing is sent or read yet, but for the page of a portal's item, or a map that shows it: then
+    the portal is asked which service it is (blocks; raises SiteError, ItemUnusable, ItemElsewhere).
+    `cancelled`: once true, a request that fails is not repeated, and
     tiles are not counted, any more. `source`: what a cache on this computer is drawn from, for one
     update or estimate. Raises AddressError.
     """
     path = local_path(address)
     if path is not None:
         return LocalCache(path, source, cancelled)
-    service = service_of(address)
-    return ArcGISCache(service, _client(service.site_url, sign_in, transport, cancelled))
+    transport = transport or RequestsTransport()
+    item = item_of(address)
+    if item is None:
+        service = service_of(address)
+    else:
+        service, sign_in = service_behind(item, sign_in, transport, cancelled)
+    return ArcGISCache(service, Client(transport, service.site_url, sign_in, cancelled=cancelled))
 
 
 def list_services(
@@ -67,15 +75,8 @@ def list_services(
     transport: Transport | None = None,
     cancelled: Cancelled = lambda: False,
 ) -> tuple[ServiceEntry, ...]:
-    """The map and image services of the site or folder at `address`. Blocks.
+    """The map and image services of the site, folder or portal at `address`. Blocks.
 
     `cancelled`: as for `open_cache`. Raises AddressError, SiteError.
     """
-    client = _client(site_of(address), sign_in, transport, cancelled)
-    return catalogue.list_services(address, client)
-
-
-def _client(
-    site_url: str, sign_in: SignIn | None, transport: Transport | None, cancelled: Cancelled
-) -> Client:
-    return Client(transport or RequestsTransport(), site_url, sign_in, cancelled=cancelled)
+    return Finder(address, sign_in, transport, cancelled).list_services()

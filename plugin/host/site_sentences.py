@@ -191,6 +191,15 @@ def _item_unusable(error: errors.ItemUnusable) -> str:
     )
 
 
+def _item_elsewhere(error: errors.ItemElsewhere) -> str:
+    text = tr(
+        "The item “{name}” shows the service {service}, which the portal does not know as its own,"
+        " so your sign-in was not sent there: if you trust that site, enter the address of the"
+        " service itself."
+    )
+    return text.format(name=quoted_message(error.name), service=plain(error.service_url))
+
+
 SITE_SENTENCES: dict[type, Callable[[Any], str]] = {
     errors.SiteError: _site_error,
     errors.SiteUnreachable: _unreachable,
@@ -201,6 +210,7 @@ SITE_SENTENCES: dict[type, Callable[[Any], str]] = {
     errors.SignInNeeded: _sign_in_needed,
     errors.SignInFailed: _sign_in_failed,
     errors.CachingUnavailable: _caching_unavailable,
+    errors.ItemElsewhere: _item_elsewhere,
     errors.ItemUnusable: _item_unusable,
     errors.SiteSilent: _site_silent,
 }

@@ -87,6 +87,35 @@ SERVICES = [
         "World",
         "MapServer",
     ),
+    # as they are administered
+    ("https://h.example/arcgis/rest/admin/services/World/MapServer", WORLD, "World", "MapServer"),
+    (
+        "https://h.example/arcgis/rest/admin/services/World/MapServer/jobs/7?f=json",
+        WORLD,
+        "World",
+        "MapServer",
+    ),
+    ("https://h.example/arcgis/admin/services/World.MapServer", WORLD, "World", "MapServer"),
+    (
+        "https://h.example/arcgis/admin/services/F/A.b.ImageServer/edit",
+        f"{ROOT}/F/A.b/ImageServer",
+        "F/A.b",
+        "ImageServer",
+    ),
+    # as maps show them
+    (
+        f"https://www.arcgis.com/apps/mapviewer/index.html?url={WORLD}/&source=sd",
+        WORLD,
+        "World",
+        "MapServer",
+    ),
+    (
+        "https://h.example/portal/home/webmap/viewer.html?url="
+        "https%3A%2F%2Fh.example%2Farcgis%2Frest%2Fservices%2FLand%2520Use%2FMapServer%3Ftoken%3Dx",
+        f"{ROOT}/Land%20Use/MapServer",
+        "Land Use",
+        "MapServer",
+    ),
 ]
 
 # what was pasted, where the site's or folder's catalogue is (None: no telling)
@@ -105,12 +134,22 @@ NO_SERVICES = [
     ("https://h.example", ROOT),
     ("https://h.example/", ROOT),
     ("https://h.example/arcgis/manager", ROOT),
-    ("https://h.example/arcgis/admin/services/World.MapServer", ROOT),
-    ("https://h.example/arcgis/rest/admin/services/World/MapServer", ROOT),
+    ("https://h.example/arcgis/admin/services", ROOT),
+    ("https://h.example/arcgis/admin/services/Folder", f"{ROOT}/Folder"),
+    ("https://h.example/arcgis/admin/services/Folder/Roads.GPServer", f"{ROOT}/Folder"),
+    ("https://h.example/arcgis/rest/admin/services", ROOT),
     ("https://h.example/arcgis/services/World/MapServer/WMSServer?request=GetCapabilities", ROOT),
     ("https://h.example/arcgis/rest/services2/World/MapServer", ROOT),
-    ("https://www.arcgis.example/home/item.html?id=0123abc", None),
-    ("https://h.example/portal/home", None),
+    (
+        "https://www.arcgis.example/home/item.html?id=0123abc",
+        "https://www.arcgis.example/sharing/rest",
+    ),
+    ("https://h.example/portal/home", "https://h.example/portal/sharing/rest"),
+    ("https://h.example/portal/", "https://h.example/portal/sharing/rest"),
+    ("https://org.maps.arcgis.com", "https://org.maps.arcgis.com/sharing/rest"),
+    (f"https://h.example/maps/index.php?url={ROOT}", ROOT),
+    ("https://h.example/x?url=javascript:alert(1)", "https://h.example/x/rest/services"),
+    (f"{ROOT}?url={WORLD}", ROOT),
     ("https://h.example/maps/index.php", None),
     ("", None),
     ("   ", None),
@@ -144,7 +183,7 @@ def test_address_of_a_service(pasted: str, url: str, name: str, kind: str) -> No
     assert (service.url, service.name, service.kind) == (url, name, kind)
     assert service.caching_name == f"{name}:{kind}"
     assert url.lower().startswith(f"{service.site_url.lower()}/rest/services/")
-    assert site_of(pasted) == service.site_url
+    assert site_of(service.url) == service.site_url
     assert service_of(service.url) == service
 
 

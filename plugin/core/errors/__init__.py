@@ -17,6 +17,7 @@
     ├─ RequestError                 what was asked cannot be done
     │  ├─ NoLevels · UnknownScale · BadScales · ModeNotOffered · BadInstances · ServiceChanged
     │  ├─ LevelsWithoutArea · EmptyArea · AreaOutside · BadExtent · BadArea · BadRules
+    │  ├─ TooManyJobs
     │  └─ BadScheme · BadCacheOption · NothingToResume
     ├─ StorageError                 a cache on this computer
     │  ├─ NotACache                 no cache lies there
@@ -33,6 +34,7 @@
     │  ├─ ExportNotAllowed · TooManyTiles
     │  └─ BadPackage · NoTileThere · NothingToImport
     ├─ ItemUnusable                 a portal's item that is no service
+    ├─ ItemElsewhere                a portal's item whose service is not on a site of that portal
     ├─ SubmissionUnclear            a job that the site may have taken on, or not
     ├─ UnknownJob                   the text is not the address of a job
     └─ JobError                     a job on the site
@@ -90,6 +92,7 @@ from .request import (
     NothingToResume,
     RequestError,
     ServiceChanged,
+    TooManyJobs,
     UnknownScale,
 )
 from .root import TileCacheError
@@ -97,6 +100,7 @@ from .site import (
     AddressError,
     CachingUnavailable,
     DescriptionError,
+    ItemElsewhere,
     ItemUnusable,
     NotAllowed,
     NotArcGIS,
@@ -166,6 +170,7 @@ __all__ = [
     "FollowedElsewhere",
     "FormatNotDrawn",
     "HostileFile",
+    "ItemElsewhere",
     "ItemUnusable",
     "JobError",
     "JobFailed",
@@ -208,6 +213,7 @@ __all__ = [
     "TargetProblem",
     "TileCacheError",
     "TileTooLarge",
+    "TooManyJobs",
     "TooManyTiles",
     "Unavailable",
     "UnknownJob",

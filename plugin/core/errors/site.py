@@ -164,3 +164,16 @@ class ItemUnusable(TileCacheError):
         self.url = url
         self.name = name
         self.kind = kind
+
+
+class ItemElsewhere(TileCacheError):
+    """The service of the portal's item at `url`, called `name`, is on a site not of that portal.
+
+    So what a person signs in with at the portal does not go there. `service_url`: the service.
+    """
+
+    def __init__(self, url: str, name: str, service_url: str) -> None:
+        super().__init__(f"{url}: the service of {name!r} is elsewhere, {service_url}")
+        self.url = url
+        self.name = name
+        self.service_url = service_url
