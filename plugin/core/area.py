@@ -99,7 +99,7 @@ def fit_area(
         raise EmptyArea()
     if scheme.crs.world_width is not None:
         area = _wrapped(area, scheme.crs.world_width, extent)
-    area = _clipped(area, scheme, extent)
+    area = clip_area(area, scheme, extent)
     if area.is_empty:
         raise AreaOutside(service)
     return area
@@ -195,7 +195,7 @@ def _wrapped(area: BaseGeometry, width: float, extent: Extent | None) -> BaseGeo
     return _surface(unary_union(worlds))
 
 
-def _clipped(area: BaseGeometry, scheme: TilingScheme, extent: Extent | None) -> BaseGeometry:
+def clip_area(area: BaseGeometry, scheme: TilingScheme, extent: Extent | None) -> BaseGeometry:
     """`area` right of and below the scheme's origin and within `extent`; empty where nothing is."""
     if area.is_empty:
         return area

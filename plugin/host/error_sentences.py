@@ -117,6 +117,18 @@ def _mode_not_offered(error: errors.ModeNotOffered) -> str:
     return text.format(service=_service(error.service), mode=mode)
 
 
+def _too_many_jobs(error: errors.TooManyJobs) -> str:
+    text = tr(
+        "{service} takes rectangles only, and this area is {jobs} of them, a job each, where"
+        " {limit} are the most: choose a simpler or smaller area, or fewer scales."
+    )
+    return text.format(
+        service=_service(error.service),
+        jobs=number_text(error.jobs),
+        limit=number_text(error.limit),
+    )
+
+
 def _bad_instances(error: errors.BadInstances) -> str:
     text = tr(
         "{count} is not a number of caching instances: give 1 or more, or -1 to let the site"
@@ -289,6 +301,7 @@ _SENTENCES: dict[type, Callable[[Any], str]] = {
     errors.UnknownScale: _unknown_scale,
     errors.BadScales: _bad_scales,
     errors.ServiceChanged: _service_changed,
+    errors.TooManyJobs: _too_many_jobs,
     errors.ModeNotOffered: _mode_not_offered,
     errors.BadInstances: _bad_instances,
     errors.EmptyArea: _empty_area,

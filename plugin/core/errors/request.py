@@ -81,6 +81,16 @@ class AreaOutside(RequestError):
         self.scales = scales
 
 
+class TooManyJobs(RequestError):
+    """The area takes `jobs` rectangles, a job each, of the hosted layer `service`: over `limit`."""
+
+    def __init__(self, service: str, jobs: int, limit: int) -> None:
+        super().__init__(f"{service}: {jobs} jobs, more than {limit}")
+        self.service = service
+        self.jobs = jobs
+        self.limit = limit
+
+
 class BadExtent(RequestError):
     """`text` is not four numbers `xmin ymin xmax ymax` with minima below maxima."""
 

@@ -1,0 +1,46 @@
+"""How many tiles an update is really about, before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .bundle_rectangles import bundle_rectangles, tiles_within
+from .coverage import count_tiles
+from .description import CacheDescription
+from .level_areas import Areas, Place, by_area
+from .tiling import Level
+
+
+def planned_tiles(
+    description: CacheDescription, levels: Iterable[Level], place: Place
+) -> dict[int, int]:
+    """Tiles of `levels`, by level id, that an update of the cache at `place` makes or deletes.
+
+    Those that `place` touches; of a hosted layer all in the bundles that it touches, as far as they
+    lie in its full extent. Empty where `place` is the whole cache, whose extent nobody knows.
+    """
+    area = description.extent if place is None else place
+    if area is None:
+        return {}
+    if place is None or not description.is_hosted:
+        return count_tiles(description.scheme, levels, area)
+    return {level.id: _in_bundles(description, level, place) for level in levels}
+
+
+def planned_of(
+    description: CacheDescription, areas: Areas, levels: Iterable[Level]
+) -> dict[int, int]:
+    """As `planned_tiles`, of areas that may differ from level to level."""
+    planned: dict[int, int] = {}
+    for held, place in by_area(areas, levels):
+        planned.update(planned_tiles(description, held, place))
+    return planned
+
+
+def _in_bundles(description: CacheDescription, level: Level, place: Place) -> int:
+    scheme, extent = description.scheme, description.extent
+    blocks = (
+        tiles_within(scheme, level, bundles, extent)
+        for bundles in bundle_rectangles(scheme, level, place, extent)
+    )
+    return sum(block.count for block in blocks if block is not None)
