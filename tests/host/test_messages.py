@@ -57,6 +57,7 @@ ARGUMENTS = {
     "method": ("OAuth2", "OAuth2"),
     "is_owner": (False, ""),
     "job_url": ("https://site.test/arcgis/jobs/j1", "https://site.test/arcgis/jobs/j1"),
+    "service_url": ("https://site.test/server", "https://site.test/server"),
     "seconds": (1200.0, "1,200"),
     "patience": (300.0, "300"),
     "tiles_per_second": (12.5, "12.5"),
