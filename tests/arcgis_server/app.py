@@ -14,7 +14,7 @@ from .answers import EsriError, answer, page
 from .drawing import Painter
 from .elsewhere import ADDRESSES, Elsewhere
 from .fault_answers import suffer
-from .handle import CONTROL_PATH, ELSEWHERE_PATH
+from .handle import CONTROL_PATH, ELSEWHERE_PATH, EVERY_SITE
 from .profiles import SITES
 from .state import SiteState
 
@@ -36,6 +36,9 @@ class Sites:
             site.key: SiteState(site, folder / site.key, painter, tiles_per_second)
             for site in SITES
         }
+        for state in self.states.values():
+            state.portal = self.states.get(state.profile.portal)
+            state.owned = tuple(site for site in SITES if site.portal == state.profile.key)
 
     def respond(self, key: str, path: str) -> Response:
         """Answer a request to a site."""
@@ -48,6 +51,10 @@ class Sites:
 
     def control(self, key: str, action: str) -> Response:
         """Do a control action; 404 and 400 say what was wrong with it."""
+        if (key, action) == (EVERY_SITE, "reset"):
+            for state in self.states.values():
+                state.reset()
+            return Response("{}", content_type="application/json")
         if key not in self.states:
             return Response(f"no site {key}", 404)
         try:
@@ -79,15 +86,19 @@ def make_app(sites: Sites) -> Flask:
     """Return the application that serves these sites."""
     app = Flask(__name__, static_folder=None)
 
-    def of_site(key: str, path: str = "") -> Response:
-        return sites.respond(key, unquote(path))
+    def of_site(key: str, prefix: str, path: str = "") -> Response:
+        return sites.respond(key, f"{prefix}{unquote(path)}")
 
     for key, state in sites.states.items():
         context = state.profile.context
-        for rule in (context, f"{context}/", f"{context}/<path:path>"):
-            app.add_url_rule(
-                rule, f"{key} {rule}", of_site, defaults={"key": key}, methods=_METHODS
-            )
+        for part in state.profile.prefixes:
+            begin = f"{context}/{part}" if part else context
+            fixed = {"key": key, "prefix": f"{part}/" if part else ""}
+            for rule in (begin, f"{begin}/", f"{begin}/<path:path>"):
+                app.add_url_rule(rule, f"{key} {rule}", of_site, defaults=fixed, methods=_METHODS)
+        if not context:
+            fixed = {"key": key, "prefix": ""}
+            app.add_url_rule("/", f"{key} /", of_site, defaults=fixed, methods=_METHODS)
 
     for rule in ADDRESSES:
         app.add_url_rule(rule, f"elsewhere {rule}", sites.elsewhere.respond, methods=_METHODS)

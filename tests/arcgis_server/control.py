@@ -13,6 +13,7 @@ from .bundles import read_cache
 from .export_jobs import SPOILS
 from .faults import Fault
 from .job_plan import service_named
+from .portals import items
 from .profiles import TILES_TASK
 from .schemes import by_resolution
 from .state import SiteState
@@ -218,6 +219,23 @@ def _requests(state: SiteState, values: Values) -> Values:
         return {"requests": dict(state.requests)}
 
 
+def _items(state: SiteState, values: Values) -> Values:
+    return {"items": items(state)}
+
+
+def _add_items(state: SiteState, values: Values) -> None:
+    with state.lock:
+        state.more_items += [dict(item) for item in values["items"]]
+
+
+def _exchange(state: SiteState, values: Values) -> None:
+    state.exchanges = bool(values["allowed"])
+
+
+def _portal_tokens(state: SiteState, values: Values) -> None:
+    state.portal_tokens = bool(values["taken"])
+
+
 def _cache(state: SiteState, values: Values) -> Values:
     service = service_named(state, str(values["service"]))
     if service is None:
@@ -257,5 +275,9 @@ _ACTIONS: dict[str, Callable[[SiteState, Values], Values | None]] = {
     "jobs": _jobs,
     "submissions": _submissions,
     "requests": _requests,
+    "items": _items,
+    "add_items": _add_items,
+    "exchange": _exchange,
+    "portal_tokens": _portal_tokens,
     "cache": _cache,
 }

@@ -24,6 +24,7 @@ from typing import Any
 from .bundles import StoredTile, read_cache
 
 CONTROL_PATH = "/__control"
+EVERY_SITE = "every-site"
 ELSEWHERE_PATH = "/__elsewhere"
 LOGIN_PATH = "/__login"
 CONTEXTS = {
@@ -34,7 +35,23 @@ CONTEXTS = {
     "wkt": "/wkt",
     "othernames": "/server",
     "secured": "/secured",
+    "portal": "/portal",
+    "agol": "",
+    "federated": "/fed",
+    "fedportal": "/fed2",
+    "online": "/tiles/Zz0rgStandIn/arcgis",
+    "webtier": "/webtier",
+    "webtoken": "/webtoken",
+    "ntlm": "/ntlm",
+    "v103": "/arcgis103",
+    "v111": "/arcgis111",
 }
+PORTALS = {"portal": "portal", "agol": "agol", "federated": "portal", "fedportal": "portal"}
+PORTALS["online"] = "agol"
+"""The portals, and which portal owns a site."""
+SERVER_HOST = "127.0.0.1"
+PORTAL_HOST = "localhost"
+"""Portals stand on another origin than what they own, as they mostly do."""
 _START_SECONDS = 30.0
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -51,6 +68,10 @@ PUBLISHER = Account("publisher", "publish-the-map")
 """May read everything and manage caches."""
 VIEWER = Account("viewer", "read-the-map")
 """May read; the System folder answers 403."""
+API_KEY = "AAPKstandin0key0that0is0no0secret0" + "0" * 32
+"""A token that both portals always know as the publisher's."""
+OAUTH_CLIENT = ("standin-app", "standin-app-word")
+"""Id and secret of an application that is registered with both portals."""
 ACCOUNTS = {account.name: account.password for account in (PUBLISHER, VIEWER)}
 
 
@@ -67,7 +88,13 @@ class RunningSite:
 
     def site_url(self, site: str) -> str:
         """Return the address of a site with its context path: ``http://host/arcgis``."""
+        if PORTALS.get(site) == site:
+            return f"{self.url.replace(SERVER_HOST, PORTAL_HOST)}{CONTEXTS[site]}"
         return f"{self.url}{CONTEXTS[site]}"
+
+    def portal_url(self, site: str) -> str:
+        """Return the address of the portal that owns a site."""
+        return self.site_url(PORTALS[site])
 
     def services_url(self, site: str) -> str:
         """Return the address of the catalogue."""
@@ -108,8 +135,10 @@ class RunningSite:
 
     def reset(self, *sites: str) -> None:
         """Empty caches, forget jobs, tokens, faults and settings of these sites, or of all."""
-        for site in sites or CONTEXTS:
+        for site in sites:
             self.control(site, "reset")
+        if not sites:
+            self.control(EVERY_SITE, "reset")
 
     def set_revision(self, site: str, revision: int) -> None:
         """Change the data of the maps: tiles drawn from now on look different."""
@@ -141,6 +170,22 @@ class RunningSite:
     def set_token_lifetime(self, site: str, seconds: float) -> None:
         """Cap the validity of tokens issued from now on."""
         self.control(site, "token_lifetime", seconds=seconds)
+
+    def items(self, portal: str) -> list[dict[str, Any]]:
+        """Return all items of a portal."""
+        return list(self.control(portal, "items")["items"])
+
+    def add_items(self, portal: str, items: Sequence[dict[str, Any]]) -> None:
+        """Give a portal more items; keys that are not given are as they mostly are."""
+        self.control(portal, "add_items", items=list(items))
+
+    def allow_exchange(self, portal: str, allowed: bool) -> None:
+        """Let a portal give server tokens for its own, or no longer."""
+        self.control(portal, "exchange", allowed=allowed)
+
+    def take_portal_tokens(self, site: str, taken: bool) -> None:
+        """Let a federated site take its portal's tokens as they are, or no longer."""
+        self.control(site, "portal_tokens", taken=taken)
 
     def fault(self, site: str, pattern: str, kind: str, count: int = 1, **values: Any) -> None:
         """Let the next requests whose path matches fail; see ``faults.Fault``."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response, request
 
-from . import directories, exports, geoprocessing, roots
+from . import directories, exports, geoprocessing, hosted, portals, roots, web_tier
 from .answers import (
     EsriError,
     answer,
@@ -15,18 +15,15 @@ from .answers import (
     not_found,
     page,
     token_required,
-    value_of,
 )
 from .handle import PUBLISHER
 from .pictures import export, exported_picture
-from .profiles import Service, Site
-from .state import SiteState
+from .profiles import Service, Site, site
+from .state import SiteState, site_address
 from .tiles import tile, tilemap
 from .tokens import TokenRequest
 
 _KINDS = ("MapServer", "ImageServer", "GPServer")
-_HEADER = "X-Esri-Authorization"
-_BEARER = "Bearer "
 _SYSTEM = "System"
 
 
@@ -37,6 +34,11 @@ def respond(state: SiteState, path: str) -> Response:
         EsriError: as the REST API tells errors.
     """
     parts = [part for part in path.split("/") if part]
+    refused = web_tier.refusal(state.profile)
+    if refused is not None:
+        return refused
+    if state.profile.portal_kind:
+        return portals.respond(state, parts)
     if parts[:1] == ["tokens"] and parts[1:] in ([], ["generateToken"]):
         return _generate_token(state)
     if parts == ["rest", "info"]:
@@ -46,6 +48,9 @@ def respond(state: SiteState, path: str) -> Response:
         raise token_required()
     if parts[:2] == ["rest", "services"]:
         return _services(state, user, parts[2:])
+    if state.profile.tile_admin and parts[:3] == ["rest", "admin", "services"]:
+        _check_manager(state.profile, user)
+        return hosted.respond(state, parts[3:])
     if parts[:3] == ["rest", "directories", "arcgisoutput"]:
         if len(parts) == 4 and parts[3] in state.pictures:
             return exported_picture(state, parts[3])
@@ -67,6 +72,8 @@ def _services(state: SiteState, user: str | None, parts: list[str]) -> Response:
     service = state.service(name, kind)
     if service is None:
         raise not_found(f"Service {name}/{kind}")
+    if service.private and user is None:
+        raise token_required()
     return _service(state, service, rest)
 
 
@@ -130,8 +137,18 @@ def _info(profile: Site) -> dict[str, Any]:
         "soapUrl": f"{base}/services",
         "secureSoapUrl": "",
     }
-    if profile.security == "open":
+    if profile.security in {"open", "web"}:
         return {**data, "authInfo": {}}
+    if profile.portal:
+        portal = site(profile.portal)
+        return {
+            **data,
+            "owningSystemUrl": portals.portal_address(portal),
+            "authInfo": {
+                "isTokenBasedSecurity": True,
+                "tokenServicesUrl": portals.token_service(portal),
+            },
+        }
     return {
         **data,
         "authInfo": {
@@ -143,7 +160,7 @@ def _info(profile: Site) -> dict[str, Any]:
 
 
 def _generate_token(state: SiteState) -> Response:
-    if state.profile.security == "open":
+    if state.profile.security in {"open", "web"} or state.profile.portal:
         raise not_found("Token service")
     if request.method != "POST":
         raise EsriError(405, "HTTP GET method is not supported.")
@@ -166,11 +183,20 @@ def _user(state: SiteState) -> str | None:
     Raises:
         EsriError: 498; a token that is not valid is refused even where none is needed.
     """
-    token = value_of("token")
-    header = request.headers.get(_HEADER, "")
-    if not token and state.profile.token_in_header and header.startswith(_BEARER):
-        token = header[len(_BEARER) :]
-    if not token or state.profile.security == "open":
+    profile = state.profile
+    if profile.security == "open":
         return None
-    referer = request.headers.get("Referer", "")
-    return state.tokens.user_of(token, referer, request.remote_addr or "")
+    if profile.security == "web":
+        return web_tier.user_of_request()
+    headers = [portals.ESRI_HEADER] if profile.token_in_header else []
+    if profile.portal:
+        headers.append(portals.PLAIN_HEADER)
+    token = portals.token_of_request(*headers)
+    if not token:
+        return None
+    sender = (request.headers.get("Referer", ""), request.remote_addr or "")
+    if state.portal is None:
+        return state.tokens.user_of(token, *sender)
+    if state.portal_tokens:
+        return state.portal.tokens.user_of(token, *sender)
+    return state.portal.tokens.user_at_server(token, *sender, site_address(state))

@@ -14,7 +14,7 @@ _COPYRIGHT = "Made with Natural Earth."
 
 def root_json(site: Site, service: Service) -> dict[str, Any]:
     """Return ``<service>?f=json``."""
-    if site.hosted:
+    if site.hosted and service.kind == "MapServer":
         return _hosted(site, service)
     if service.kind == "ImageServer":
         return _image(site, service)

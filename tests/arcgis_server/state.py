@@ -12,9 +12,11 @@ from typing import Any
 from flask import request
 
 from .cache_files import make_cache_folder
+from .coverage import Tile
 from .drawing import Painter
 from .faults import FaultBox
 from .jobs import JobBoard
+from .oauth import OAuth
 from .profiles import Service, Site
 from .tokens import TokenOffice
 
@@ -40,7 +42,15 @@ class SiteState:
         self.lock = threading.Lock()
         self.drawing = threading.Lock()  # who draws tiles on demand
         self.services = profile.services
-        self.tokens = TokenOffice(profile.referer_tokens_only)
+        self.tokens = TokenOffice(profile.referer_tokens_only, bool(profile.portal_kind))
+        self.oauth = OAuth(self.tokens)
+        self.portal: SiteState | None = None  # that owns this site
+        self.owned: tuple[Site, ...] = ()  # where this is a portal
+        self.more_items: list[dict[str, Any]] = []
+        self.portal_tokens = profile.portal_tokens
+        self.exchanges = True
+        self.failing: dict[tuple[str, int], frozenset[Tile]] = {}
+        self.failing_stops = True
         self.faults = FaultBox()
         self.jobs = JobBoard(self)
         self.requests: Counter[str] = Counter()
@@ -75,6 +85,10 @@ class SiteState:
         """Return the service a task calls ``[Folder/]Name:Type``."""
         return next((s for s in self.services if s.task_name == task_name), None)
 
+    def fails_at(self, service: Service, level: int, bundle: Tile) -> bool:
+        """Return whether no tile of a bundle (row and column of bundles) can be made now."""
+        return bundle in self.failing.get((service.task_name, level), frozenset())
+
     def has_changed(self, service: Service) -> bool:
         """Return whether a service has another tiling scheme now than it had there."""
         now = self.service_named(service.task_name)
@@ -105,7 +119,13 @@ class SiteState:
         self.faults.clear()
         self.jobs.clear()
         self.tokens.reset()
+        self.oauth.clear()
         with self.lock:
+            self.more_items.clear()
+            self.portal_tokens = self.profile.portal_tokens
+            self.exchanges = True
+            self.failing.clear()
+            self.failing_stops = True
             self.requests.clear()
             self.heard.clear()
             self.submissions.clear()

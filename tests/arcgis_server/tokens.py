@@ -1,4 +1,4 @@
-"""The token service of a stand-alone site: issues tokens and says whose they are."""
+"""The token service of a site or portal: issues tokens and says whose they are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 
 from .answers import EsriError, invalid_token
-from .handle import ACCOUNTS
+from .handle import ACCOUNTS, API_KEY, PUBLISHER
 
 DEFAULT_LIFETIME = 3600.0
 
@@ -17,8 +17,9 @@ DEFAULT_LIFETIME = 3600.0
 class _Issued:
     user: str
     expires: float
-    referer: str
-    address: str
+    referer: str = ""
+    address: str = ""
+    server: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,17 @@ class TokenRequest:
 
 
 class TokenOffice:
-    """Keeps the tokens of one site. ``lifetime`` (seconds) caps what is asked for.
+    """Keeps the tokens of one site or portal. ``lifetime`` (seconds) caps what is asked for.
 
+    ``api_keys``: whether it knows API keys: tokens that neither expire nor belong to a referer.
+    A portal also issues tokens for one server, which the portal itself does not take.
     ``clock_skew``: how many seconds the site's clock is ahead of the true time. ``given``: every
     token since the last reset.
     """
 
-    def __init__(self, referer_only: bool) -> None:
+    def __init__(self, referer_only: bool, api_keys: bool = False) -> None:
         self._referer_only = referer_only
+        self._api_keys = api_keys
         self._lock = threading.Lock()
         self._issued: dict[str, _Issued] = {}
         self.lifetime = DEFAULT_LIFETIME
@@ -64,12 +68,49 @@ class TokenOffice:
         if ACCOUNTS.get(wanted.username) != wanted.password:
             raise _refused("Invalid username or password.")
         referer, address = self._binding(wanted)
-        expires = time.time() + min(_seconds(wanted.expiration), self.lifetime)
-        token = secrets.token_urlsafe(48)
+        expires = self._end(_seconds(wanted.expiration))
+        return self._keep(_Issued(wanted.username, expires, referer, address))
+
+    def issue_to(self, user: str, seconds: float) -> tuple[str, int]:
+        """Return a token of a user who has signed in elsewhere (OAuth 2), and its end."""
+        return self._keep(_Issued(user, self._end(seconds)))
+
+    def issue_for_server(
+        self, token: str, referer: str, address: str, server: str, minutes: str
+    ) -> tuple[str, int]:
+        """Return a token for a federated server in exchange for one of the portal, and its end.
+
+        ``server``: its address, or the part before the path. It holds for the same referer.
+
+        Raises:
+            EsriError: 498 where the portal's token is not valid.
+        """
+        user = self.user_of(token, referer, address)
         with self._lock:
-            self._issued[token] = _Issued(wanted.username, expires, referer, address)
-            self.given.append(token)
-        return token, int((expires + self.clock_skew) * 1000)
+            bound = self._issued.get(token, _Issued(user, 0.0))
+        return self._keep(
+            _Issued(
+                user,
+                self._end(_seconds(minutes)),
+                bound.referer,
+                bound.address,
+                server.rstrip("/").lower(),
+            )
+        )
+
+    def user_at_server(self, token: str, referer: str, address: str, server: str) -> str:
+        """Return whose token for that federated server it is.
+
+        Raises:
+            EsriError: 498 where it is the portal's own, another server's, unknown or expired.
+        """
+        with self._lock:
+            issued = self._issued.get(token)
+        if issued is None or not issued.server:
+            raise invalid_token()
+        if not f"{server.lower()}/".startswith(f"{issued.server}/"):
+            raise invalid_token()
+        return _checked(issued, referer, address)
 
     def user_of(self, token: str, referer: str, address: str) -> str:
         """Return whose token it is.
@@ -77,20 +118,28 @@ class TokenOffice:
         Raises:
             EsriError: 498 where it is unknown, expired, or used from elsewhere.
         """
+        if self._api_keys and token == API_KEY:
+            return PUBLISHER.name
         with self._lock:
             issued = self._issued.get(token)
-        if issued is None or issued.expires <= time.time():
+        if issued is None or issued.server:
             raise invalid_token()
-        if issued.referer and not referer.startswith(issued.referer):
-            raise invalid_token()
-        if issued.address and issued.address != address:
-            raise invalid_token()
-        return issued.user
+        return _checked(issued, referer, address)
 
     def expire_all(self) -> None:
         """Make every token issued so far invalid."""
         with self._lock:
             self._issued.clear()
+
+    def _keep(self, issued: _Issued) -> tuple[str, int]:
+        token = secrets.token_urlsafe(48)
+        with self._lock:
+            self._issued[token] = issued
+            self.given.append(token)
+        return token, int((issued.expires + self.clock_skew) * 1000)
+
+    def _end(self, seconds: float) -> float:
+        return time.time() + min(seconds, self.lifetime)
 
     def _binding(self, wanted: TokenRequest) -> tuple[str, str]:
         if wanted.client == "referer":
@@ -100,6 +149,16 @@ class TokenOffice:
         if wanted.client in {"requestip", "ip"} and not self._referer_only:
             return "", wanted.address
         raise _refused(f"The client type '{wanted.client}' is not supported.")
+
+
+def _checked(issued: _Issued, referer: str, address: str) -> str:
+    if issued.expires <= time.time():
+        raise invalid_token()
+    if issued.referer and not referer.startswith(issued.referer):
+        raise invalid_token()
+    if issued.address and issued.address != address:
+        raise invalid_token()
+    return issued.user
 
 
 def _refused(reason: str) -> EsriError:
