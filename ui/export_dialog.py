@@ -13,6 +13,7 @@ from qgis.PyQt.QtWidgets import QVBoxLayout, QWidget
 
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.errors import TileCacheError
+from ..plugin.core.planned import touched_tiles
 from ..plugin.core.request import LevelEstimate
 from ..plugin.host import areas, connections, export_tasks, messages
 from ..plugin.host.service_estimate import ServiceEstimate
@@ -45,6 +46,7 @@ class ExportDialog(CacheDialog):
         self._project = project
         self._first_loaded = ""
         super().__init__(__file__, canvas, project, message_bar, active_layer, parent)
+        self._counter.count = touched_tiles
         self.setWindowTitle(self.tr("Export Cache Tiles"))
         self.address_panel.hide_care()
         self.area_panel.area_kind_combo.setToolTip(self.tr("Where tiles are exported"))

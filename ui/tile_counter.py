@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..plugin.core.description import CacheDescription
+from ..plugin.core.planned import TileCount, planned_tiles
 from ..plugin.core.tiling import Level
 from ..plugin.host import areas, messages, tasks
 from ..plugin.host.rule_counts import PartCount
@@ -24,7 +25,7 @@ def total_tiles(levels: Iterable[Level], counts: Mapping[int, int]) -> int | Non
 
 
 class TileCounter(QObject):
-    """How many tiles of each level the area touches.
+    """How many tiles of each level an update of the area is about, or what else `count` counts.
 
     `counted`: the numbers, and the very area they were counted in; None where nothing is counted
     yet. `changed` is emitted whenever `counted`, `error` or `is_counting` changed. Results for a
@@ -37,6 +38,7 @@ class TileCounter(QObject):
         super().__init__(parent)
         self.counted: areas.Counted | None = None
         self.error: Exception | None = None
+        self.count: TileCount = planned_tiles
         self._part: PartCount | None = None
         self._description: CacheDescription | None = None
         self._source: areas.AreaSource | None = None
@@ -140,7 +142,7 @@ class TileCounter(QObject):
             "failed": self._failed,
             "cancelled": lambda: self._failed(areas.Cancelled()),
         }
-        task = tasks.CountTask(self._source, self._description, levels)
+        task = tasks.CountTask(self._source, self._description, levels, self.count)
         self._asked = asked = object()
         task.part_counted.connect(lambda part: self._part_counted(asked, part))
         self._task.start(task, answers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from .bundle_rectangles import bundle_rectangles, tiles_within
 from .coverage import count_tiles
@@ -10,20 +10,31 @@ from .description import CacheDescription
 from .level_areas import Areas, Place, by_area
 from .tiling import Level
 
+TileCount = Callable[[CacheDescription, tuple[Level, ...], Place], dict[int, int]]
+"""Counts tiles of levels at a place, by level id; none where the place is not known."""
+
+
+def touched_tiles(
+    description: CacheDescription, levels: Iterable[Level], place: Place
+) -> dict[int, int]:
+    """Tiles of `levels`, by level id, that `place` touches.
+
+    Empty where `place` is the whole cache, whose extent nobody knows.
+    """
+    area = description.extent if place is None else place
+    return {} if area is None else count_tiles(description.scheme, levels, area)
+
 
 def planned_tiles(
     description: CacheDescription, levels: Iterable[Level], place: Place
 ) -> dict[int, int]:
     """Tiles of `levels`, by level id, that an update of the cache at `place` makes or deletes.
 
-    Those that `place` touches; of a hosted layer all in the bundles that it touches, as far as they
-    lie in its full extent. Empty where `place` is the whole cache, whose extent nobody knows.
+    `touched_tiles`; but of a hosted layer all in the bundles that are touched, as far as they lie
+    in its full extent.
     """
-    area = description.extent if place is None else place
-    if area is None:
-        return {}
     if place is None or not description.is_hosted:
-        return count_tiles(description.scheme, levels, area)
+        return touched_tiles(description, levels, place)
     return {level.id: _in_bundles(description, level, place) for level in levels}
 
 

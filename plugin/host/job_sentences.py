@@ -45,6 +45,11 @@ def _job_lost(error: errors.JobLost) -> str:
             " full its levels are, and make the rest with Recreate Empty Tiles; run an export"
             " again."
         )
+        if _is_hosted(error.job_url):
+            text = tr(
+                "The site does not know the job {job_url} any more: load the service again to see"
+                " how full its levels are, and update again what is missing."
+            )
     if isinstance(error.cause, (errors.SignInNeeded, errors.SignInFailed, errors.NotAllowed)):
         text = tr(
             "The site does not let this user look at the job any more, which may still be running:"
@@ -107,7 +112,17 @@ def _not_taken_up(error: errors.NotTakenUp) -> str:
             "Nothing is left for {how} of the job {job_url}: run a new update if you need one."
         ),
     }
-    return texts[error.reason].format(job_url=plain(error.job_url), how=plain(error.how))
+    text = texts[error.reason]
+    if error.reason is errors.TakeUpProblem.NOT_OFFERED and _is_hosted(error.job_url):
+        text = tr(
+            "The site does not offer {how} for the job {job_url}: run the update again instead."
+        )
+    return text.format(job_url=plain(error.job_url), how=plain(error.how))
+
+
+def _is_hosted(job_url: str) -> bool:
+    """Whether it is the job of a hosted layer, of which nothing makes only what is missing."""
+    return "/rest/admin/services/" in job_url.lower()
 
 
 def _followed_elsewhere(error: errors.FollowedElsewhere) -> str:

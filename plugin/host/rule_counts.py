@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..core.coverage import count_tiles
 from ..core.description import CacheDescription
 from ..core.errors import RequestError
+from ..core.planned import TileCount, planned_tiles
 from ..core.tiling import Level
 from . import areas
 from .area_rules import rule_of
@@ -25,6 +25,7 @@ def count_part(
     description: CacheDescription,
     levels: tuple[Level, ...],
     cancelled: areas.IsCancelled,
+    count: TileCount = planned_tiles,
 ) -> PartCount:
     """Count the tiles of those of `levels` whose rule has an area. Any thread. Raises Cancelled."""
     tiles: dict[int, int] = {}
@@ -38,9 +39,8 @@ def count_part(
         except RequestError:
             bad = bad or rule
             continue
-        place = description.extent if place is None else place
-        for level in held if place is not None else ():
+        for level in held:
             if cancelled():
                 raise areas.Cancelled()
-            tiles.update(count_tiles(description.scheme, (level,), place))
+            tiles.update(count(description, (level,), place))
     return PartCount(tiles, bad)

@@ -18,13 +18,22 @@ from qgis.PyQt.QtCore import pyqtSignal
 from ..core.arcgis.credentials import SignIn
 from ..core.arcgis.transport import Transport
 from ..core.cache import list_services, open_cache
-from ..core.coverage import count_tiles
 from ..core.description import CacheDescription
 from ..core.errors import AddressError, NothingToResume, RequestError
 from ..core.level_areas import Areas, by_area
 from ..core.local.journal import unfinished_request
 from ..core.local.source import TileSource
-from ..core.request import SITE_DECIDES, Feedback, Resume, TileFilter, UpdateMode, UpdateRequest
+from ..core.planned import TileCount, planned_tiles
+from ..core.request import (
+    ALARM_SECONDS,
+    SITE_DECIDES,
+    Feedback,
+    HostedOptions,
+    Resume,
+    TileFilter,
+    UpdateMode,
+    UpdateRequest,
+)
 from ..core.storage.sidecar import CacheSettings, read_settings, write_settings
 from ..core.tiling import Level
 from . import areas, messages
@@ -130,14 +139,14 @@ class DescribeTask(Task):
             if not error.site_url:
                 raise
             services = list_services(
-                error.site_url, self._credentials, self._transport, self.isCanceled
+                self._address, self._credentials, self._transport, self.isCanceled
             )
             return self.services_listed, services
         return self.described, cache.describe()
 
 
 class CountTask(Task):
-    """Counts the tiles that an area touches; tells `areas.Counted`.
+    """Counts the tiles of an area, as `count` does; tells `areas.Counted`.
 
     Before it fails for one of the areas by scale, `part_counted` carries a PartCount of the others.
     """
@@ -146,28 +155,31 @@ class CountTask(Task):
     part_counted = pyqtSignal(object)
 
     def __init__(
-        self, source: areas.AreaSource, description: CacheDescription, levels: tuple[Level, ...]
+        self,
+        source: areas.AreaSource,
+        description: CacheDescription,
+        levels: tuple[Level, ...],
+        count: TileCount = planned_tiles,
     ) -> None:
         super().__init__(messages.tr("Counting tiles"))
+        self._count = count
         self._source = source
         self._description = description
         self._levels = tuple(levels)
 
     def work(self) -> tuple[Any, object]:
-        scheme = self._description.scheme
         try:
             area = areas.resolve(self._source, self._description, self.isCanceled)
         except RequestError:
             if isinstance(self._source, areas.AreasByScale):
-                of = self._source, self._description, self._levels, self.isCanceled
+                of = self._source, self._description, self._levels, self.isCanceled, self._count
                 self.part_counted.emit(count_part(*of))
             raise
         tiles: dict[int, int] = {}
         for levels, place in by_area(area, self._levels):
-            place = self._description.extent if place is None else place
-            for level in levels if place is not None else ():
+            for level in levels:
                 self._stop_if_cancelled()
-                tiles.update(count_tiles(scheme, (level,), place))
+                tiles.update(self._count(self._description, (level,), place))
         return self.counted, areas.Counted(tiles, area)
 
 
@@ -222,6 +234,9 @@ class UpdateTask(Task):
         tile_filter: TileFilter | None = None,
         resume: Resume = Resume.AUTO,
         settings: CacheSettings | None = None,
+        hosted: HostedOptions | None = None,
+        isolates_failures: bool = False,
+        alarm_seconds: float = ALARM_SECONDS,
     ) -> None:
         super().__init__(title, is_quiet=False)
         self._address = address
@@ -237,6 +252,9 @@ class UpdateTask(Task):
         self._tile_filter = tile_filter
         self._resume = resume
         self._settings = settings
+        self._hosted = hosted
+        self._isolates_failures = isolates_failures
+        self._alarm_seconds = alarm_seconds
         self._is_let_go = False
 
     def work(self) -> tuple[Any, object]:
@@ -296,6 +314,9 @@ class UpdateTask(Task):
             wait=self._wait,
             tile_filter=self._tile_filter,
             resume=self._resume,
+            hosted=self._hosted,
+            isolates_failures=self._isolates_failures,
+            alarm_seconds=self._alarm_seconds,
         )
 
     def _recorded_request(self) -> UpdateRequest:

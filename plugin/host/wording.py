@@ -8,7 +8,7 @@ from ..core.arcgis.address import public_address
 from ..core.description import CacheDescription
 from ..core.errors import DescriptionError
 from ..core.request import Outcome, UpdateMode, UpdateReport
-from ..core.tiling import Level
+from ..core.tiling import BUNDLE_TILES, Level
 from .crs import qgis_crs
 from .text import bytes_text, coordinate_text, listed, number_text, plain, scale_text, tr
 
@@ -49,6 +49,7 @@ def summary(description: CacheDescription) -> str:
         _what_line(description),
         tiles_line(description),
         place_line(description),
+        hosted_line(description),
         fullness_line(description),
         plain(description.text),
     ]
@@ -56,8 +57,13 @@ def summary(description: CacheDescription) -> str:
 
 
 def unoffered_text(description: CacheDescription, mode: UpdateMode) -> str:
-    """That the site does not offer `mode` for this cache."""
+    """That the site does not offer `mode` for this cache; of a hosted layer, why it does not."""
     text = tr("The site does not offer “{mode}” for {service}.")
+    if description.is_hosted and mode is UpdateMode.RECREATE_EMPTY:
+        text = tr(
+            "{service} is a hosted layer, whose site makes the tiles of whole bundles and offers no"
+            " way to make only those that are missing."
+        )
     return text.format(mode=mode_text(mode), service=plain(description.name))
 
 
@@ -158,6 +164,17 @@ def place_line(description: CacheDescription) -> str:
         coordinate_text(value, decimals) for value in description.extent.bounds
     )
     return text.format(crs=name, xmin=xmin, xmax=xmax, ymin=ymin, ymax=ymax)
+
+
+def hosted_line(description: CacheDescription) -> str:
+    """How a hosted layer is updated; "" for any other cache."""
+    if not description.is_hosted:
+        return ""
+    text = tr(
+        "Hosted layer: updated by whole bundles of {tiles} x {tiles} tiles, in rectangles, each by"
+        " a job of its own"
+    )
+    return text.format(tiles=BUNDLE_TILES)
 
 
 def fullness_line(description: CacheDescription) -> str:

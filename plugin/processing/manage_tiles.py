@@ -24,6 +24,7 @@ from ..core.errors import (
     NothingToDrawReason,
 )
 from ..core.local.source import TileSource
+from ..core.planned import planned_tiles
 from ..core.request import Outcome, Resume, TileFilter, UpdateMode, UpdateReport, UpdateRequest
 from ..core.storage.opening import find_cache, local_path
 from ..core.storage.sidecar import read_settings
@@ -116,6 +117,7 @@ class ManageTiles(TileAlgorithm):
                     feedback,
                     mode=request.mode,
                     is_stored_here=description.is_local,
+                    count=planned_tiles,
                 )
             cache = open_cache(
                 address, self.sign_in, self.transport, feedback.isCanceled, self.drawing

@@ -78,6 +78,7 @@ ARGUMENTS = {
     "image_format": ("LERC", "LERC"),
     "scales": ((4000.0, 8000.0), "1:8,000"),
     "limit": (100000, "100,000"),
+    "jobs": (1234, "1,234"),
     "storage": ("MBTILES", "MBTiles"),
     "possible": (("TPKX", "EXPLODED"), "Exploded"),
     "source": ("/maps/Wälder.tpkx", "/maps/Wälder.tpkx"),
@@ -221,6 +222,19 @@ OTHER_SENTENCES = [
      "The site does not know the job https://site.test/jobs/j1 any more: load the service again to"
      " see how full its levels are, and make the rest with Recreate Empty Tiles; run an export"
      " again."),
+    (errors.JobLost("https://site.test/rest/admin/services/World/MapServer/jobs/j1",
+                    errors.NotFound(URL, 404, "Job not found.")),
+     "The site does not know the job https://site.test/rest/admin/services/World/MapServer/jobs/j1"
+     " any more: load the service again to see how full its levels are, and update again what is"
+     " missing."),
+    (errors.NotTakenUp("https://site.test/rest/admin/services/World/MapServer/jobs/j1",
+                       errors.TakeUpProblem.NOT_OFFERED, "COMPLETE_JOB"),
+     "The site does not offer COMPLETE_JOB for the job"
+     " https://site.test/rest/admin/services/World/MapServer/jobs/j1: run the update again"
+     " instead."),
+    (errors.TooManyJobs("World", 1234, 1000),
+     "World takes rectangles only, and this area is 1,234 of them, a job each, where 1,000 are the"
+     " most: choose a simpler or smaller area, or fewer scales."),
     (errors.BadScales(";;"), "“;;” is not a list of scales: give denominators joined by “;”, such"
      " as 500000;250000."),
     (errors.ServiceChanged("World"),
@@ -341,6 +355,9 @@ SUMMARY_LINES = [
      "1,003 of 2,008 tiles exist"),
     (odd(status=(LevelStatus(0, 3, 8), LevelStatus(1, 1000))), 3, "1,003 tiles exist"),
     (odd(text="<p>Roads &\nrivers</p>"), 3, "Roads & rivers"),
+    (odd(is_hosted=True), 3,
+     "Hosted layer: updated by whole bundles of 128 x 128 tiles, in rectangles, each by a job of"
+     " its own"),
 ]  # fmt: skip
 
 
@@ -363,6 +380,11 @@ def test_why_a_mode_cannot_be_chosen() -> None:
     without = replace(swiss(), modes=(UpdateMode.DELETE,))
     assert messages.unavailable_reason(without, mode) == (
         "The site does not offer “Recreate Empty Tiles” for Swiss."
+    )
+    hosted = replace(without, is_hosted=True)
+    assert messages.unavailable_reason(hosted, mode) == (
+        "Swiss is a hosted layer, whose site makes the tiles of whole bundles and offers no way to"
+        " make only those that are missing."
     )
     problem = errors.CachingUnavailable(URL, errors.Unavailable.SIGN_IN)
     barred = replace(swiss(), modes=(), modes_problem=problem)
