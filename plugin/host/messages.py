@@ -1,7 +1,7 @@
 """All that is said to people: errors, services, update modes and reports in words, and the log.
 
-The one door to words and numbers for people: what stands in `text`, `wording`, `local_wording`,
-`error_sentences`, `site_sentences` and `storage_sentences` is read by host alone.
+The one door to words and numbers for people: what stands in `text`, `wording`, `job_wording`,
+`local_wording`, `error_sentences`, `site_sentences` and `storage_sentences` is read by host alone.
 """
 
 from __future__ import annotations
@@ -30,6 +30,22 @@ from .export_wording import (
     way_help,
     way_text,
 )
+from .job_wording import (
+    job_address_text,
+    job_advice,
+    job_end_sentence,
+    job_lines,
+    job_name_text,
+    job_percent_text,
+    job_scales_text,
+    job_started_text,
+    job_state_text,
+    job_title,
+    jobs_ended_sentence,
+    jobs_waiting_sentence,
+    take_up_help,
+    take_up_text,
+)
 from .local_wording import (
     defragment_sentence,
     estimate_text,
@@ -55,6 +71,18 @@ __all__ = [
     "finding_text",
     "gaps_text",
     "import_report_sentence",
+    "job_address_text",
+    "job_advice",
+    "job_end_sentence",
+    "job_lines",
+    "job_name_text",
+    "job_percent_text",
+    "job_scales_text",
+    "job_started_text",
+    "job_state_text",
+    "job_title",
+    "jobs_ended_sentence",
+    "jobs_waiting_sentence",
     "left_out_text",
     "log",
     "log_unexpected",
@@ -78,6 +106,8 @@ __all__ = [
     "sentence",
     "storage_text",
     "summary",
+    "take_up_help",
+    "take_up_text",
     "tr",
     "unavailable_reason",
     "uncached_reason",
