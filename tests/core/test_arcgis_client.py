@@ -363,7 +363,8 @@ def test_submissions_stay_posts_where_reading_is_not() -> None:
 
 
 def test_a_fixed_token_is_not_renewed() -> None:
-    site = ScriptedSite((POST, error(498, "Invalid token.")))
+    info = answer({"authInfo": {"tokenServicesUrl": f"{SITE}/tokens/"}})
+    site = ScriptedSite((POST, error(498, "Invalid token.")), (f"GET {SITE}/rest/info", info))
 
     with pytest.raises(SignInNeeded):
         client(site, TOKEN).read(PAGE)

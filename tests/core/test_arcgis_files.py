@@ -84,7 +84,11 @@ def test_a_site_too_old_for_tokens_in_headers(refusal: Any) -> None:
 
 @pytest.mark.parametrize("second", [answer("", 405), error(499), error(400), html(404)])
 def test_a_token_that_no_way_is_taken(second: Any) -> None:
-    site = ScriptedSite((f"GET {FILE}", error(499, "Token Required")), (f"POST {FILE}", second))
+    site = ScriptedSite(
+        (f"GET {FILE}", error(499, "Token Required")),
+        (f"POST {FILE}", second),
+        (f"GET {SITE}/rest/info", answer({"authInfo": {}})),
+    )
 
     with pytest.raises(SignInNeeded) as caught:
         got(site, sign_in=FIXED)

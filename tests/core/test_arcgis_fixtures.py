@@ -23,7 +23,6 @@ from tile_cache_manager.plugin.core.arcgis.gp_task import find_task
 from tile_cache_manager.plugin.core.arcgis.jobs import JobPhase, parse_job
 from tile_cache_manager.plugin.core.arcgis.service import parse_service
 from tile_cache_manager.plugin.core.arcgis.status import parse_status_value
-from tile_cache_manager.plugin.core.arcgis.tokens import request_token
 from tile_cache_manager.plugin.core.arcgis.transport import HttpResponse
 from tile_cache_manager.plugin.core.description import LevelStatus
 from tile_cache_manager.plugin.core.errors import (
@@ -546,17 +545,15 @@ def test_sign_in_at_a_stand_alone_site() -> None:
 
 def test_sign_in_at_a_site_of_a_portal_on_another_host() -> None:
     """Without word from the person that this is the portal, the password stays here."""
-    with pytest.raises(SignInFailed) as caught:
-        request_token(
-            "https://gis.example/arcgis",
-            Credentials("me", "t0ps3cret"),
-            lambda method, url, fields: body("restjs-sharing-rest-info"),
-        )
+    site_url = "https://gis.example/arcgis"
+    site = ScriptedSite((f"GET {site_url}/rest/info", response("restjs-sharing-rest-info")))
 
-    assert (caught.value.reason, caught.value.detail) == (
-        SignInProblem.OTHER_HOST,
-        "www.arcgis.com",
-    )
+    with pytest.raises(SignInFailed) as caught:
+        quick_client(site, Credentials("me", "t0ps3cret"), site_url).read(f"{site_url}/rest/x")
+
+    told = caught.value
+    assert (told.reason, told.detail) == (SignInProblem.OTHER_HOST, "www.arcgis.com")
+    assert told.portal_url == "https://www.arcgis.com"
 
 
 def test_a_refused_password() -> None:

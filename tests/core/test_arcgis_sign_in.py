@@ -25,9 +25,9 @@ ME = Credentials("me", "p4ssw0rd")
 PAGE = f"{SITE}/rest/services/World/MapServer"
 POST = f"POST {PAGE}"
 INFO = f"GET {SITE}/rest/info"
+SERVICES = f"GET {SITE}/rest/services"
 TOKENS = f"{SITE}/tokens/generateToken"
 GENERATE = f"POST {TOKENS}"
-PORTAL = "https://portal.example/portal"
 FINE = answer({"fine": True})
 EXPIRED, MISSING = error(498, "Invalid token."), error(499, "Token Required")
 
@@ -242,7 +242,7 @@ NOT_THERE = [
 def test_where_the_password_does_not_go(
     site_url: str, portal: str, named: str, reason: SignInProblem, detail: str
 ) -> None:
-    site = ScriptedSite((f"GET {site_url}/rest/info", info(named)))
+    site = ScriptedSite((f"GET {site_url}/rest/info", info(named)), (SERVICES, FINE))
     me = Credentials(ME.username, ME.password, portal)
 
     with pytest.raises(SignInFailed) as caught:
@@ -255,7 +255,9 @@ def test_where_the_password_does_not_go(
 
 @pytest.mark.parametrize("auth", [{}, None, {"isTokenBasedSecurity": False}])
 def test_a_site_without_token_service(auth: object) -> None:
-    site = ScriptedSite((INFO, answer({"currentVersion": 10.81, "authInfo": auth})))
+    site = ScriptedSite(
+        (INFO, answer({"currentVersion": 10.81, "authInfo": auth})), (SERVICES, FINE)
+    )
 
     with pytest.raises(SignInFailed) as caught:
         quick_client(site, ME).read(PAGE)
@@ -280,27 +282,6 @@ def test_a_redirect_carries_no_password_to_another_host() -> None:
 
     assert passwords_went_to(site) == [TOKENS]
     assert site.left == []
-
-
-# --- a site of a portal ----------------------------------------------------------------------
-
-PORTAL_TOKENS = f"{PORTAL}/sharing/rest/generateToken"
-
-
-def test_the_portals_token_is_exchanged_for_one_of_the_site() -> None:
-    site = ScriptedSite(
-        (INFO, info(PORTAL_TOKENS, owningSystemUrl=PORTAL)),
-        (f"POST {PORTAL_TOKENS}", token("portal-token")),
-        (f"POST {PORTAL_TOKENS}", token("site-token")),
-        (POST, FINE),
-    )
-
-    quick_client(site, Credentials(ME.username, ME.password, PORTAL)).read(PAGE)
-
-    assert passwords_went_to(site) == [PORTAL_TOKENS]
-    assert site.sent[2].params["token"] == "portal-token"
-    assert site.sent[2].params["serverUrl"] == SITE
-    assert sent_tokens(site) == ["site-token"]
 
 
 # --- what the token service says -------------------------------------------------------------

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import random
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -15,7 +13,10 @@ from .address import origin_of
 from .credentials import SignIn
 from .envelope import body_of, file_of, is_busy, refusal
 from .files import FormBody, WordsInstead, file_request, redirected_file
-from .signing import Signing
+from .repeats import Repeats as Repeats
+from .repeats import retry_after
+from .repeats import wait as wait
+from .signing import UNSIGNED, Signature, Signing, Step
 from .transport import HttpRequest, HttpResponse, Receive, Transport, download
 from .trust import same_site
 
@@ -25,30 +26,6 @@ _NEVER_ARRIVED = frozenset({Unreachable.NAME, Unreachable.REFUSED})
 _PASSING = _NEVER_ARRIVED | {Unreachable.TIMEOUT, Unreachable.BROKEN}
 
 _Answer = TypeVar("_Answer")
-
-
-@dataclass(frozen=True)
-class Repeats:
-    """How often and how fast a request that may be repeated is: back-off doubles, with jitter."""
-
-    times: int = 3
-    first_seconds: float = 0.5
-    longest_seconds: float = 20.0
-
-    def pause_after(self, attempt: int, retry_after: float | None) -> float:
-        """Seconds to wait after failed attempt number `attempt`, counted from 0."""
-        if retry_after is not None:
-            return min(retry_after, self.longest_seconds)
-        backed_off = min(self.first_seconds * 2.0**attempt, self.longest_seconds)
-        # spreads clients that failed together; nothing secret hangs on it
-        return backed_off * random.uniform(0.75, 1.25)  # noqa: S311 # nosec B311
-
-
-def wait(seconds: float, cancelled: Callable[[], bool] = lambda: False) -> None:
-    """Wait `seconds`, or until cancelled."""
-    end = time.monotonic() + seconds
-    while not cancelled() and (left := end - time.monotonic()) > 0:
-        time.sleep(min(left, 0.1))
 
 
 class Client:
@@ -114,13 +91,17 @@ class Client:
         Not repeated once it may have arrived.
         """
 
-        def attempt() -> HttpResponse:
-            request = self._request("POST", url, form)
-            content, content_type = body(request.params)
-            headers = {**request.headers, "Content-Type": content_type}
-            return self._followed(replace(request, headers=headers, body=content))
+        def send(signature: Signature) -> dict[str, Any]:
+            request = self._request("POST", url, form, signature)
 
-        return self._renewing(lambda: self._repeated(attempt, self._judged, repeatable=False))
+            def attempt() -> HttpResponse:
+                content, content_type = body(request.params)
+                headers = {**request.headers, "Content-Type": content_type}
+                return self._followed(replace(request, headers=headers, body=content))
+
+            return self._repeated(attempt, self._judged, repeatable=False)
+
+        return self._renewing(url, send)
 
     def fetch(self, url: str, params: Mapping[str, str] | None = None) -> HttpResponse:
         """The picture or other small file at `url`, of whatever kind. Repeated as `read` is.
@@ -197,39 +178,54 @@ class Client:
         repeatable: bool,
         read_seconds: float | None = None,
     ) -> dict[str, Any]:
-        def send() -> dict[str, Any]:
-            request = replace(self._request(method, url, params), read_seconds=read_seconds)
+        def send(signature: Signature) -> dict[str, Any]:
+            request = self._request(method, url, params, signature)
+            request = replace(request, read_seconds=read_seconds)
             return self._repeated(lambda: self._followed(request), self._judged, repeatable)
 
-        return self._renewing(send)
+        return self._renewing(url, send)
 
-    def _renewing(self, send: Callable[[], _Answer]) -> _Answer:
-        """What `send` gives; once more with a new token where the site refused an old one.
+    def _renewing(self, url: str, send: Callable[[Signature], _Answer]) -> _Answer:
+        """What `send` gives; again with the next signature where the site refused the one before.
 
-        Refused for its token, the first one did nothing.
+        Refused for its signature, a request did nothing.
         """
-        try:
-            return send()
-        except SignInNeeded as refused:
-            self._signing.renew(refused)
-        return send()
+        if not self.is_own(url):
+            return send(UNSIGNED)
+        steps: set[Step] = set()
+        while True:
+            signature = self._signing.signature()
+            try:
+                answer = send(signature)
+            except (SignInNeeded, NotAllowed) as refused:
+                if not self._signing.again(signature, refused, steps):
+                    raise
+            else:
+                self._signing.accepted(signature)
+                return answer
 
-    def _request(self, method: str, url: str, params: Mapping[str, str]) -> HttpRequest:
+    def _request(
+        self, method: str, url: str, params: Mapping[str, str], signature: Signature
+    ) -> HttpRequest:
         fields = {"f": "json", **params}
-        token = self._signing.signature() if self.is_own(url) else None
+        token, headers = signature.token, dict(signature.headers)
         if token is None:
-            return HttpRequest(method, url, fields)
-        headers = {"Referer": token.referer} if token.referer else {}
+            return HttpRequest(method, url, fields, headers)
+        if token.referer:
+            headers["Referer"] = token.referer
         if method == "GET" and self._posts_refused:
             headers["X-Esri-Authorization"] = f"Bearer {token.value}"
             return HttpRequest(method, url, fields, headers)
         # every ArcGIS version reads a token from the form; before about 10.4 none from the header
         return HttpRequest("POST", url, {**fields, "token": token.value}, headers)
 
-    def _plain(self, method: str, url: str, params: Mapping[str, str]) -> dict[str, Any]:
-        """For the sign-in itself: without a token. Asking for a token twice does no harm."""
-        request = HttpRequest(method, url, {"f": "json", **params})
-        return self._repeated(lambda: self._followed(request), self._judged, True)
+    def _plain(self, request: HttpRequest) -> tuple[dict[str, Any], HttpResponse]:
+        """For the sign-in itself: as it stands. Asking for a token twice does no harm."""
+
+        def judge(response: HttpResponse) -> tuple[dict[str, Any], HttpResponse]:
+            return self._judged(response), response
+
+        return self._repeated(lambda: self._followed(request), judge, True)
 
     def _repeated(
         self,
@@ -240,10 +236,10 @@ class Client:
         attempt = 0
         while True:
             is_last = attempt == self._repeats.times or self._cancelled()
-            retry_after = None
+            pause = None
             try:
                 response = send()
-                retry_after = _retry_after(response)
+                pause = retry_after(response)
                 return judge(response)
             except SiteUnreachable as error:
                 if is_last or error.reason not in (_PASSING if repeatable else _NEVER_ARRIVED):
@@ -251,7 +247,7 @@ class Client:
             except SiteRefused as error:
                 if is_last or not (repeatable and is_busy(error)):
                     raise
-            wait(self._repeats.pause_after(attempt, retry_after), self._cancelled)
+            wait(self._repeats.pause_after(attempt, pause), self._cancelled)
             attempt += 1
 
     def _judged(self, response: HttpResponse) -> dict[str, Any]:
@@ -282,24 +278,29 @@ class Client:
         if not self.is_own(url) or not self.is_signed_in:
             known = self._signing.known
             return send(file_request(url, params, headers, known, is_own=self.is_own(url)))
-        return self._renewing(lambda: self._file_by_either_way(url, params, headers, send))
+        return self._renewing(
+            url, lambda signature: self._file_by_either_way(url, params, headers, signature, send)
+        )
 
     def _file_by_either_way(
         self,
         url: str,
         params: Mapping[str, str],
         headers: Mapping[str, str],
+        signature: Signature,
         send: Callable[[HttpRequest], HttpResponse],
     ) -> HttpResponse:
         """A file by GET, with the token in a header; for sites too old for that, by its form.
 
         By GET at first: parts of files are given to no other, and pictures are kept by proxies.
         """
-        token, by_form = self._signing.signature(), self._files_by_form
-        ways = [file_request(url, params, headers, token, by_form=way) for way in (False, True)]
+        by_form = self._files_by_form
+        ways = [file_request(url, params, headers, signature, by_form=way) for way in (False, True)]
         try:
             return send(ways[by_form])
         except SignInNeeded as refused:
+            if refused.schemes or signature.token is None:
+                raise
             try:
                 response = send(ways[not by_form])
             except (SiteRefused, NotArcGIS):
@@ -347,7 +348,7 @@ class Client:
             raise NotArcGIS(request.url, response.status, "redirect to nowhere") from None
         if is_same_site:
             return replace(request, url=target)
-        if request.method == "GET" and "X-Esri-Authorization" not in request.headers:
+        if request.method == "GET" and not request.headers:
             return replace(request, url=target, headers={})
         raise refusal(request.url, response.status, f"redirect to {origin_of(target)[1]}")
 
@@ -366,8 +367,3 @@ def _as_get(request: HttpRequest) -> HttpRequest:
     headers = {**request.headers, "X-Esri-Authorization": f"Bearer {request.params['token']}"}
     fields = {name: value for name, value in request.params.items() if name != "token"}
     return HttpRequest("GET", request.url, fields, headers)
-
-
-def _retry_after(response: HttpResponse) -> float | None:
-    value = response.headers.get("retry-after", "")
-    return float(value) if value.isdecimal() else None

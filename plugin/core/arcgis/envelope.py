@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
-from ..errors import NotAllowed, NotArcGIS, NotFound, SignInNeeded, SiteRefused
+from ..errors import (
+    NotAllowed,
+    NotArcGIS,
+    NotFound,
+    SignInNeeded,
+    SiteRefused,
+    SiteUnreachable,
+    Unreachable,
+)
 from ..esri_json import items, mapping, text, whole
 from .transport import HttpResponse
+from .web_tier import schemes_of
 
 INVALID_TOKEN = 498
 TOKEN_REQUIRED = 499
 NOT_IN_RANGE = 416
+LONGEST_TEXT = 4000
+"""So many characters are kept of each thing that a site says about an error."""
+MOST_DETAILS = 20
 
 _KINDS: dict[int, type[SiteRefused]] = {
     401: SignInNeeded,
@@ -26,6 +39,8 @@ _PAGE_BYTES = 64 * 1024
 _TAGS = re.compile(r"<[^<>]*>")
 _PAGE_CODE = re.compile(r"\bCode:\s*([45]\d\d)\b", re.ASCII)
 _PAGE_MESSAGE = re.compile(r"\bError:\s*([^\r\n]{1,200}?)\s*(?=Code:|[\r\n]|$)")
+_NO_CERTIFICATE = frozenset({400, 403, 495, 496})
+_CERTIFICATE = re.compile(rb"(SSL|client) certificate", re.IGNORECASE)
 _BUSY = frozenset({429, 502, 503, 504})
 
 
@@ -34,17 +49,14 @@ def body_of(response: HttpResponse) -> dict[str, Any]:
 
     Raises NotArcGIS where it is no JSON object, SiteRefused (or a kind of it) where it is an error.
     """
-    try:
-        body = json.loads(response.body)
-    except (ValueError, RecursionError):
-        body = None
+    body = _json(response.body)
     if not isinstance(body, dict):
         raise _without_body(response)
     error = error_in(body, response.url)
+    if error is None and response.status >= 400:
+        error = refusal(response.url, response.status, "")
     if error is not None:
-        raise error
-    if response.status >= 400:
-        raise refusal(response.url, response.status, "")
+        raise _with_schemes(error, response)
     return body
 
 
@@ -106,7 +118,9 @@ def error_in(body: dict[str, Any], url: str) -> SiteRefused | None:
 
 
 def refusal(url: str, code: int | None, message: str, details: tuple[str, ...] = ()) -> SiteRefused:
-    """The fitting kind of SiteRefused for `code`."""
+    """The fitting kind of SiteRefused for `code`; of endless words only the beginning is kept."""
+    message = message[:LONGEST_TEXT]
+    details = tuple(line[:LONGEST_TEXT] for line in details[:MOST_DETAILS])
     kind = _KINDS.get(code, SiteRefused) if code is not None else SiteRefused
     return kind(url, code, message, details)
 
@@ -116,21 +130,51 @@ def is_busy(error: SiteRefused) -> bool:
     return error.code in _BUSY
 
 
+def _with_schemes(error: SiteRefused, response: HttpResponse) -> SiteRefused:
+    """`error`, which tells what the web server in front offers where that refused."""
+    if response.status != 401 or not isinstance(error, SignInNeeded):
+        return error
+    schemes = schemes_of(response.headers.get("www-authenticate", ""))
+    return SignInNeeded(error.url, error.code, error.message, error.details, schemes)
+
+
+def _json(text: bytes | str) -> object:
+    """What `text` holds, its numbers finite ones or null; None where it is no JSON.
+
+    Sites do send NaN, which is none, for what they do not know; and whole numbers without end would
+    keep Python busy for long.
+    """
+    try:
+        value: object = json.loads(
+            text,
+            parse_float=_finite,
+            parse_int=lambda digits: int(digits) if len(digits) < 40 else _finite(digits),
+            parse_constant=lambda name: None,
+        )
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
+def _finite(digits: str) -> float | None:
+    value = float(digits)
+    return value if math.isfinite(value) else None
+
+
 def _from_parts(url: str, error: dict[str, Any]) -> SiteRefused:
     details = tuple(text(line) for line in items(error.get("details")) if text(line))
     return refusal(url, whole(error.get("code")), text(error.get("message")), details)
 
 
 def _from_status_message(url: str, message: str) -> SiteRefused:
-    try:
-        inner = mapping(json.loads(message))
-    except ValueError:
-        inner = {}
+    inner = mapping(_json(message))
     return _from_parts(url, dict(inner)) if inner else refusal(url, None, message)
 
 
-def _without_body(response: HttpResponse) -> NotArcGIS | SiteRefused:
-    """What an answer without ArcGIS JSON means: the HTTP status is all there is."""
+def _without_body(response: HttpResponse) -> NotArcGIS | SiteRefused | SiteUnreachable:
+    """What an answer without ArcGIS JSON means: the HTTP status is nearly all there is."""
+    if response.status in _NO_CERTIFICATE and _CERTIFICATE.search(response.body[:_PAGE_BYTES]):
+        return SiteUnreachable(response.url, Unreachable.CLIENT_CERTIFICATE)
     if response.status in _KINDS or response.status in _BUSY:
-        return refusal(response.url, response.status, "")
+        return _with_schemes(refusal(response.url, response.status, ""), response)
     return NotArcGIS(response.url, response.status, response.headers.get("content-type", ""))

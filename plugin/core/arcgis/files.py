@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Callable, Union
+from typing import Callable
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from .credentials import FixedToken, Token
+from .signing import Signature
 from .transport import Body, HttpRequest, HttpResponse, Receive, Taker
 
 FormBody = Callable[[Mapping[str, str]], tuple[Body, str]]
@@ -17,18 +17,16 @@ MAX_WORDS_BYTES = 1024 * 1024
 """What a site says in place of a file is kept up to here."""
 
 _AUTHORIZATION = "X-Esri-Authorization"
-_SIGNED = frozenset({_AUTHORIZATION, "Referer"})
+_SIGNED = frozenset({_AUTHORIZATION.lower(), "referer"})
 _WORDS = (b"<", b"{")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-_AnyToken = Union[Token, FixedToken, None]
 
 
 def file_request(
     url: str,
     params: Mapping[str, str],
     headers: Mapping[str, str],
-    token: _AnyToken,
+    signature: Signature,
     *,
     is_own: bool = True,
     by_form: bool = False,
@@ -38,29 +36,35 @@ def file_request(
     A query in `url` may be secret, so it moves to where no error shows it; and a token in it goes,
     for the site gets it in a header, or in the form, and no other site gets ours at all.
     """
-    plain, query = _without_query(url, token, is_own=is_own)
+    token = signature.token
+    plain, query = _without_query(url, signature, is_own=is_own)
     fields = {**query, **params}
-    if token is None or not is_own:
+    if not is_own:
         return HttpRequest("GET", plain, fields, headers)
-    signed = {**headers, "Referer": token.referer} if token.referer else dict(headers)
+    signed = {**signature.headers, **headers}
+    if token is None:
+        return HttpRequest("GET", plain, fields, signed)
+    if token.referer:
+        signed["Referer"] = token.referer
     if by_form:
         return HttpRequest("POST", plain, {**fields, "token": token.value}, signed)
     return HttpRequest("GET", plain, fields, {**signed, _AUTHORIZATION: f"Bearer {token.value}"})
 
 
 def redirected_file(
-    request: HttpRequest, status: int, target: str, token: _AnyToken, *, is_own: bool
+    request: HttpRequest, status: int, target: str, signature: Signature, *, is_own: bool
 ) -> HttpRequest:
     """`request` where a redirect of HTTP `status` to `target` leads; unsigned unless `is_own`.
 
     Other than with what is read as JSON, the query belongs to it: stores of files are opened by it.
     """
-    plain, query = _without_query(target, token, is_own=is_own)
+    plain, query = _without_query(target, signature, is_own=is_own)
     if is_own:
         if request.method == "GET" or status != 303:
             return replace(request, url=plain, params=query or request.params)
         return HttpRequest("GET", plain, query, request.headers)
-    headers = {name: value for name, value in request.headers.items() if name not in _SIGNED}
+    secret = _SIGNED | {name.lower() for name in signature.headers}
+    headers = {name: value for name, value in request.headers.items() if name.lower() not in secret}
     return HttpRequest("GET", plain, query, headers)
 
 
@@ -98,9 +102,9 @@ class WordsInstead:
         return response if self._words is None else replace(response, body=bytes(self._words))
 
 
-def _without_query(url: str, token: _AnyToken, *, is_own: bool) -> tuple[str, dict[str, str]]:
+def _without_query(url: str, signature: Signature, *, is_own: bool) -> tuple[str, dict[str, str]]:
     """`url` without its query, and that as parameters, without tokens that have no place there."""
-    parts = urlsplit(url)
+    parts, token = urlsplit(url), signature.token
     query = {
         name: value
         for name, value in parse_qsl(parts.query, keep_blank_values=True)

@@ -3,27 +3,82 @@
 from __future__ import annotations
 
 import threading
-from typing import Union
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Callable
 
-from ..errors import SignInNeeded
-from .credentials import FixedToken, SignIn, Token
-from .tokens import Send, request_token
-from .trust import same_site
+from ..errors import (
+    NotAllowed,
+    NotArcGIS,
+    SignInFailed,
+    SignInNeeded,
+    SignInProblem,
+    SiteRefused,
+)
+from .address import origin_of
+from .credentials import Credentials, FixedToken, GivenToken, HeaderSignIn, SignIn, Token
+from .envelope import INVALID_TOKEN
+from .repeats import moment
+from .tokens import (
+    Answer,
+    TokenService,
+    exchange_service,
+    exchanged_token,
+    token_by_password,
+    token_by_web_tier,
+    token_service,
+)
+from .transport import HttpRequest, HttpResponse
+from .trust import check_target, same_site
+from .web_tier import BASIC, basic_headers
 
-Signature = Union[Token, FixedToken, None]
-"""What a request is signed with."""
+ASK_AGAIN_SECONDS = 60.0
+"""A token that somebody else keeps fresh is asked for again after this long."""
+
+_NOT_GIVEN = (SignInProblem.REFUSED, SignInProblem.NO_SERVICE)
+
+Send = Callable[[HttpRequest], "tuple[dict[str, Any], HttpResponse]"]
+"""Sends a request as it stands, repeated as reading is; gives the JSON object and the answer."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a request is signed with: a token, headers, both, or nothing."""
+
+    token: Token | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+UNSIGNED = Signature()
+
+
+class Step(Enum):
+    """What is done about a refused request, each at most once."""
+
+    WEB_TIER = "sign in at the web server in front"
+    OTHERS = "take the token that another thread has got"
+    RENEW = "get a new token"
+    EXCHANGE = "exchange the token at the site's portal"
 
 
 class Signing:
     """Signs requests to the site at `site_url` in somebody's name. For several threads at once.
 
-    `send`: sends (method, URL, fields) unsigned and gives the JSON object, for the sign-in itself.
+    `send` is for the sign-in itself.
     """
 
     def __init__(self, site_url: str, sign_in: SignIn | None, send: Send) -> None:
         self._site_url, self._sign_in, self._send = site_url, sign_in, send
-        self._token: Signature = sign_in if isinstance(sign_in, FixedToken) else None
         self._lock = threading.Lock()
+        self._token: Token | None = None
+        if isinstance(sign_in, FixedToken):
+            self._token = Token(sign_in.value, referer=sign_in.referer)
+        self._needs_no_token = not isinstance(sign_in, (Credentials, FixedToken, GivenToken))
+        self._exchanges = False
+        self._has_worked = False
+        self._basic_hosts: set[str] = set()
 
     @property
     def is_signed_in(self) -> bool:
@@ -33,26 +88,230 @@ class Signing:
     @property
     def known(self) -> Signature:
         """The signature that there is by now, fresh or not; nothing is sent for it."""
-        return self._token
+        return Signature(self._token, self._headers_for(self._site_url))
 
     def is_own(self, url: str) -> bool:
         """Whether `url` is on the site's own origin, so that a signature may go there."""
         return same_site(self._site_url, url)
 
     def signature(self) -> Signature:
-        """A fresh signature. Raises SignInFailed, SiteUnreachable, NotArcGIS."""
-        if self._sign_in is None or isinstance(self._sign_in, FixedToken):
-            return self._token
+        """A fresh signature. Raises SignInFailed, SignInNeeded, SiteUnreachable, NotArcGIS."""
         with self._lock:
-            token = self._token
-            if not (isinstance(token, Token) and token.is_fresh()):
-                token = request_token(self._site_url, self._sign_in, self._send)
-                self._token = token
-            # not what stands there by now: another thread may just have dropped it
-            return token
+            if not (self._needs_no_token or (self._token and self._token.is_fresh())):
+                self._token = self._new_token()
+            return Signature(self._token, self._headers_for(self._site_url))
 
-    def renew(self, refused: SignInNeeded) -> None:
-        """Let the next signature be a new one. Raises `refused` where there is no other."""
-        if self._sign_in is None or isinstance(self._sign_in, FixedToken):
-            raise refused
-        self._token = None
+    def accepted(self, used: Signature) -> None:
+        """The site took a request signed with `used`."""
+        if used.token is not None and not self._exchanges:
+            self._has_worked = True
+
+    def again(self, used: Signature, refused: SiteRefused, steps: set[Step]) -> bool:
+        """Whether a request that was refused is worth another try, with the next signature.
+
+        Refused for its signature it did nothing. `steps`: those taken for this request; one is
+        added. Raises SignInFailed where a new sign-in is refused, or must not be tried.
+        """
+        if self._sign_in is None:
+            return False
+        with self._lock:
+            schemes = refused.schemes if isinstance(refused, SignInNeeded) else ()
+            if schemes and Step.WEB_TIER not in steps:
+                steps.add(Step.WEB_TIER)
+                if self._opens_web_tier(self._site_url, schemes, is_signed=bool(used.headers)):
+                    return True
+            if _value(used.token) != _value(self._token) and Step.OTHERS not in steps:
+                steps.add(Step.OTHERS)
+                return True
+            return self._gets_another(used, refused, steps)
+
+    # --- tokens: what follows runs under the lock ---
+
+    def _gets_another(self, used: Signature, refused: SiteRefused, steps: set[Step]) -> bool:
+        if isinstance(self._sign_in, (FixedToken, GivenToken)):
+            return isinstance(refused, SignInNeeded) and self._another_given(used, steps)
+        if Step.RENEW in steps:
+            return False
+        steps.add(Step.RENEW)
+        if isinstance(self._sign_in, Credentials):
+            self._token, self._needs_no_token = None, False
+            return isinstance(refused, SignInNeeded)
+        if isinstance(refused, NotAllowed) and used.token is not None:
+            return False
+        try:
+            self._token, self._needs_no_token = self._by_web_tier(), False
+        except NotArcGIS:
+            return False
+        except SignInFailed as error:
+            if error.reason not in _NOT_GIVEN:
+                raise
+            return False
+        return True
+
+    def _another_given(self, used: Signature, steps: set[Step]) -> bool:
+        """Have a token from elsewhere exchanged or renewed, what is likelier to help first."""
+        order = [Step.EXCHANGE, Step.RENEW]
+        if self._has_worked or self._exchanges:
+            order.reverse()
+        for step in (step for step in order if step not in steps):
+            steps.add(step)
+            if step is Step.RENEW and isinstance(self._sign_in, GivenToken):
+                old, new = _value(used.token), self._sign_in.get(True)
+                if self._exchanges or new != old:
+                    self._token = self._exchanged(new) or self._as_given(new)
+                    return True
+            elif step is Step.EXCHANGE and not self._exchanges:
+                token = self._exchanged(self._given_value())
+                if token is not None:
+                    self._token, self._exchanges = token, True
+                    return True
+        return False
+
+    def _new_token(self) -> Token | None:
+        if isinstance(self._sign_in, Credentials):
+            return self._by_password(self._sign_in)
+        if not isinstance(self._sign_in, (FixedToken, GivenToken)):
+            return self._by_web_tier()
+        if not self._exchanges:
+            return self._as_given(self._given_value())
+        token = self._exchanged(self._given_value())
+        if token is None and isinstance(self._sign_in, GivenToken):
+            token = self._exchanged(self._sign_in.get(True))
+        if token is None:
+            raise SignInNeeded(self._site_url, INVALID_TOKEN, "")
+        return token
+
+    def _by_password(self, credentials: Credentials) -> Token | None:
+        """A token; None where the web server's own sign-in is all that the site wants."""
+        try:
+            service = token_service(self._site_url, self._trusted, self._ask)
+        except SignInFailed as error:
+            if error.reason is not SignInProblem.NO_SERVICE:
+                raise
+            if not self._has_web_tier():
+                raise
+            self._needs_no_token = True
+            return None
+        try:
+            token = token_by_password(self._site_url, service, credentials, self._ask)
+        except SignInFailed as error:
+            if error.reason is not SignInProblem.REFUSED or not self._headers_for(service.url):
+                raise
+            # behind a web server's sign-in, portals know their users by that alone
+            return token_by_web_tier(self._site_url, service, self._ask)
+        return self._of_site(service, token.value) or token
+
+    def _by_web_tier(self) -> Token:
+        service = token_service(self._site_url, self._trusted, self._ask)
+        return token_by_web_tier(self._site_url, service, self._ask)
+
+    def _as_given(self, value: str) -> Token:
+        if isinstance(self._sign_in, GivenToken):
+            ends = time.monotonic() + ASK_AGAIN_SECONDS
+            return Token(value, ends, self._sign_in.referer, margin=0.0)
+        return Token(value, referer=self._referer)
+
+    def _given_value(self) -> str:
+        if isinstance(self._sign_in, GivenToken):
+            return self._sign_in.get(False)
+        return self._sign_in.value if isinstance(self._sign_in, FixedToken) else ""
+
+    def _exchanged(self, value: str) -> Token | None:
+        """What the site's portal gives for its token `value`; None where it gives nothing.
+
+        Raises SignInFailed where the portal is not trusted, so that the person can be asked.
+        """
+        try:
+            service = exchange_service(self._site_url, self._trusted, self._ask)
+        except NotArcGIS:
+            return None
+        except SignInFailed:
+            if self._has_worked:
+                return None
+            raise
+        return None if service is None else self._of_site(service, value)
+
+    def _of_site(self, service: TokenService, value: str) -> Token | None:
+        if not service.exchanges:
+            return None
+        referer = self._referer or self._site_url
+        try:
+            return exchanged_token(self._site_url, service, value, referer, self._ask)
+        except SignInFailed as error:
+            if error.reason not in _NOT_GIVEN:
+                raise
+            return None
+
+    # --- the web server in front ---
+
+    @property
+    def _trusted(self) -> tuple[str, ...]:
+        if self._sign_in is None:
+            return ()
+        portal = self._sign_in.portal_url if isinstance(self._sign_in, Credentials) else ""
+        return (*((portal,) if portal else ()), *self._sign_in.trusted_portals)
+
+    @property
+    def _referer(self) -> str:
+        sign_in = self._sign_in
+        return sign_in.referer if isinstance(sign_in, (FixedToken, GivenToken)) else ""
+
+    def _headers_for(self, url: str) -> Mapping[str, str]:
+        """The headers that sign a request to `url`, which secrets may go to."""
+        if isinstance(self._sign_in, HeaderSignIn):
+            return self._sign_in.headers
+        if isinstance(self._sign_in, Credentials) and origin_of(url)[1] in self._basic_hosts:
+            return basic_headers(self._sign_in)
+        return {}
+
+    def _opens_web_tier(self, url: str, schemes: tuple[str, ...], *, is_signed: bool) -> bool:
+        """Whether `schemes`, which a web server at `url` offers, can be met from now on.
+
+        Raises SignInFailed where not; False where they are met already, but a token may be amiss.
+        """
+        if not isinstance(self._sign_in, Credentials) or BASIC not in schemes:
+            raise SignInFailed(self._site_url, SignInProblem.WEB_SERVER, ", ".join(schemes))
+        if not is_signed:
+            self._basic_hosts.add(origin_of(url)[1])
+            return True
+        if self._token is None:
+            raise SignInFailed(self._site_url, SignInProblem.REFUSED, "HTTP 401")
+        return False
+
+    def _has_web_tier(self) -> bool:
+        """Whether a site without tokens wants a sign-in at its web server."""
+        if self._headers_for(self._site_url):
+            return True
+        try:
+            self._ask("GET", f"{self._site_url}/rest/services", {})
+        except (SiteRefused, NotArcGIS):
+            return False
+        return bool(self._headers_for(self._site_url))
+
+    def _ask(
+        self,
+        method: str,
+        url: str,
+        fields: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """See tokens.Ask: signed for the web server in front, where it wants that."""
+        check_target(self._site_url, self._trusted, url)
+        while True:
+            signed = self._headers_for(url)
+            request = HttpRequest(
+                method, url, {"f": "json", **fields}, {**signed, **(headers or {})}
+            )
+            try:
+                body, response = self._send(request)
+            except SignInNeeded as refused:
+                if not refused.schemes:
+                    raise
+                if not self._opens_web_tier(url, refused.schemes, is_signed=bool(signed)):
+                    raise SignInFailed(self._site_url, SignInProblem.REFUSED, "HTTP 401") from None
+            else:
+                return Answer(body, moment(response.headers.get("date", "")))
+
+
+def _value(token: Token | None) -> str:
+    return token.value if token is not None else ""

@@ -90,7 +90,22 @@ class NotAllowed(SiteRefused):
 
 
 class SignInNeeded(SiteRefused):
-    """A token is missing (499, HTTP 401) or is not taken any more (498)."""
+    """A token is missing (499, HTTP 401) or is not taken any more (498).
+
+    `schemes`: where it is the web server in front that wants a sign-in (HTTP 401), the ways that it
+    offers: Basic, Digest, Kerberos, Negotiate, NTLM.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        code: int | None,
+        message: str,
+        details: tuple[str, ...] = (),
+        schemes: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(url, code, message, details)
+        self.schemes = schemes
 
 
 class SignInProblem(Enum):
@@ -101,10 +116,14 @@ class SignInProblem(Enum):
     OTHER_HOST = "token service on another host"
     NOT_ENCRYPTED = "token service not on https"
     WEB_SERVER = "the web server in front wants a sign-in of its own"
+    NO_TOKEN = "the program that keeps the token fresh gave none"
 
 
 class SignInFailed(SiteError):
     """Nobody could be signed in at the site `url`; `detail`: its own message, or the other host.
+
+    Of NO_TOKEN, `url` is where tokens are got ("" where that is not known), `detail` the name of
+    the sign-in details.
 
     `portal_url`: where the site belongs to a portal that the person has not trusted with the
     password yet, the portal's address.
