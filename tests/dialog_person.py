@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtCore import QPoint, Qt
 from qgis.PyQt.QtTest import QTest
-from qgis.PyQt.QtWidgets import QMessageBox, QWidget
+from qgis.PyQt.QtWidgets import QApplication, QMessageBox, QToolButton, QWidget
+
+
+def _place_to_press(widget: QWidget) -> QPoint:
+    """Its middle; of a button with an arrow for a menu beside it, clear of the arrow.
+
+    The middle of one that is just shown and not laid out yet may be the arrow, and a menu that
+    opens waits for somebody to choose.
+    """
+    QApplication.sendPostedEvents()
+    has_arrow = isinstance(widget, QToolButton) and (
+        widget.popupMode() == QToolButton.ToolButtonPopupMode.MenuButtonPopup
+    )
+    middle = widget.rect().center()
+    return QPoint(min(middle.x(), 6), middle.y()) if has_arrow else middle
 
 
 class Person:
@@ -24,7 +38,7 @@ class Person:
     def click(self, name: str) -> None:
         widget = self.find(name)
         assert widget.isEnabled(), f"{name} is disabled: {widget.toolTip()}"
-        QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
+        QTest.mouseClick(widget, Qt.MouseButton.LeftButton, pos=_place_to_press(widget))
 
     def choose(self, name: str, text: str) -> None:
         combo = self.find(name)

@@ -162,14 +162,18 @@ class UpdateDialog(CacheDialog):
 
     def _filled_plan(self) -> RunPlan:
         """What the form asks for, with the very area that is shown and counted."""
+        site = self.update_panel.site
         return RunPlan(
             description=self._description,
             auth_config_id=self.address_panel.used_auth_config_id(),
             levels=self.scales_panel.ticked_levels(),
             mode=self.update_panel.mode(),
-            instances=self.update_panel.instances(),
-            waits=self.update_panel.waits(),
+            instances=site.instances(),
+            waits=site.waits(),
             counted=None if self._counter.is_counting else self._counter.counted,
             source=self.update_panel.source.text(),
             tile_filter=self.update_panel.tile_filter(),
+            hosted=site.hosted(),
+            isolates_failures=site.isolates_failures(),
+            alarm_seconds=site.alarm_seconds(),
         )

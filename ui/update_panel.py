@@ -7,10 +7,11 @@ from qgis.PyQt.QtCore import QDateTime, QLocale, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QWidget
 
 from ..plugin.core.description import CacheDescription
-from ..plugin.core.request import SITE_DECIDES, TileFilter, UpdateMode
+from ..plugin.core.request import TileFilter, UpdateMode
 from ..plugin.host import messages
 from ..plugin.host.settings import Settings
 from .forms import load_form
+from .site_options import SiteOptions
 from .source_choice import SourceChoice
 
 FORM = load_form(__file__)
@@ -25,8 +26,8 @@ MILDEST_FIRST = (UpdateMode.RECREATE_EMPTY, UpdateMode.RECREATE_ALL)
 class UpdatePanel(QWidget, FORM):
     """The update mode, and how it is carried out.
 
-    By a site: with how many caching instances, and whether it is followed. On this computer: drawn
-    from what, and which tiles are left out.
+    By a site: see `site`, its options. On this computer: drawn from what, and which tiles are left
+    out.
 
     `changed`: the person chose something else in it. What `tile_count_label` says and
     `estimate_button` does is up to the dialog.
@@ -46,11 +47,10 @@ class UpdatePanel(QWidget, FORM):
         for mode in UpdateMode:
             self.mode_combo.addItem(messages.mode_text(mode), mode)
         self._wanted = self.mode()
-        self._instances = self.instances_spin.value()
+        self.site = SiteOptions(self)
+        self.site_layout.addWidget(self.site)
         self.mode_combo.currentIndexChanged.connect(self._mode_chosen)
-        self.instances_spin.valueChanged.connect(self._skip_zero)
-        self.instances_spin.valueChanged.connect(self.changed)
-        self.wait_check.toggled.connect(self.changed)
+        self.site.changed.connect(self.changed)
         self.source.changed.connect(self.changed)
         for check in (self.only_existing_check, self.older_than_check):
             check.toggled.connect(self._filter_changed)
@@ -69,14 +69,6 @@ class UpdatePanel(QWidget, FORM):
     def set_mode(self, mode: UpdateMode) -> None:
         """Choose `mode`, as a person does."""
         self.mode_combo.setCurrentIndex(self.mode_combo.findData(mode))
-
-    def instances(self) -> int:
-        """Caching instances, SITE_DECIDES or at least 1."""
-        return self.instances_spin.value()
-
-    def waits(self) -> bool:
-        """Whether the update is followed to its end."""
-        return self.wait_check.isChecked()
 
     def tile_filter(self) -> TileFilter:
         """Which tiles are left out; a filter that means nothing to the mode is none."""
@@ -101,6 +93,7 @@ class UpdatePanel(QWidget, FORM):
         is_local = description is not None and description.is_local
         if is_local:
             self.source.show(description.source)
+        self.site.show_description(description)
         self._show_options(is_local)
         self.mode_combo.blockSignals(True)
         self.mode_combo.setCurrentIndex(self.mode_combo.findData(self._possible_mode()))
@@ -110,14 +103,12 @@ class UpdatePanel(QWidget, FORM):
     def restore(self, settings: Settings) -> None:
         """Fill the panel as it was left."""
         self.set_mode(settings.update_mode)
-        self.instances_spin.setValue(settings.instances)
-        self.wait_check.setChecked(settings.wait)
+        self.site.restore(settings)
 
     def save(self, settings: Settings) -> None:
         """Keep the panel as it is."""
         settings.update_mode = self.wanted_mode()
-        settings.instances = self.instances()
-        settings.wait = self.waits()
+        self.site.save(settings)
 
     def _possible_mode(self) -> UpdateMode:
         """The wanted mode or what stands in for it; the wanted one too where nothing can."""
@@ -134,8 +125,7 @@ class UpdatePanel(QWidget, FORM):
 
     def _show_options(self, is_local: bool) -> None:
         """Show what can be chosen for an update on this computer, else for one by a site."""
-        for widget in (self.instances_label, self.instances_spin, self.wait_check):
-            widget.setVisible(not is_local)
+        self.site_place.setVisible(not is_local)
         for widget in (
             self.source_label,
             self.source_row,
@@ -183,10 +173,3 @@ class UpdatePanel(QWidget, FORM):
         self.mode_help_label.setText(text)
         tip = self.mode_combo.itemData(self.mode_combo.currentIndex(), Qt.ItemDataRole.ToolTipRole)
         self.mode_combo.setToolTip(tip or "")
-
-    def _skip_zero(self, instances: int) -> None:
-        """No instances would make no tiles: step from "the site decides" to 1 and back."""
-        if instances == 0:
-            upwards = self._instances == SITE_DECIDES
-            self.instances_spin.setValue(1 if upwards else SITE_DECIDES)
-        self._instances = self.instances_spin.value()

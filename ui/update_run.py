@@ -10,7 +10,14 @@ from qgis.PyQt.QtCore import QObject
 
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.local.source import TileSource
-from ..plugin.core.request import SITE_DECIDES, Resume, TileFilter, UpdateMode
+from ..plugin.core.request import (
+    ALARM_SECONDS,
+    SITE_DECIDES,
+    HostedOptions,
+    Resume,
+    TileFilter,
+    UpdateMode,
+)
 from ..plugin.core.storage.sidecar import CacheSettings
 from ..plugin.core.tiling import Level
 from ..plugin.host import areas, messages, network, sign_in, sources, tasks
@@ -24,6 +31,7 @@ class RunPlan:
 
     `counted`: its area, and how many tiles that touches; None while that is being worked out.
     `source`, `tile_filter`, `resume`: of an update on this computer; see `host/sources`.
+    `hosted`, `isolates_failures`, `alarm_seconds`: of an update on a site; see UpdateRequest.
     """
 
     description: CacheDescription
@@ -36,6 +44,9 @@ class RunPlan:
     source: str = ""
     tile_filter: TileFilter = field(default_factory=TileFilter)
     resume: Resume = Resume.AUTO
+    hosted: HostedOptions = field(default_factory=HostedOptions)
+    isolates_failures: bool = False
+    alarm_seconds: float = ALARM_SECONDS
 
     @classmethod
     def taking_up(cls, description: CacheDescription, how: Resume, source: str) -> RunPlan:
@@ -111,6 +122,9 @@ class UpdateRun(TaskRun):
             tile_filter=plan.tile_filter,
             resume=plan.resume,
             settings=plan.settings,
+            hosted=plan.hosted,
+            isolates_failures=plan.isolates_failures,
+            alarm_seconds=plan.alarm_seconds,
         )
         self.follow(task)
 

@@ -11,12 +11,15 @@ from typing import Any, TypeVar
 from qgis.core import QgsSettings
 
 from ..core.arcgis.address import public_address
-from ..core.request import SITE_DECIDES, UpdateMode
+from ..core.arcgis.portal_address import kept_address
+from ..core.request import ALARM_SECONDS, SITE_DECIDES, UpdateMode
 from ..core.storage.addresses import local_path
 
 RECENT_ADDRESSES = 10
+USUAL_ALARM_MINUTES = round(ALARM_SECONDS / 60)
 
 _ROOT = "tile_cache_manager/"
+_PORTALS = "trusted_portals/"
 # QGIS 3.30 and later, and before: there the address and the sign-in lie apart.
 _CONNECTIONS = "connections/arcgisfeatureserver/items"
 _OLD_CONNECTIONS = "qgis/connections-arcgisfeatureserver"
@@ -98,6 +101,42 @@ class Settings:
         _write("wait", value)
 
     @property
+    def merges_bundles(self) -> bool:
+        """Of updates of hosted layers."""
+        return _read("merges_bundles", False)
+
+    @merges_bundles.setter
+    def merges_bundles(self, value: bool) -> None:
+        _write("merges_bundles", value)
+
+    @property
+    def replaces_tiles(self) -> bool:
+        """Of updates of hosted layers, when merging."""
+        return _read("replaces_tiles", False)
+
+    @replaces_tiles.setter
+    def replaces_tiles(self, value: bool) -> None:
+        _write("replaces_tiles", value)
+
+    @property
+    def isolates_failures(self) -> bool:
+        return _read("isolates_failures", False)
+
+    @isolates_failures.setter
+    def isolates_failures(self, value: bool) -> None:
+        _write("isolates_failures", value)
+
+    @property
+    def alarm_minutes(self) -> int:
+        """After so long without a tile more, a job on a site is told to stand still."""
+        value = _read("alarm_minutes", USUAL_ALARM_MINUTES)
+        return value if value >= 1 else USUAL_ALARM_MINUTES
+
+    @alarm_minutes.setter
+    def alarm_minutes(self, value: int) -> None:
+        _write("alarm_minutes", value)
+
+    @property
     def last_folder(self) -> str:
         """The folder in which a path was last chosen; "" for none."""
         return _read("last_folder", "")
@@ -173,9 +212,22 @@ def arcgis_connections() -> list[tuple[str, str, str]]:
     return list(found.values())
 
 
+def trusted_portals(auth_config_id: str) -> tuple[str, ...]:
+    """Portals that the user has trusted with what the sign-in details with that id hold."""
+    lines = _read(_PORTALS + auth_config_id, "").splitlines() if auth_config_id else []
+    return tuple(line for line in lines if line)
+
+
+def trust_portal(auth_config_id: str, portal_url: str) -> None:
+    """Remember that the portal may be given what the sign-in details with that id hold."""
+    portal, known = public_address(portal_url), trusted_portals(auth_config_id)
+    if auth_config_id and portal and portal not in known:
+        _write(_PORTALS + auth_config_id, "\n".join([*known, portal]))
+
+
 def _without_secrets(address: str) -> str:
     """`address` without what can be secret in a URL; a path as it is."""
-    return address if local_path(address) is not None else public_address(address)
+    return address if local_path(address) is not None else kept_address(address)
 
 
 def _read(key: str, default: Value) -> Value:
