@@ -15,6 +15,7 @@ from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction, QWidget
 
 from ..ui.algorithm_dialog import open_algorithm
+from ..ui.browser_menu import BrowserMenu
 from ..ui.export_dialog import ExportDialog
 from ..ui.layer_actions import LayerAction
 from ..ui.update_dialog import UpdateDialog
@@ -40,6 +41,9 @@ class TileCacheManagerPlugin:
         self.import_action: QAction | None = None
         self.layer_export_action: QAction | None = None
         self.layer_actions: LayerAction | None = None
+        self.layer_manage_action: QAction | None = None
+        self.layer_manage_actions: LayerAction | None = None
+        self.browser_menu: BrowserMenu | None = None
         self.dialog: UpdateDialog | None = None
         self.export_dialog: ExportDialog | None = None
         self.provider: TileCacheProvider | None = None
@@ -87,6 +91,16 @@ class TileCacheManagerPlugin:
             self.import_tiles,
         )
         self.iface.addPluginToWebMenu(MENU, self.import_action)
+        self.layer_manage_action = self._action(
+            ICON,
+            "tile_cache_manager_update_layer",
+            _tr("Manage Cache Tiles…"),
+            _tr("Recreate or delete tiles of the service or cache that the layer is drawn from"),
+            self.manage_layer,
+        )
+        self.layer_manage_actions = LayerAction(
+            self.iface, QgsProject.instance(), self.layer_manage_action
+        )
         self.layer_export_action = self._action(
             EXPORT_ICON,
             "tile_cache_manager_export_layer",
@@ -98,7 +112,17 @@ class TileCacheManagerPlugin:
             self.iface, QgsProject.instance(), self.layer_export_action
         )
 
+        self.browser_menu = BrowserMenu(
+            QIcon(str(ICON)), QIcon(str(EXPORT_ICON)), self.iface.mainWindow()
+        )
+        self.browser_menu.manage_requested.connect(self.manage_service)
+        self.browser_menu.export_requested.connect(self.export_service)
+
     def unload(self) -> None:
+        if self.browser_menu is not None:
+            self.browser_menu.unload()
+            self.browser_menu.deleteLater()
+            self.browser_menu = None
         if self.export_dialog is not None:
             self.export_dialog.unload()
             self.export_dialog.deleteLater()
@@ -113,6 +137,12 @@ class TileCacheManagerPlugin:
         if self.layer_export_action is not None:
             self.layer_export_action.deleteLater()
             self.layer_export_action = None
+        if self.layer_manage_actions is not None:
+            self.layer_manage_actions.unload()
+            self.layer_manage_actions = None
+        if self.layer_manage_action is not None:
+            self.layer_manage_action.deleteLater()
+            self.layer_manage_action = None
         if self.import_action is not None:
             self.iface.removePluginWebMenu(MENU, self.import_action)
             self.import_action.deleteLater()
@@ -155,6 +185,23 @@ class TileCacheManagerPlugin:
         layers = self.layer_actions.layers()
         self.open_export_dialog()
         self.export_dialog.open_for(layers)
+
+    def manage_layer(self) -> None:
+        """Show the dialog for what the current layer of the layer tree is drawn from."""
+        service = self.layer_manage_actions.service()
+        self.open_dialog()
+        if service is not None:
+            self.dialog.load(service.url, service.auth_config_id)
+
+    def manage_service(self, address: str, auth_config_id: str) -> None:
+        """Show the dialog for a service of QGIS's browser."""
+        self.open_dialog()
+        self.dialog.load(address, auth_config_id)
+
+    def export_service(self, address: str, auth_config_id: str) -> None:
+        """Show the dialog in which tiles are exported for such a service."""
+        self.open_export_dialog()
+        self.export_dialog.load(address, auth_config_id)
 
     def import_tiles(self) -> None:
         """Show Processing's dialog in which tiles are imported."""

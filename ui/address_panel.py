@@ -20,6 +20,7 @@ from ..plugin.host import connections
 from .addresses import is_path
 from .forms import load_form
 from .path_browse import PathBrowse, cache_file_filters
+from .site_browser import SiteBrowser
 
 FORM = load_form(__file__)
 
@@ -47,6 +48,7 @@ class AddressPanel(QWidget, FORM):
         self._browse = PathBrowse(self)
         self._browse.chosen.connect(lambda path: self._choose(path, ""))
         self.browse_button.setMenu(self._browse_menu())
+        self._site_browser: SiteBrowser | None = None
         self.sign_in_box.setCollapsed(True)
         self.load_button.clicked.connect(self._request)
         self.address_combo.lineEdit().returnPressed.connect(self._request)
@@ -61,6 +63,11 @@ class AddressPanel(QWidget, FORM):
         self.service_combo.currentIndexChanged.connect(self._service_chosen)
         self.show_services(())
         self.show_summary("")
+
+    def unload(self) -> None:
+        """End what is looked at."""
+        if self._site_browser is not None:
+            self._site_browser.unload()
 
     def hide_care(self) -> None:
         """Offer to load what is there, and nothing else."""
@@ -164,6 +171,8 @@ class AddressPanel(QWidget, FORM):
     def _browse_menu(self) -> QMenu:
         menu = QMenu(self)
         menu.setObjectName("browse_menu")
+        menu.addAction(self.tr("ArcGIS Site or Portal…"), self._find_service)
+        menu.addSeparator()
         menu.addAction(
             self.tr("Folder…"), lambda: self._browse.ask_folder(self.tr("Open a Cache in a Folder"))
         )
@@ -172,6 +181,14 @@ class AddressPanel(QWidget, FORM):
             lambda: self._browse.ask_file(self.tr("Open a Cache File"), cache_file_filters()),
         )
         return menu
+
+    def _find_service(self) -> None:
+        """Show the window in which a service is found, made at first use."""
+        if self._site_browser is None:
+            self._site_browser = SiteBrowser(self.window())
+            self._site_browser.chosen.connect(self._choose)
+        address = "" if is_path(self.address()) else self.address()
+        self._site_browser.begin(address, self.used_auth_config_id())
 
     def _choose(self, address: str, auth_config_id: str) -> None:
         """Load this; where it brings no sign-in, with the one that the person chose."""

@@ -108,6 +108,7 @@ class CacheDialog(FormDialog, FORM):
         """End loading, counting and drawing; let go of canvas and project."""
         self._memory.save()
         self._drawing_room.unload()
+        self.address_panel.unload()
         self._loader.stop()
         self._counted_first.drop()
         self._counter.stop()

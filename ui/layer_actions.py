@@ -36,6 +36,11 @@ class LayerAction(QObject):
         others = [layer for layer in selected if layer is not current]
         return others if current is None else [current, *others]
 
+    def service(self) -> connections.LayerService | None:
+        """What the first of those layers that has one is drawn from; None where none has."""
+        found = [connections.of_layer(layer) for layer in self.layers()]
+        return next((service for service in found if service is not None), None)
+
     def _offer(self, layers: Iterable[QgsMapLayer]) -> None:
         for layer in layers:
             if connections.of_layer(layer) is not None:

@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from qgis.core import QgsDataSourceUri, QgsMapLayer, QgsProviderRegistry
+from qgis.core import QgsDataItem, QgsDataSourceUri, QgsMapLayer, QgsProviderRegistry
 from qgis.PyQt import sip
 
 from ..core.arcgis.address import public_address, service_of
 from ..core.errors import AddressError
 from .settings import arcgis_connections
+
+_BROWSER_CONNECTION = "afs:/"
+"""What the paths of connections in QGIS's browser begin with, before their names."""
 
 CACHE_FILES = ("conf.xml", "root.json")
 CACHE_ENDINGS = (".tpkx", ".tpk", ".mbtiles", ".gpkg")
@@ -71,6 +74,28 @@ def of_layer(layer: QgsMapLayer | None) -> LayerService | None:
         return tiles
     path = _cache_of(layer)
     return LayerService(path, "") if path else None
+
+
+def of_browser_item(item: QgsDataItem | None) -> LayerService | None:
+    """The map or image service that an item of QGIS's browser is, or is a layer of.
+
+    With the sign-in of the saved connection that the item is in. None for any other item. In QGIS
+    3.22 and 3.40 the path of a service is its address, and of a layer that with its number behind;
+    connections are at `afs:/name`.
+    """
+    if item is None or sip.isdeleted(item):
+        return None
+    try:
+        url = service_of(item.path()).url
+    except AddressError:
+        return None
+    place = item.parent()
+    while place is not None and not place.path().startswith(_BROWSER_CONNECTION):
+        place = place.parent()
+    if place is None:  # a favourite folder of pictures may be called like a service
+        return None
+    sign_ins = {each.name: each.auth_config_id for each in saved_connections()}
+    return LayerService(url, sign_ins.get(place.name(), ""))
 
 
 def services_of(layers: Iterable[QgsMapLayer]) -> tuple[NamedService, ...]:

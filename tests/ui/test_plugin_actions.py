@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from qgis.PyQt.QtWidgets import QAction
-from service_layers import service_layer
+from service_layers import service_layer, service_url
 
 from tile_cache_manager.plugin.registration import TileCacheManagerPlugin
 
@@ -20,7 +20,7 @@ class Window:
         self.menu: list[QAction] = []
         self.tool_bar: list[QAction] = []
         self.layer_actions: list[QAction] = []
-        self.offered: list[str] = []
+        self.offered: list[tuple[str, str]] = []
         self.current: Any = None
         self.selected: list[Any] = []
 
@@ -53,11 +53,15 @@ class Window:
     ) -> None:
         self.layer_actions.append(action)
 
-    def addCustomActionForLayer(self, _action: QAction, layer: Any) -> None:
-        self.offered.append(layer.name())
+    def addCustomActionForLayer(self, action: QAction, layer: Any) -> None:
+        self.offered.append((action.text(), layer.name()))
 
     def removeCustomActionForLayerType(self, action: QAction) -> None:
         self.layer_actions.remove(action)
+
+    def layer_action(self, text: str) -> QAction:
+        (found,) = [each for each in self.layer_actions if each.text() == text]
+        return found
 
     def layerTreeView(self) -> Window:
         return self
@@ -118,10 +122,15 @@ def test_layers_of_services_offer_to_export_theirs(
     world, roads = service_layer("World"), service_layer("Roads")
     project.addMapLayers([world, roads])
 
-    assert sorted(window.offered) == ["Roads", "World"]  # and not the layers of polygons
+    assert sorted(window.offered) == [  # and not the layers of polygons
+        ("Export Tiles…", "Roads"),
+        ("Export Tiles…", "World"),
+        ("Manage Cache Tiles…", "Roads"),
+        ("Manage Cache Tiles…", "World"),
+    ]
 
     window.current, window.selected = world, [world, roads]
-    (layer_action,) = window.layer_actions
+    layer_action = window.layer_action("Export Tiles…")
     layer_action.trigger()
 
     panel = plugin.export_dialog.services_panel
@@ -134,6 +143,32 @@ def test_layers_of_services_offer_to_export_theirs(
     assert not plugin.export_dialog.is_several
     summary = plugin.export_dialog.address_panel.summary_label
     wait_until(lambda: summary.text().startswith("World"), what="the service")
+
+
+def test_a_layer_of_a_service_offers_to_manage_its_tiles(
+    plugin: Any, window: Window, project: Any, layers: Any, cache: Any, wait_until: Any
+) -> None:
+    world = service_layer("World")
+    project.addMapLayers([world])
+    window.current, window.selected = layers["fields"], [layers["fields"], world]
+
+    window.layer_action("Manage Cache Tiles…").trigger()
+
+    assert plugin.dialog.isVisible()
+    summary = plugin.dialog.address_panel.summary_label
+    wait_until(lambda: summary.text().startswith("World"), what="the service")
+    assert cache.asked == [service_url("World")]
+
+
+def test_where_the_layers_are_of_no_service_the_dialog_opens_empty(
+    plugin: Any, window: Window, layers: Any, cache: Any
+) -> None:
+    window.current, window.selected = None, list(layers.values())
+
+    window.layer_action("Manage Cache Tiles…").trigger()
+
+    assert plugin.dialog.isVisible()
+    assert cache.asked == []
 
 
 def test_without_processing_importing_says_what_is_missing(

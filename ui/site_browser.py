@@ -1,0 +1,268 @@
+"""The window in which a service is found: in the folders of a site, or among a portal's items."""
+
+from __future__ import annotations
+
+from qgis.core import QgsApplication
+from qgis.gui import QgsGui
+from qgis.PyQt.QtCore import QModelIndex, QSize, QSortFilterProxyModel, Qt, QTimer, pyqtSignal
+from qgis.PyQt.QtGui import QHideEvent, QKeyEvent, QStandardItem
+from qgis.PyQt.QtWidgets import QAction, QDialogButtonBox, QHeaderView, QMenu, QWidget
+
+from ..plugin.core.errors import AddressError, NotAllowed, SignInFailed, SignInNeeded
+from ..plugin.host import connections, messages
+from .dialog_lines import DialogLines
+from .form_dialog import FormDialog
+from .forms import load_form
+from .site_search import SiteSearch
+from .site_tree_model import (
+    CHANGED,
+    KIND,
+    NAME,
+    OWNER,
+    Row,
+    SiteTreeModel,
+    address_of,
+    plain_tip,
+    row_of,
+)
+
+FORM = load_form(__file__)
+
+NATURAL_LINES = QSize(46, 30)
+"""Width and height before a person changes them, in lines of text."""
+TYPING_MS = 500
+"""After so long without another letter, what was typed is searched for."""
+
+
+class SiteBrowser(FormDialog, FORM):
+    """A tree of folders and services, or of a portal's items, which can be searched.
+
+    `chosen` carries the address to load and the id of the authentication configuration. Non-modal;
+    closing it stops what is asked. Everything is asked in the background.
+    """
+
+    chosen = pyqtSignal(str, str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(__file__, parent)
+        self.setupUi(self)
+        self.load_button = self.add_action_button("choose_service_button", self.tr("Load"))
+        self.load_button.setToolTip(self.tr("Load the selected service in the dialog"))
+        close = self.button_box.button(QDialogButtonBox.StandardButton.Close)
+        close.clicked.connect(self.reject)
+        self._lines = DialogLines(self.message_bar)
+        self._model = SiteTreeModel(self)
+        self._shown = QSortFilterProxyModel(self)
+        self._shown.setSourceModel(self._model)
+        self._shown.setRecursiveFilteringEnabled(True)
+        self._shown.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self._search = SiteSearch(self._model, self)
+        self._typing = QTimer(self)
+        self._typing.setSingleShot(True)
+        self._typing.setInterval(TYPING_MS)
+        self._opened_address = ""
+        self._opened_sign_in = ""
+        self._set_up_form()
+        self._connect()
+        self._show_state()
+        self.resize(NATURAL_LINES * self.fontMetrics().height())
+        QgsGui.enableAutoGeometryRestore(self)
+
+    def begin(self, address: str, auth_config_id: str) -> None:
+        """Show the window; where `address` is that of a site or portal, look at it."""
+        is_same = address == self._opened_address and auth_config_id == self._opened_sign_in
+        if address and not is_same:
+            self.site_edit.setText(address)
+            self.auth_select.setConfigId(auth_config_id)
+            self.sign_in_box.setCollapsed(not auth_config_id)
+            self._open()
+        self.show()
+        self.raise_()
+        self.activateWindow()
+        self.site_edit.setFocus()
+
+    def unload(self) -> None:
+        """End what is asked, and close."""
+        self._typing.stop()
+        self._search.stop()
+        self.hide()
+
+    # QWidget interface
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_F5:
+            self._refresh()
+        else:
+            super().keyPressEvent(event)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        if not event.spontaneous():
+            self._search.stop()
+
+    def _first_fields(self) -> list[QWidget]:
+        return [self.site_edit]
+
+    # putting it together
+
+    def _set_up_form(self) -> None:
+        self.sign_in_box.setCollapsed(True)
+        self._saved_menu = QMenu(self)
+        self._saved_menu.setToolTipsVisible(True)
+        self._saved_menu.aboutToShow.connect(self._fill_saved_menu)
+        self._saved_menu.triggered.connect(self._take_saved)
+        self.saved_button.setMenu(self._saved_menu)
+        self.refresh_button.setIcon(QgsApplication.getThemeIcon("/mActionRefresh.svg"))
+        self.search_edit.setShowSearchIcon(True)
+        self.services_view.setModel(self._shown)
+        header = self.services_view.header()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+        for column in (KIND, OWNER, CHANGED):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+
+    def _connect(self) -> None:
+        self.site_edit.returnPressed.connect(self._open)
+        self.open_button.clicked.connect(self._open_or_stop)
+        self.refresh_button.clicked.connect(self._refresh)
+        self.search_edit.textChanged.connect(self._typing.start)
+        self.search_edit.returnPressed.connect(self._look_for_words)
+        self._typing.timeout.connect(self._look_for_words)
+        self.services_view.expanded.connect(self._expanded)
+        self.services_view.activated.connect(self._activated)
+        self.services_view.selectionModel().currentChanged.connect(self._show_state)
+        self.load_button.clicked.connect(self._choose)
+        self._search.opened.connect(self._opened)
+        self._search.failed.connect(self._failed)
+        self._search.changed.connect(self._show_state)
+
+    # looking
+
+    def _open_or_stop(self) -> None:
+        if self._search.is_asking:
+            self._search.stop()
+        else:
+            self._open()
+
+    def _open(self) -> None:
+        address = self.site_edit.text().strip()
+        self._lines.clear()
+        self._opened_address, self._opened_sign_in = address, self.auth_select.configId()
+        if address:
+            self._search.open(address, self._opened_sign_in)
+        else:
+            self._failed(AddressError(""))
+        self._show_state()
+
+    def _refresh(self) -> None:
+        """Ask the same anew; nothing is asked where nothing was."""
+        if self._opened_address:
+            self.site_edit.setText(self._opened_address)
+            self._open()
+
+    def _opened(self) -> None:
+        portal = self._search.portal
+        for column in (OWNER, CHANGED):
+            self.services_view.setColumnHidden(column, portal is None)
+        self._search.search(self.search_edit.text().strip())
+        self._filter("" if portal is not None else self.search_edit.text().strip())
+        if self._shown.rowCount() and portal is not None:
+            self.services_view.expand(self._shown.index(0, NAME))
+        self._show_state()
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, (NotAllowed, SignInFailed, SignInNeeded)):
+            self.sign_in_box.setCollapsed(False)
+        self._lines.complain(messages.sentence(error))
+        self._opened_address = ""  # so that the next time it is asked again
+        self._show_state()
+
+    def _look_for_words(self) -> None:
+        """Search the portal for what is typed; of a site, show what has it in its name."""
+        self._typing.stop()
+        words = self.search_edit.text().strip()
+        if self._search.portal is None:
+            self._filter(words)
+            return
+        self._search.search(words)
+        for branch in self._model.branches():
+            if self.services_view.isExpanded(self._index_of(branch)):
+                self._search.fill(branch)
+
+    def _filter(self, words: str) -> None:
+        self._shown.setFilterFixedString(words)
+        if words:
+            self._search.fill_all()
+            self.services_view.expandAll()
+
+    def _expanded(self, index: QModelIndex) -> None:
+        item = self._item_at(index)
+        if item is not None and row_of(item) in (Row.FOLDER, Row.SCOPE):
+            self._search.fill(item)
+
+    # choosing
+
+    def _activated(self, index: QModelIndex) -> None:
+        item = self._item_at(index)
+        if item is not None and row_of(item) is Row.MORE:
+            self._search.go_on(item)
+        elif address_of(index):
+            self._choose()
+
+    def _choose(self) -> None:
+        address = address_of(self.services_view.currentIndex())
+        if address:
+            self.chosen.emit(address, self._opened_sign_in)
+            self.accept()
+
+    def _item_at(self, index: QModelIndex) -> QStandardItem | None:
+        found = self._shown.mapToSource(index)
+        return self._model.itemFromIndex(found.sibling(found.row(), NAME))
+
+    def _index_of(self, item: QStandardItem) -> QModelIndex:
+        return self._shown.mapFromSource(self._model.indexFromItem(item))
+
+    # showing
+
+    def _show_state(self) -> None:
+        is_asking = self._search.is_asking
+        has_any = self._model.rowCount() > 0
+        self.open_button.setText(self.tr("Stop") if is_asking else self.tr("Open"))
+        self.refresh_button.setEnabled(bool(self._opened_address) and not is_asking)
+        self.search_edit.setEnabled(has_any)
+        is_portal = self._search.portal is not None
+        self.search_edit.setPlaceholderText(
+            self.tr("Search the portal's map and image services")
+            if is_portal
+            else self.tr("Filter by name")
+        )
+        self.load_button.setEnabled(bool(address_of(self.services_view.currentIndex())))
+        self.state_label.setText(self._state_text(is_asking, has_any))
+
+    def _state_text(self, is_asking: bool, has_any: bool) -> str:
+        if is_asking:
+            return self.tr("Loading…")
+        if has_any:
+            return self.tr("Double-click a service to load it.")
+        if self._opened_address:
+            return self.tr("The site lists no map or image service that you may see.")
+        return self.tr("Enter the address of a site or portal, and open it.")
+
+    def _fill_saved_menu(self) -> None:
+        """Offer QGIS's saved connections as they are now."""
+        self._saved_menu.clear()
+        saved = connections.saved_connections()
+        for connection in saved:
+            action = self._saved_menu.addAction(connection.name.replace("&", "&&"))
+            action.setToolTip(plain_tip(connection.url))
+            action.setData((connection.url, connection.auth_config_id))
+        if not saved:
+            none = self._saved_menu.addAction(self.tr("None: Add One in the Browser Panel"))
+            none.setEnabled(False)
+
+    def _take_saved(self, action: QAction) -> None:
+        if action.data() is not None:
+            url, auth_config_id = action.data()
+            self.site_edit.setText(url)
+            self.auth_select.setConfigId(auth_config_id)
+            self._open()
