@@ -12,7 +12,14 @@ from ..core.request import UpdateMode
 from .area_sources import BadRectangle, Cancelled, UnknownCrs
 from .export_sentences import EXPORT_SENTENCES
 from .job_sentences import JOB_SENTENCES
-from .sign_in import ESRI_KIND, MasterPasswordNeeded, PortalAddressError, SignInUnusable
+from .sign_in import (
+    CERTIFICATE_KINDS,
+    ESRI_KIND,
+    OAUTH_KIND,
+    MasterPasswordNeeded,
+    PortalAddressError,
+    SignInUnusable,
+)
 from .site_sentences import SITE_SENTENCES
 from .storage_sentences import STORAGE_SENTENCES
 from .text import listed, number_text, path_text, plain, quoted_message, scale_text, tr
@@ -243,12 +250,22 @@ def _sign_in_unusable(error: SignInUnusable) -> str:
     if error.method:
         text = tr(
             "The sign-in details “{name}” are of kind {method}, which cannot be used here: choose"
-            " some of kind Basic, with user name and password, or Esri token."
+            " some of kind Basic, with user name and password, Esri token, OAuth2 or PKI."
         )
     if error.method == ESRI_KIND:
         text = tr(
             "The sign-in details “{name}” hold no token that can be sent: copy the whole token into"
             " them anew, without anything around it."
+        )
+    if error.method == OAUTH_KIND:
+        text = tr(
+            "The sign-in details “{name}” cannot be used: complete them in the authentication"
+            " options of QGIS, with “Header” as their access method."
+        )
+    if error.method in CERTIFICATE_KINDS:
+        text = tr(
+            "The certificate of the sign-in details “{name}” could not be read: check its file, its"
+            " key and its password in the authentication options of QGIS."
         )
     return text.format(name=plain(error.name), method=plain(error.method))
 

@@ -7,30 +7,97 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import certifi
-from qgis.core import QgsApplication, QgsNetworkAccessManager
-from qgis.PyQt.QtNetwork import QNetworkProxy
+from qgis.core import QgsApplication, QgsAuthConfigSslServer, QgsNetworkAccessManager
+from qgis.PyQt.QtCore import QCryptographicHash, QDateTime
+from qgis.PyQt.QtNetwork import QNetworkProxy, QSslError, QSslSocket
 
 from ..core.arcgis.transport import RequestsTransport
+
+try:
+    from ..core.arcgis.transport import ClientCertificate
+except ImportError:  # TEMPORARY until transport.py has it
+    ClientCertificate = None
+from . import sign_in
+from .client_certificates import certificate_of
 
 _HTTP_PROXIES = (
     QNetworkProxy.ProxyType.HttpProxy,
     QNetworkProxy.ProxyType.HttpCachingProxy,
 )
+_UNVERIFIED = (QSslSocket.PeerVerifyMode.VerifyNone, QSslSocket.PeerVerifyMode.QueryPeer)
 _CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _OTHER_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """Environment variables that name the authorities to trust, in the order `requests` reads them."""
 
 
-def transport() -> RequestsTransport:
-    """A transport that uses the proxy and the authorities of QGIS's options. Main thread.
+def transport(auth_config_id: str = "", *for_urls: str) -> RequestsTransport:
+    """A transport that uses the proxy, authorities and exceptions of QGIS's options. Main thread.
 
-    The options are read once; a later change of the proxy holds for the next transport.
+    The options are read once; a later change of them holds for the next transport.
+    Where the sign-in details with that id hold a certificate, it is shown to the hosts of
+    `for_urls`, the addresses that will be asked, and of the portals trusted with the details.
+    Raises SignInUnusable, MasterPasswordNeeded.
     """
-    return RequestsTransport(proxies(), authorities())
+    certificate, more = _certificate(auth_config_id, for_urls) if auth_config_id else (None, "")
+    if ClientCertificate is None:  # TEMPORARY
+        return RequestsTransport(proxies(), authorities(more))
+    return RequestsTransport(
+        proxies(), authorities(more), certificate=certificate, exceptions=exceptions()
+    )
+
+
+def _certificate(
+    auth_config_id: str, for_urls: Iterable[str]
+) -> tuple[ClientCertificate | None, str]:
+    """The certificate of the user's own that is shown, and authorities it brings along, as PEM."""
+    config = sign_in.loaded(auth_config_id)
+    if config.method() not in sign_in.CERTIFICATE_KINDS:
+        return None, ""
+    request = sign_in.signed_request(config)
+    load = certificate_of(request)
+    if load is None:
+        raise sign_in.SignInUnusable(config.name() or auth_config_id, config.method())
+    origins = (*for_urls, *sign_in.trusted_portals(auth_config_id))
+    shown = ClientCertificate(tuple(url for url in origins if url), load)
+    if config.config("addcas") != "true":
+        return shown, ""
+    brought = request.sslConfiguration().caCertificates()
+    return shown, "\n".join(bytes(each.toPem()).decode("ascii") for each in brought)
+
+
+def exceptions() -> dict[tuple[str, int], str]:
+    """Certificates that the user has QGIS accept though nobody vouches for them. Main thread.
+
+    By host, in lower case, and port: the certificate's SHA-256 fingerprint. It is that certificate
+    alone which is accepted, and there alone. One that has ended is, where that is accepted too.
+    """
+    manager = QgsApplication.authManager()
+    if manager.isDisabled():
+        return {}
+    accepted = [each for each in manager.sslCertCustomConfigs() if _is_exception(each)]
+    accepted.sort(key=lambda each: each.sslCertificate().effectiveDate())
+    found = {}
+    for each in accepted:  # of several for the same server, the newest
+        host, _, port = each.sslHostPort().strip().lower().rpartition(":")
+        if host and port.isdecimal():
+            digest = each.sslCertificate().digest(QCryptographicHash.Algorithm.Sha256)
+            found[host.strip("[]"), int(port)] = bytes(digest).hex()
+    return found
+
+
+def _is_exception(config: QgsAuthConfigSslServer) -> bool:
+    certificate, ignored = config.sslCertificate(), config.sslIgnoredErrorEnums()
+    if config.isNull() or certificate.isNull():
+        return False
+    if config.sslPeerVerifyMode() in _UNVERIFIED:
+        return True
+    has_ended = certificate.expiryDate() < QDateTime.currentDateTime()
+    return bool(ignored) and (QSslError.SslError.CertificateExpired in ignored or not has_ended)
 
 
 def proxies() -> dict[str, str] | None:
@@ -68,23 +135,25 @@ def _address(proxy: QNetworkProxy) -> str:
     return f"{scheme}://{user + '@' if user else ''}{proxy.hostName()}:{proxy.port()}"
 
 
-def authorities() -> str | None:
+def authorities(more: str = "") -> str | None:
     """Path of a PEM file with the certificate authorities to trust. Main thread.
 
-    They are those that QGIS trusts, the user's own and the system's among them, and those that
-    `requests` trusts anyway. None, just the latter: QGIS's authentication system is disabled, or
-    the environment names a folder of authorities, which no file can be joined with.
-    The file is one for the whole process, brought up to date by each call.
+    They are those that QGIS trusts, the user's own and the system's among them, those that
+    `requests` trusts anyway, and `more`, as PEM. None, those of `requests` alone: QGIS's
+    authentication system is disabled, or the environment names a folder of authorities, which no
+    file can be joined with.
+    The file is one for the whole process and each `more`, brought up to date by each call.
     """
     manager = QgsApplication.authManager()
     own = _bundle_of_requests()
     if manager.isDisabled() or not own.is_file():
         return None
-    trusted = bytes(manager.trustedCaCertsPemText()).decode("ascii", "replace")
+    trusted = bytes(manager.trustedCaCertsPemText()).decode("ascii", "replace") + more
     found = _CERTIFICATE.findall(trusted) + _CERTIFICATE.findall(own.read_text("utf-8", "replace"))
     # the same certificate can be wrapped in different ways
     different = {"".join(certificate.split()): certificate for certificate in found}
-    return str(_BUNDLE.hold("\n".join(different.values()) + "\n"))
+    bundle = _BUNDLES.setdefault(more, _Bundle())
+    return str(bundle.hold("\n".join(different.values()) + "\n"))
 
 
 def _bundle_of_requests() -> Path:
@@ -127,4 +196,4 @@ def _private_folder() -> Path:
     return folder
 
 
-_BUNDLE = _Bundle()
+_BUNDLES: dict[str, _Bundle] = {}
