@@ -285,9 +285,9 @@ def gate() -> Iterator[Gate]:
 @pytest.fixture
 def held_count(monkeypatch: pytest.MonkeyPatch, loaded: Any, gate: Gate) -> Gate:
     """From now on, tiles are not counted before this is opened."""
-    from tile_cache_manager.plugin.host import tasks
+    from tile_cache_manager.plugin.core import planned
 
-    monkeypatch.setattr(tasks, "count_tiles", gate.before(tasks.count_tiles))
+    monkeypatch.setattr(planned, "count_tiles", gate.before(planned.count_tiles))
     return gate
 
 

@@ -9,7 +9,7 @@ from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QApplication, QLineEdit
 
-from tile_cache_manager.plugin.core import errors
+from tile_cache_manager.plugin.core import errors, planned
 from tile_cache_manager.plugin.host.area_rules import AreaRule, RuleArea, RuleAreaKind
 from tile_cache_manager.plugin.host.rule_sources import layer_area
 from tile_cache_manager.ui.rule_dialog import RuleDialog, read_scale
@@ -42,9 +42,7 @@ def test_tab_goes_round(exportable: Any, exporter: Any) -> None:
 def test_an_estimate_waits_for_the_count(
     exportable: Any, exporter: Any, exports: Any, gate: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tile_cache_manager.plugin.host import tasks
-
-    monkeypatch.setattr(tasks, "count_tiles", gate.before(tasks.count_tiles))
+    monkeypatch.setattr(planned, "count_tiles", gate.before(planned.count_tiles))
     exporter.find("typed_extent_edit").setText("0 0 1000 2000")
     exporter.choose("area_kind_combo", "Typed Extent")
     exporter.wait_until(gate.reached.is_set, what="the count")
