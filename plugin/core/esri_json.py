@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from shapely.geometry import Polygon
+from shapely.geometry import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 from shapely.geometry.polygon import orient
 
@@ -179,6 +179,18 @@ def feature_set_json(area: BaseGeometry, crs: SpatialReference) -> dict[str, obj
             for number, polygon in enumerate(polygons, start=1)
         ],
     }
+
+
+def feature_set_area(value: object) -> BaseGeometry | None:
+    """The polygons of a FeatureSet that `feature_set_json` made; None where it is no such thing."""
+    polygons = []
+    for feature in map(mapping, items(mapping(value).get("features"))):
+        rings = items(mapping(feature.get("geometry")).get("rings"))
+        try:
+            polygons.append(Polygon(rings[0], rings[1:]))
+        except (ValueError, TypeError, LookupError):
+            return None
+    return MultiPolygon(polygons) if len(polygons) > 1 else next(iter(polygons), None)
 
 
 def _rings(polygon: Polygon) -> list[list[list[float]]]:

@@ -22,6 +22,7 @@ from tile_cache_manager.plugin.core.errors import (
     NotFound,
     SiteRefused,
     SiteUnreachable,
+    SubmissionUnclear,
     TileCacheError,
     Unavailable,
     Unreachable,
@@ -242,10 +243,11 @@ def test_a_cancel_is_sent_again_where_it_did_not_arrive(fresh_site: Any) -> None
 
 # kind of fault, further values, error
 BAD_SUBMISSIONS: list[tuple[str, dict[str, Any], type[TileCacheError]]] = [
-    ("drop", {}, SiteUnreachable),
-    ("truncate", {}, SiteUnreachable),
+    ("drop", {}, SubmissionUnclear),
+    ("truncate", {}, SubmissionUnclear),
     ("html", {}, NotArcGIS),
     ("status", {"code": 503}, SiteRefused),
+    ("status", {"code": 504}, SubmissionUnclear),
     ("error", {"code": 500}, SiteRefused),
 ]
 

@@ -11,19 +11,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
 from ..errors import CachingUnavailable, EmptyArea, ModeNotOffered, Unavailable
-from ..esri_json import extent_json, feature_set_json
+from ..esri_json import extent, extent_json, feature_set_area, feature_set_json
 from ..level_areas import Place
 from ..request import UpdateMode, UpdateRequest
+from ..site_update import TakeUp
 from ..tiling import Extent, Level, TilingScheme
 from .client import Client
-from .gp_task import Parameter, Role, choice_of, find_task, names_of, parameter_of
+from .gp_task import (
+    Parameter,
+    Role,
+    Task,
+    choice_of,
+    find_task,
+    names_of,
+    parameter_of,
+    read_task,
+)
 
 TASK_NAME = "Manage Map Cache Tiles"
 TASK_SERVICES = ("System/CachingControllers", "System/CachingTools", "System/CachingToolsEx")
@@ -63,23 +73,32 @@ COMMON_ROLES: dict[Enum, Role] = {
     ),
 }
 _ROLES = {**COMMON_ROLES, Input.MODE: Role(("update_mode",), ("Update Mode",))}
+_JOB_ROLE = Role(("jobid", "job_id"), ("Input Job ID",))
 _REQUIRED: frozenset[Enum] = frozenset({Input.SERVICE, Input.LEVELS, Input.MODE})
 
 
 @dataclass(frozen=True)
 class CachingTask:
-    """The task at `url`: its parameter `names`, and its own word for each mode it offers."""
+    """The task at `url`: its parameter `names`, and its own word for each mode it offers.
+
+    `take_ups`: its own word for each way to take up an earlier job, which `job_name` names.
+    """
 
     url: str
     names: Mapping[Enum, str]
     modes: Mapping[UpdateMode, str]
+    take_ups: Mapping[TakeUp, str] = field(default_factory=dict)
+    job_name: str = ""
 
 
 def find_caching_task(client: Client, site_url: str) -> CachingTask:
     """The caching task of the site at `site_url`. Raises CachingUnavailable, SiteUnreachable."""
-    task = find_task(client, site_url, TASK_SERVICES, TASK_NAME)
-    names = names_of(task, _ROLES, _REQUIRED)
-    return CachingTask(task.url, names, _modes(parameter_of(task, _ROLES[Input.MODE])))
+    return _caching_task(find_task(client, site_url, TASK_SERVICES, TASK_NAME))
+
+
+def caching_task_at(client: Client, url: str) -> CachingTask:
+    """The caching task at `url`, known from before. Raises CachingUnavailable, SiteError."""
+    return _caching_task(read_task(client, url))
 
 
 def update_form(task: CachingTask, caching_name: str, request: UpdateRequest) -> dict[str, str]:
@@ -101,6 +120,49 @@ def update_form(task: CachingTask, caching_name: str, request: UpdateRequest) ->
         **where,
     }
     return {task.names[key]: value for key, value in values.items() if key in task.names}
+
+
+def narrowed_form(
+    task: CachingTask,
+    form: Mapping[str, str],
+    scheme: TilingScheme,
+    levels: tuple[Level, ...],
+    place: Place,
+) -> dict[str, str]:
+    """`form`, which `update_form` made, for `levels` and `place` instead.
+
+    Raises EmptyArea, CachingUnavailable where the task cannot be told the place.
+    """
+    where = place_values(place, scheme, levels, task.names, task.url)
+    values = {Input.LEVELS: scales_text(levels), **where}
+    return {**form, **{task.names[key]: text for key, text in values.items() if key in task.names}}
+
+
+def place_asked(task: CachingTask, form: Mapping[str, str]) -> Place:
+    """The place in `form`, which `update_form` made; None: the whole cache. Raises ValueError."""
+    area = form.get(task.names.get(Input.AREA, ""))
+    if area is not None:
+        polygons = feature_set_area(json.loads(area))
+        if polygons is None:
+            raise ValueError(area)
+        return polygons
+    rectangle = form.get(task.names.get(Input.EXTENT, ""), WHOLE_CACHE)
+    if rectangle == WHOLE_CACHE:
+        return None
+    found = extent(json.loads(rectangle))
+    if found is None:
+        raise ValueError(rectangle)
+    return found
+
+
+def take_up_form(
+    task: CachingTask, form: Mapping[str, str], how: TakeUp, job_id: str
+) -> dict[str, str]:
+    """`form`, which asked for job `job_id`, so that it asks to take that one up. Raises KeyError.
+
+    KeyError: `task` offers no such thing.
+    """
+    return {**form, task.names[Input.MODE]: task.take_ups[how], task.job_name: job_id}
 
 
 def place_values(
@@ -139,6 +201,22 @@ def place_values(
 def scales_text(levels: Iterable[Level]) -> str:
     """`levels` as the tasks take them: scales, joined by `;`."""
     return ";".join(_scale_text(level) for level in levels)
+
+
+def _caching_task(task: Task) -> CachingTask:
+    mode = parameter_of(task, _ROLES[Input.MODE])
+    names = names_of(task, _ROLES, _REQUIRED)
+    job = parameter_of(task, _JOB_ROLE)
+    if job is None:
+        return CachingTask(task.url, names, _modes(mode))
+    return CachingTask(task.url, names, _modes(mode), _take_ups(mode), job.name)
+
+
+def _take_ups(parameter: Parameter | None) -> dict[TakeUp, str]:
+    """The task's own word for each take-up that it lists; one that lists nothing offers none."""
+    choices = () if parameter is None else parameter.choices
+    found = ((how, choice_of(choices, how.value)) for how in TakeUp)
+    return {how: choice for how, choice in found if choice is not None}
 
 
 def _modes(parameter: Parameter | None) -> dict[UpdateMode, str]:

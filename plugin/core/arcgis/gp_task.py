@@ -67,8 +67,7 @@ def find_task(client: Client, site_url: str, services: tuple[str, ...], name: st
         try:
             task_name = _listed_name(client.read(root_url), name)
             if task_name is not None:
-                url = f"{root_url}/{quote(task_name)}"
-                return Task(url, _inputs(client.read(url)))
+                return read_task(client, f"{root_url}/{quote(task_name)}")
         except SignInNeeded:
             reason = Unavailable.SIGN_IN
         except NotAllowed:
@@ -81,6 +80,11 @@ def find_task(client: Client, site_url: str, services: tuple[str, ...], name: st
     if intruder is not None:
         raise intruder
     raise CachingUnavailable(site_url, reason, name)
+
+
+def read_task(client: Client, url: str) -> Task:
+    """The task at `url`. Raises SiteError."""
+    return Task(url, _inputs(client.read(url)))
 
 
 def parameter_of(task: Task, role: Role) -> Parameter | None:

@@ -31,7 +31,16 @@ from ..site_update import TakeUp, UpdatePart
 from ..tiling import Extent
 from .client import Client
 from .envelope import is_busy, refusal
-from .hosted import OPERATION, OPERATIONS, HostedAdmin, cut_of, extent_in, hosted_parts, part_of
+from .hosted import (
+    HOSTED_MODES,
+    OPERATION,
+    OPERATIONS,
+    HostedAdmin,
+    cut_of,
+    extent_in,
+    hosted_parts,
+    part_of,
+)
 from .jobs import Followed, JobPhase, JobState, parse_job
 
 CLOCKS_APART = 300.0
@@ -59,6 +68,7 @@ class HostedJobs:
     """The jobs of the hosted layer administered at `admin_url`; see `site_jobs.PartJobs`."""
 
     is_hosted = True
+    modes = HOSTED_MODES
 
     def __init__(self, client: Client, admin_url: str) -> None:
         self._client, self._admin_url = client, admin_url

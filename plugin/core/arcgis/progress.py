@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Protocol
 
 from ..description import LevelStatus
 from ..errors import SiteError
-from ..request import UpdateMode, UpdateRequest
+from ..request import UpdateMode
+from ..tiling import Level
 from .jobs import JobState
-from .status import StatusReporter
+from .site_jobs import Reporter
 
 TileCounts = Mapping[int, int]
 """Tiles that exist, by level id."""
@@ -30,24 +32,43 @@ def counts_of(status: tuple[LevelStatus, ...]) -> TileCounts:
     return {level.level_id: level.tiles for level in status}
 
 
+class Asked(Protocol):
+    """What a job was asked for, as far as it tells how tile counts change."""
+
+    @property
+    def mode(self) -> UpdateMode: ...
+
+    @property
+    def levels(self) -> tuple[Level, ...]: ...
+
+
 class Progress:
-    """Percent done of one `request` that plans `planned` tiles on a cache as full as `before`."""
+    """Percent done of what was asked, which plans `planned` tiles on a cache as full as `before`.
+
+    `tiles`: made or deleted so far, None where nobody counts them.
+    """
 
     def __init__(
         self,
-        request: UpdateRequest,
+        request: Asked,
         planned: TileCounts,
         before: tuple[LevelStatus, ...],
-        reporter: StatusReporter | None,
+        reporter: Reporter | None,
     ) -> None:
         self._request, self._before, self._reporter = request, counts_of(before), reporter
         self._goal = _expected_change(request, planned, before)
         self._ask_at = 0.0
         self._counted: float | None = None
+        self._planned = sum(planned.values())
+        self.tiles: float | None = None
 
     def percent(self, state: JobState) -> float | None:
         """Percent done by `state`; None where nothing tells."""
+        if state.tiles is not None:
+            self.tiles = state.tiles
         if state.percent is not None:
+            if state.tiles is None and self._planned:
+                self.tiles = state.percent / 100 * self._planned
             return state.percent
         counted = self._by_counts()
         return state.percent_in_messages if counted is None else counted
@@ -65,13 +86,12 @@ class Progress:
             return self._counted
         levels = [level.id for level in self._request.levels]
         change = sum(abs(counts.get(key, self._before[key]) - self._before[key]) for key in levels)
+        self.tiles = change
         self._counted = min(100.0 * change / self._goal, ALMOST)
         return self._counted
 
 
-def _expected_change(
-    request: UpdateRequest, planned: TileCounts, before: tuple[LevelStatus, ...]
-) -> int:
+def _expected_change(request: Asked, planned: TileCounts, before: tuple[LevelStatus, ...]) -> int:
     """By how many tiles the counts should change; 0 where that cannot be known.
 
     The site counts over the whole cache, not over the area: no more can be made than what the

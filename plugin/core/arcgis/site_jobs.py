@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ..description import CacheDescription, LevelStatus
-from ..request import FailedPlace, UpdateRequest
+from ..request import FailedPlace, UpdateMode, UpdateRequest
 from ..site_update import TakeUp, UpdatePart
 from .jobs import Followed, JobState
 
@@ -30,6 +30,10 @@ class PartJobs(Protocol):
     @property
     def is_hosted(self) -> bool:
         """Whether it is a hosted layer's administration."""
+
+    @property
+    def modes(self) -> tuple[UpdateMode, ...]:
+        """The update modes that are offered."""
 
     @property
     def reporter(self) -> Reporter | None:

@@ -1,0 +1,100 @@
+"""A caching job whose submission got no answer, found in the site's list of jobs.
+
+Source: ArcGIS Server Administrator REST API, "Query jobs" (10.6.1) and "Job". Its pages spell keys
+in two ways (`jobID`, `submittedTime`; `job_id`, `job_created`) and times in seconds and in
+milliseconds, so all are read. What a job was asked for stands in its inputs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from ..errors import NotArcGIS, SiteRefused
+from ..esri_json import JsonObject, items, mapping, number, text
+from .client import Client
+from .envelope import is_busy
+
+CLOCKS_DIFFER = 120.0
+"""By so many seconds a site's clock may be behind ours."""
+
+_TASK = re.compile(r"(.+)/rest/services/(.+)/GPServer/[^/]+$", re.IGNORECASE)
+_IDS = ("jobID", "jobId", "jobid", "job_id")
+_TIMES = ("submittedTime", "submittedtime", "submitTime", "job_created")
+_MOST = 25
+"""Jobs that are listed, and so looked into."""
+_MILLISECONDS = 1e11
+"""Seconds since 1970 are below this for long, milliseconds were not since 1973."""
+
+
+def find_lost(
+    client: Client,
+    task_url: str,
+    asked: Mapping[str, Callable[[str], bool]],
+    since: float,
+    known: frozenset[str],
+) -> str | None:
+    """URL of the newest job of the task at `task_url` whose inputs are what was `asked` for.
+
+    `asked`: what tells for each parameter whether its value is the one. `since`: when it was asked
+    for, seconds since 1970; `known`: URLs of other jobs. None where there is none, or the site
+    does not tell. Raises SiteUnreachable, NotArcGIS, SiteRefused (busy).
+    """
+    for job_id in _listed(client, task_url, since):
+        url = f"{task_url}/jobs/{job_id}"
+        if url not in known and _is_asked_for(client, url, asked):
+            return url
+    return None
+
+
+def _listed(client: Client, task_url: str, since: float) -> list[str]:
+    """Ids of the jobs submitted since then, the newest first."""
+    found = _TASK.match(task_url)
+    if found is None:
+        return []
+    earliest = since - CLOCKS_DIFFER
+    query = {"startTime": str(int(earliest * 1000)), "number": str(_MOST)}
+    try:
+        body = client.read(f"{found[1]}/admin/services/{found[2]}.GPServer/jobs/query", query)
+    except SiteRefused as error:
+        if is_busy(error):
+            raise
+        # for administrators only, shut off, or older than that
+        return []
+    jobs = [_listing(mapping(job)) for job in items(body.get("results", body.get("jobs")))]
+    late = [(when, job_id) for when, job_id in jobs if job_id and when >= earliest]
+    return [job_id for _, job_id in sorted(late, reverse=True)[:_MOST]]
+
+
+def _listing(job: JsonObject) -> tuple[float, str]:
+    """When a listed job was submitted, in seconds since 1970, and its id; 0, "" where not told."""
+    job_id = next((text(job.get(key)) for key in _IDS if text(job.get(key))), "")
+    when = next((found for key in _TIMES if (found := number(job.get(key))) is not None), 0.0)
+    is_safe = job_id.isascii() and job_id.replace("-", "").replace("_", "").isalnum()
+    return when / 1000 if when > _MILLISECONDS else when, job_id if is_safe else ""
+
+
+def _is_asked_for(client: Client, url: str, asked: Mapping[str, Callable[[str], bool]]) -> bool:
+    """Whether the inputs of the job at `url` are what was asked for."""
+    try:
+        inputs = mapping(client.read(url).get("inputs"))
+        for name, is_it in asked.items():
+            path = text(mapping(inputs.get(name)).get("paramUrl"))
+            if path != f"inputs/{name}":
+                return False
+            if not is_it(_plain(client.read(f"{url}/{path}").get("value"))):
+                return False
+    except SiteRefused as error:
+        if is_busy(error):
+            raise
+        return False
+    except NotArcGIS:
+        return False
+    return True
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    found = number(value)
+    return "" if found is None else f"{found:.6f}"
