@@ -53,10 +53,12 @@ class Sites:
         """Do a control action; 404 and 400 say what was wrong with it."""
         if (key, action) == (EVERY_SITE, "reset"):
             for state in self.states.values():
-                state.reset()
+                if state.touched:
+                    state.reset()
             return Response("{}", content_type="application/json")
         if key not in self.states:
             return Response(f"no site {key}", 404)
+        self.states[key].touched = True
         try:
             values = control.act(self.states[key], action, request.get_json(silent=True) or {})
         except control.UnknownAction:
@@ -77,6 +79,7 @@ class Sites:
         with self._lock:
             self._log.write(f"{request.method} {request.path} {','.join(names)}\n")
             self._log.flush()
+        state.touched = True
         with state.lock:
             state.requests[request.path] += 1
             state.heard.append(f"{request.host_url.rstrip('/')}{request.environ['REQUEST_URI']}")

@@ -203,6 +203,7 @@ def _jobs(state: SiteState, values: Values) -> Values:
                 "paused": job.paused,
                 "done": job.done,
                 "total": job.total,
+                "failed": job.failed_bundles,
             }
             for job in state.jobs.all()
         ]
@@ -217,6 +218,20 @@ def _submissions(state: SiteState, values: Values) -> Values:
 def _requests(state: SiteState, values: Values) -> Values:
     with state.lock:
         return {"requests": dict(state.requests)}
+
+
+def _fail_bundles(state: SiteState, values: Values) -> None:
+    """Let bundles of a level fail from now on; an empty list mends them."""
+    service = service_named(state, str(values["service"]))
+    if service is None:
+        raise ValueError(f"no service {values['service']}")
+    bundles = frozenset((int(row), int(col)) for row, col in values["bundles"])
+    state.failing[service.task_name, int(values["level"])] = bundles
+    state.failing_stops = bool(values.get("stops", True))
+
+
+def _stall(state: SiteState, values: Values) -> None:
+    state.jobs.stall(int(values["after"]), float(values["seconds"]))
 
 
 def _items(state: SiteState, values: Values) -> Values:
@@ -275,6 +290,8 @@ _ACTIONS: dict[str, Callable[[SiteState, Values], Values | None]] = {
     "jobs": _jobs,
     "submissions": _submissions,
     "requests": _requests,
+    "fail_bundles": _fail_bundles,
+    "stall": _stall,
     "items": _items,
     "add_items": _add_items,
     "exchange": _exchange,

@@ -13,7 +13,7 @@ from .bundles import tiles_present
 from .cache_transfers import ExportCacheJob, ImportJob
 from .coverage import expected_count
 from .job_plan import service_named
-from .jobs import Job, job_json
+from .jobs import CONTEXTS_FAILED, Job, job_json
 from .profiles import EXPORT_TASK, IMPORT_TASK, STATUS_TASK, TILES_TASK, Service, Tasks
 from .schemes import Lod
 from .state import SiteState, site_address
@@ -143,10 +143,32 @@ def _report(state: SiteState, tasks: Tasks) -> dict[str, Any]:
     service = service_named(state, task_name)
     if service is None or not service.cached:
         raise bad_request(f"The service {task_name} was not found or has no cache.")
-    value = cache_status(state, service)
+    value = {**cache_status(state, service), **_job_report(state, tasks)}
     text = json.dumps(value) if tasks.status_as_text else value
     result = {"paramName": "out_report", "dataType": "GPString", "value": text}
     return {"results": [result], "messages": []}
+
+
+def _job_report(state: SiteState, tasks: Tasks) -> dict[str, Any]:
+    """Return what is told of a job besides, where one is asked for."""
+    job_id = value_of(public_name(tasks, "job_id")).strip()
+    if not job_id:
+        return {}
+    job = state.jobs.get(job_id)
+    if job is None:
+        raise bad_request(f"Job {job_id} does not exist.")
+    first = int(value_of(public_name(tasks, "error_start"), "0") or 0)
+    number = int(value_of(public_name(tasks, "error_count"), "100") or 100)
+    errors = [
+        {"levelID": level, "row": row, "column": col, "message": CONTEXTS_FAILED}
+        for level, row, col in job.failed_bundles[first : first + number]
+    ]
+    return {
+        "jobId": job.job_id,
+        "jobStatus": job.status,
+        "errorCount": len(job.failed_bundles),
+        "errors": errors,
+    }
 
 
 def cache_status(state: SiteState, service: Service) -> dict[str, Any]:

@@ -171,6 +171,33 @@ class RunningSite:
         """Cap the validity of tokens issued from now on."""
         self.control(site, "token_lifetime", seconds=seconds)
 
+    def fail_bundles(
+        self,
+        site: str,
+        service: str,
+        level: int,
+        bundles: Sequence[tuple[int, int]],
+        stops: bool = True,
+    ) -> None:
+        """Let these bundles of ``World:MapServer`` fail: "All server contexts failed".
+
+        ``bundles``: rows and columns counted in bundles (tile // 128); none: all work again.
+        ``stops``: the first failure ends the job; else it does the rest and fails at its end. A
+        hosted job always does the rest.
+        """
+        self.control(
+            site,
+            "fail_bundles",
+            service=service,
+            level=level,
+            bundles=[list(bundle) for bundle in bundles],
+            stops=stops,
+        )
+
+    def stall(self, site: str, after: int, seconds: float) -> None:
+        """Let each job of the site stand still once, for so long, after that many tiles."""
+        self.control(site, "stall", after=after, seconds=seconds)
+
     def items(self, portal: str) -> list[dict[str, Any]]:
         """Return all items of a portal."""
         return list(self.control(portal, "items")["items"])

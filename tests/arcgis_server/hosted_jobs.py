@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 import shapely.geometry
 
 from .bundles import (
-    BUNDLE_SIDE,
     delete_tile,
     has_tile,
     tiles_present,
 )
 from .coverage import BadArea, Tile, TooManyTiles, area_of_request, check_size
-from .job_plan import JobRefused
-from .jobs import Job
+from .job_plan import JobRefused, bundle_of
+from .jobs import CONTEXTS_FAILED, ERROR_MESSAGE, Job
 from .profiles import Service
 from .schemes import Lod
 from .tile_maker import WRITING, TileChange, TileMaker
@@ -36,6 +35,7 @@ _WORDS = {
     "esriJobCancelled": "CANCELED",
     "esriJobFailed": "FAILED",
 }
+_DEEPEST = 99
 _TILE_BYTES = 10240  # what the site thinks a tile takes before it has made one
 _RERUNS = {"ALL": None, "ERROR": "ERROR", "CANCELED": "CANCELED"}
 
@@ -81,6 +81,12 @@ class HostedJob(Job):
             return "DONE"
         return "ERROR" if errors == len(self.tasks) else "PARTIALERROR"
 
+    @property
+    def failed_bundles(self) -> list[list[int]]:
+        """Level, row and column of the bundles that could not be made."""
+        failed = (task for task in self.tasks if task.status == "ERROR")
+        return sorted([task.lod.level, *task.bundle] for task in failed)
+
     def rerun(self, code: str) -> bool:
         """Do the tasks of that outcome again; False where the job runs or the code is unknown."""
         with self._lock:
@@ -118,7 +124,7 @@ class HostedJob(Job):
         if self._state.fails_at(self.service, task.lod.level, task.bundle):
             task.status = "ERROR"
             self._tell(
-                f"Bundle {task.bundle} of level {task.lod.level}: All server contexts failed"
+                f"Bundle {task.bundle} of level {task.lod.level}: {CONTEXTS_FAILED}", ERROR_MESSAGE
             )
             return
         task.status = "PROCESSING"
@@ -168,7 +174,7 @@ class HostedJob(Job):
         folder = self._state.cache_folder(self.service)
         with WRITING:
             for tile in tiles_present(folder, task.lod.level):
-                if _bundle_of(tile) == task.bundle:
+                if bundle_of(tile) == task.bundle:
                     delete_tile(folder, task.lod.level, *tile)
 
     def _is(self, option: str) -> bool:
@@ -193,11 +199,11 @@ class HostedJob(Job):
             ]
             bundles: dict[Tile, list[Tile]] = {}
             for tile in tiles:
-                bundles.setdefault(_bundle_of(tile), []).append(tile)
+                bundles.setdefault(bundle_of(tile), []).append(tile)
             present = tiles_present(folder, lod.level) if self.task == DELETE else {}
             for bundle, covered in bundles.items():
                 if self.task == DELETE:  # the whole file goes
-                    covered = [tile for tile in sorted(present) if _bundle_of(tile) == bundle]
+                    covered = [tile for tile in sorted(present) if bundle_of(tile) == bundle]
                 yield BundleTask(lod, bundle, tuple(covered))
 
 
@@ -213,10 +219,10 @@ def levels_of(service: Service, text: str) -> list[int]:
         return [level for level in known if first <= level <= last]
     found: list[int] = []
     for part in text.split(","):
-        begin, _, end = part.strip().partition("-")
-        if not begin.isdecimal() or not (end or begin).isdecimal():
+        begin, dash, end = part.strip().partition("-")
+        if not begin.isdecimal() or (dash and not end.isdecimal()):
             raise BadArea(f"'{part}' is not a level")
-        found += range(int(begin), int(end or begin) + 1)
+        found += range(int(begin), min(int(end or begin), _DEEPEST) + 1)
     missing = [level for level in found if level not in known]
     if missing:
         raise BadArea(f"level {missing[0]} is not in the tiling scheme")
@@ -318,10 +324,10 @@ def _lods(job: HostedJob) -> list[Lod]:
 
 
 def _message(job: HostedJob) -> str:
-    if job.word in {"FAILED", "PARTIALERROR", "ERROR"}:
-        told = [m["description"] for m in job.messages if "failed" in m["description"].lower()]
-        return str(told[0] if told else job.messages[-1]["description"])
-    return ""
+    """Return the first thing that went wrong, or nothing."""
+    errors = [m["description"] for m in job.messages if m["type"] == ERROR_MESSAGE]
+    failed = job.word in {"FAILED", "PARTIALERROR", "ERROR"}
+    return str(errors[0]) if errors and failed else ""
 
 
 def _percent(done: int, total: int) -> int:
@@ -335,10 +341,6 @@ def _extent_json(job: HostedJob, bare: bool = False) -> dict[str, Any]:
     if not bare and scheme is not None:
         data["spatialReference"] = scheme.reference.as_json()
     return data
-
-
-def _bundle_of(tile: Tile) -> Tile:
-    return tile[0] // BUNDLE_SIDE, tile[1] // BUNDLE_SIDE
 
 
 def _now() -> int:

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .bundles import tiles_present
+from .bundles import BUNDLE_SIDE, tiles_present
 from .coverage import BadArea, Tile, TooManyTiles, area_of_request, check_size, tiles_of
 from .profiles import Service
 from .schemes import Lod
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .state import SiteState
 
 _MODES = frozenset({"RECREATE_EMPTY_TILES", "RECREATE_ALL_TILES", "DELETE_TILES"})
+RESUME, FIX, COMPLETE = "RESUME_JOB", "FIX_JOB", "COMPLETE_JOB"
+TAKE_UPS = frozenset({RESUME, FIX, COMPLETE})
+"""The modes that take an earlier job up: what it never tried, what failed in it, or both."""
 
 
 class JobRefused(Exception):
@@ -75,6 +78,37 @@ def make_plan(state: SiteState, form: dict[str, str]) -> Plan:
         present = tiles_present(state.cache_folder(service), lod.level)
         levels.append(LevelWork(lod, _changed(mode, covered, present)))
     return Plan(service, mode, tuple(levels))
+
+
+@dataclass
+class Progress:
+    """How far a job and those that took it up have come: tiles and bundles by level id."""
+
+    plan: Plan
+    finished: set[tuple[int, Tile]]
+    failed: set[tuple[int, Tile]]
+
+    def rest(self, how: str) -> Plan:
+        """Return what is left to do."""
+        levels = tuple(
+            LevelWork(
+                work.lod,
+                tuple(tile for tile in work.tiles if self._is_left(how, work.lod.level, tile)),
+            )
+            for work in self.plan.levels
+        )
+        return Plan(self.plan.service, self.plan.mode, levels)
+
+    def _is_left(self, how: str, level: int, tile: Tile) -> bool:
+        if (level, tile) in self.finished:
+            return False
+        has_failed = (level, bundle_of(tile)) in self.failed
+        return how == COMPLETE or has_failed == (how == FIX)
+
+
+def bundle_of(tile: Tile) -> Tile:
+    """Return the row and column, counted in bundles, of the bundle of a tile."""
+    return tile[0] // BUNDLE_SIDE, tile[1] // BUNDLE_SIDE
 
 
 def service_named(state: SiteState, task_name: str) -> Service | None:

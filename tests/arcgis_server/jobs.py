@@ -7,16 +7,27 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .job_plan import JobRefused, LevelWork, Plan, make_plan
+from .coverage import Tile
+from .job_plan import (
+    TAKE_UPS,
+    JobRefused,
+    LevelWork,
+    Plan,
+    Progress,
+    bundle_of,
+    cached_service,
+    make_plan,
+)
 from .tile_maker import TileMaker
 
 if TYPE_CHECKING:
     from .state import SiteState
 
 _INFORMATIVE = "esriJobMessageTypeInformative"
-_ERROR = "esriJobMessageTypeError"
+ERROR_MESSAGE = "esriJobMessageTypeError"
 _RUNNING = frozenset({"esriJobSubmitted", "esriJobExecuting", "esriJobCancelling"})
 _STEPS_TOLD = 10
+CONTEXTS_FAILED = "All server contexts failed"
 _CATCH_UP_SECONDS = 0.2  # after drawing a supertile a job may be this much behind its pace
 _DONE_WORD = {
     "RECREATE_EMPTY_TILES": "Created",
@@ -44,6 +55,9 @@ class Job:
         self.paused = False
         self.total = 0
         self.created = self.replaced = self.deleted = self.copied = 0
+        self.submitted = time.time()
+        self.progress: Progress | None = None
+        self.has_stalled = False
         self._state = state
         self._messages: list[dict[str, str]] = []
         self._cancel = threading.Event()
@@ -101,9 +115,9 @@ class Job:
             self._tell(f"Cancelled. {self._account()}")
             self._end("esriJobCancelled", "Cancel complete.")
         except Exception as reason:  # a job always ends, and says why it failed
-            self._tell(str(reason), _ERROR)
-            self._tell(f"Failed to execute ({self.task.replace(' ', '')}).", _ERROR)
-            self._end("esriJobFailed", f"Failed at {_clock(time.time())}", _ERROR)
+            self._tell(str(reason), ERROR_MESSAGE)
+            self._tell(f"Failed to execute ({self.task.replace(' ', '')}).", ERROR_MESSAGE)
+            self._end("esriJobFailed", f"Failed at {_clock(time.time())}", ERROR_MESSAGE)
         else:
             self._tell(self._account())
             elapsed = f"(Elapsed Time: {time.time() - started:.2f} seconds)"
@@ -111,26 +125,76 @@ class Job:
 
     def _work(self) -> None:
         """Do what the job is for, tile by tile, and ``_gate`` before each."""
-        plan = make_plan(self._state, self.form)
+        plan = self._plan()
         self.total = plan.total
         self._gate()
-        for work in plan.levels:
-            self._make_level(plan, work)
+        failures = [work for work in plan.levels if not self._make_level(plan, work)]
+        if failures:
+            raise JobRefused(f"ERROR: Bundles of {len(failures)} scales: {CONTEXTS_FAILED}.")
+
+    def _plan(self) -> Plan:
+        how = self.form.get("update_mode", "")
+        if how not in TAKE_UPS:
+            plan = make_plan(self._state, self.form)
+            self.progress = Progress(plan, set(), set())
+            return plan
+        cached_service(self._state, self.service_name)
+        earlier = self._state.jobs.get(self.form.get("jobid", ""))
+        if earlier is None or earlier.service_name != self.service_name:
+            raise JobRefused(f"ERROR: The update mode {how} needs an earlier job of this service.")
+        if earlier.running or earlier.progress is None:
+            raise JobRefused(f"ERROR: The job {earlier.job_id} cannot be taken up.")
+        self.progress = earlier.progress
+        return self.progress.rest(how)
+
+    @property
+    def failed_bundles(self) -> list[list[int]]:
+        """Level, row and column of the bundles that could not be made."""
+        failed = self.progress.failed if self.progress else set()
+        return sorted([level, *bundle] for level, bundle in failed)
 
     def _end(self, status: str, message: str, kind: str = _INFORMATIVE) -> None:
         self._tell(message, kind)
         with self._lock:
             self.status = status
 
-    def _make_level(self, plan: Plan, work: LevelWork) -> None:
+    def _make_level(self, plan: Plan, work: LevelWork) -> bool:
+        """Make the tiles of a level; return whether all could be made."""
         verb = "Deleting" if plan.mode == "DELETE_TILES" else "Caching"
         self._tell(f"{verb} scale 1:{work.lod.scale:.6f}: {len(work.tiles)} tiles.")
         maker = TileMaker(self._state, plan.service, plan.mode)
+        works = True
         for tiles in maker.batches(work.tiles):
+            if self._fails_at(plan, work, tiles):
+                works = False
+                continue
             for change in maker.changes(work.lod, tiles):
                 self._gate()
                 self._keep_pace()
                 self._count(plan.mode, change.apply())
+                self._note_done(change.level, change.tile)
+        return works
+
+    def _fails_at(self, plan: Plan, work: LevelWork, tiles: tuple[Tile, ...]) -> bool:
+        """Return whether the tiles, all of one bundle, cannot be made.
+
+        Raises:
+            JobRefused: so it is, and the site gives the whole job up for that.
+        """
+        bundle = bundle_of(tiles[0])
+        level = work.lod.level
+        if self.progress is None or not self._state.fails_at(plan.service, level, bundle):
+            return False
+        self.progress.failed.add((level, bundle))
+        self._tell(f"ERROR: Bundle {bundle} of level {level}: {CONTEXTS_FAILED}.", ERROR_MESSAGE)
+        if self._state.failing_stops:
+            raise JobRefused(f"ERROR: {CONTEXTS_FAILED}.")
+        return True
+
+    def _note_done(self, level: int, tile: Tile) -> None:
+        if self.progress is not None:
+            self.progress.finished.add((level, tile))
+            self.progress.failed.discard((level, bundle_of(tile)))
 
     def _count(self, mode: str, replaced: bool) -> None:
         if mode == "DELETE_TILES":
@@ -189,6 +253,7 @@ class JobBoard:
         self._jobs: dict[str, Job] = {}
         self._levers = threading.Condition()
         self._pause_after: int | None = None
+        self._stall: tuple[int, float] | None = None  # after how many tiles, for how long
         self._failure: tuple[str, int] | None = None
 
     def submit(self, task: str, form: dict[str, str]) -> Job:
@@ -234,7 +299,13 @@ class JobBoard:
         """Let paused jobs go on, and no longer pause any."""
         with self._levers:
             self._pause_after = None
+            self._stall = None
             self._levers.notify_all()
+
+    def stall(self, tiles: int, seconds: float) -> None:
+        """Let each job stand still once, for so long, when it has made so many tiles."""
+        with self._levers:
+            self._stall = (tiles, seconds)
 
     def wake(self) -> None:
         """Let paused jobs look again whether they are cancelled."""
@@ -263,6 +334,15 @@ class JobBoard:
                 job.paused = True
                 self._levers.wait()
             job.paused = False
+            self._stand_still(job, cancelled)
+
+    def _stand_still(self, job: Job, cancelled: threading.Event) -> None:
+        if job.has_stalled or self._stall is None or job.done < self._stall[0]:
+            return
+        job.has_stalled = True
+        end = time.monotonic() + self._stall[1]
+        while self._stall is not None and not cancelled.is_set() and time.monotonic() < end:
+            self._levers.wait(end - time.monotonic())
 
 
 def job_json(job: Job, output: str, with_progress: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response, request
 
-from . import directories, exports, geoprocessing, hosted, portals, roots, web_tier
+from . import directories, exports, geoprocessing, hosted, portals, roots, server_admin, web_tier
 from .answers import (
     EsriError,
     answer,
@@ -39,13 +39,16 @@ def respond(state: SiteState, path: str) -> Response:
         return refused
     if state.profile.portal_kind:
         return portals.respond(state, parts)
-    if parts[:1] == ["tokens"] and parts[1:] in ([], ["generateToken"]):
+    if parts in (["tokens"], ["tokens", "generateToken"], ["admin", "generateToken"]):
         return _generate_token(state)
     if parts == ["rest", "info"]:
         return answer(state.profile, _info(state.profile), "Server Info")
     user = _user(state)
     if state.profile.security == "all" and user is None:
         raise token_required()
+    if parts[:1] == ["admin"] and state.profile.tasks is not None:
+        _check_manager(state.profile, user)
+        return server_admin.respond(state, parts[1:])
     if parts[:2] == ["rest", "services"]:
         return _services(state, user, parts[2:])
     if state.profile.tile_admin and parts[:3] == ["rest", "admin", "services"]:

@@ -49,6 +49,7 @@ class SiteState:
         self.more_items: list[dict[str, Any]] = []
         self.portal_tokens = profile.portal_tokens
         self.exchanges = True
+        self.touched = False  # whether anybody has asked for anything since it started
         self.failing: dict[tuple[str, int], frozenset[Tile]] = {}
         self.failing_stops = True
         self.faults = FaultBox()
@@ -136,6 +137,7 @@ class SiteState:
             self.revision = 1
             self.tiles_per_second = self._started_with
         self._make_caches()
+        self.touched = False
 
     def close(self) -> None:
         """Let go of whatever waits, so that the process can end."""

@@ -38,6 +38,7 @@ _TOOL_TASKS = (
 _SERVICES = {
     "CachingControllers": (_CONTROLLER_TASKS, ASYNCHRONOUS),
     "CachingTools": (_TOOL_TASKS, ASYNCHRONOUS),
+    "CachingToolsEx": (_TOOL_TASKS, ASYNCHRONOUS),
     "ReportingTools": ((STATUS_TASK,), SYNCHRONOUS),
 }
 _EMPTY_AREA = {
@@ -67,6 +68,11 @@ def execution_of(service: str) -> str:
     return _SERVICES[service][1]
 
 
+def runs_task(service: str, task: str) -> bool:
+    """Whether a geoprocessing service has that task."""
+    return task in tasks_of(service)
+
+
 def root_json(site: Site, service: str) -> dict[str, Any]:
     """Return the root of a geoprocessing service."""
     data = {
@@ -77,6 +83,8 @@ def root_json(site: Site, service: str) -> dict[str, Any]:
         "resultMapServerName": "",
         "maximumRecords": 1000,
     }
+    if service.endswith("Ex"):
+        return {**data, "cimVersion": "3.1.0", "capabilities": "null"}
     return {**data, "capabilities": "Uploads"} if takes_uploads(site, service) else data
 
 
