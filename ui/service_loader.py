@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
+from ..plugin.core.arcgis.portal_address import ItemAddress, item_of
+from ..plugin.core.description import CacheDescription
 from ..plugin.core.errors import TileCacheError
-from ..plugin.host import areas, network, sign_in, tasks
+from ..plugin.host import areas, network, settings, sign_in, tasks
 from .addresses import is_path
 from .latest_task import LatestTask
 
@@ -23,6 +25,7 @@ class ServiceLoader(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._task = LatestTask()
+        self._asked: tuple[ItemAddress | None, str] = None, ""
 
     @property
     def is_loading(self) -> bool:
@@ -38,18 +41,27 @@ class ServiceLoader(QObject):
         is_local = is_path(address)
         try:
             credentials = None if is_local else sign_in.credentials(auth_config_id)
+            transport = None if is_local else network.transport(auth_config_id, address)
         except TileCacheError as error:
             self.failed.emit(error)
             return
         answers = {
-            "described": self.described.emit,
+            "described": self._described,
             "services_listed": self.listed.emit,
             "failed": self.failed.emit,
             "cancelled": lambda: self.failed.emit(areas.Cancelled()),
         }
-        transport = None if is_local else network.transport()
+        self._asked = item_of(address), auth_config_id
         self._task.start(tasks.DescribeTask(address, credentials, transport), answers)
 
     def stop(self) -> None:
         """Forget what was asked."""
         self._task.drop()
+
+    def _described(self, description: CacheDescription) -> None:
+        item, auth_config_id = self._asked
+        if item is not None:
+            # The person signed in at that portal, which knows the service's site as its own: so
+            # the site's later requests for a sign-in there need no question.
+            settings.trust_portal(auth_config_id, item.portal_url)
+        self.described.emit(description)

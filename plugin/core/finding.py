@@ -19,11 +19,11 @@ from .arcgis.transport import RequestsTransport, Transport
 from .errors import (
     AddressError,
     ItemElsewhere,
-    NotAllowed,
     NotArcGIS,
     NotFound,
     SignInFailed,
     SignInNeeded,
+    SignInProblem,
     SiteRefused,
 )
 
@@ -77,7 +77,9 @@ class Finder:
         catalogue_url = catalogue_of(self._address)
         try:
             return self._open_site(catalogue_url)
-        except (NotArcGIS, NotFound, SignInFailed):
+        except (NotArcGIS, NotFound, SignInFailed) as error:
+            if isinstance(error, SignInFailed) and error.reason is not SignInProblem.NO_SERVICE:
+                raise
             portal_url = self._portal_instead(site_of(catalogue_url))
             if portal_url is None:
                 raise
@@ -129,7 +131,8 @@ class Finder:
     def _portal_instead(self, site_url: str) -> str | None:
         """The portal that is where a site was looked for in vain, or at its usual place there.
 
-        Asked in nobody's name. Only where the address does not itself say that it is of a site.
+        Asked in nobody's name, which portals allow unless the web server in front does not. Only
+        where the address does not itself say that it is of a site.
         """
         if "/services" in urlsplit(self._address).path.lower():
             return None
@@ -139,8 +142,9 @@ class Finder:
             try:
                 if "authInfo" in client.read(f"{sharing_url(url)}/rest/info"):
                     return url
-            except (SignInNeeded, NotAllowed):
-                return url
+            except SignInNeeded as error:
+                if error.schemes:
+                    return url
             except (NotArcGIS, SiteRefused):
                 continue
         return None

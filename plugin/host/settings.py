@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 from qgis.core import QgsSettings
 
 from ..core.arcgis.address import public_address
-from ..core.request import SITE_DECIDES, UpdateMode
+from ..core.arcgis.portal_address import kept_address
+from ..core.request import ALARM_SECONDS, SITE_DECIDES, UpdateMode
 from ..core.storage.addresses import local_path
 
 RECENT_ADDRESSES = 10
+USUAL_ALARM_MINUTES = round(ALARM_SECONDS / 60)
 
 _ROOT = "tile_cache_manager/"
 _PORTALS = "trusted_portals/"
@@ -97,6 +99,42 @@ class Settings:
     @wait.setter
     def wait(self, value: bool) -> None:
         _write("wait", value)
+
+    @property
+    def merges_bundles(self) -> bool:
+        """Of updates of hosted layers."""
+        return _read("merges_bundles", False)
+
+    @merges_bundles.setter
+    def merges_bundles(self, value: bool) -> None:
+        _write("merges_bundles", value)
+
+    @property
+    def replaces_tiles(self) -> bool:
+        """Of updates of hosted layers, when merging."""
+        return _read("replaces_tiles", False)
+
+    @replaces_tiles.setter
+    def replaces_tiles(self, value: bool) -> None:
+        _write("replaces_tiles", value)
+
+    @property
+    def isolates_failures(self) -> bool:
+        return _read("isolates_failures", False)
+
+    @isolates_failures.setter
+    def isolates_failures(self, value: bool) -> None:
+        _write("isolates_failures", value)
+
+    @property
+    def alarm_minutes(self) -> int:
+        """After so long without a tile more, a job on a site is told to stand still."""
+        value = _read("alarm_minutes", USUAL_ALARM_MINUTES)
+        return value if value >= 1 else USUAL_ALARM_MINUTES
+
+    @alarm_minutes.setter
+    def alarm_minutes(self, value: int) -> None:
+        _write("alarm_minutes", value)
 
     @property
     def last_folder(self) -> str:
@@ -189,7 +227,7 @@ def trust_portal(auth_config_id: str, portal_url: str) -> None:
 
 def _without_secrets(address: str) -> str:
     """`address` without what can be secret in a URL; a path as it is."""
-    return address if local_path(address) is not None else public_address(address)
+    return address if local_path(address) is not None else kept_address(address)
 
 
 def _read(key: str, default: Value) -> Value:

@@ -29,7 +29,8 @@ def make_finder(address: str, auth_config_id: str) -> Finder:
 
     Raises SignInUnusable, MasterPasswordNeeded.
     """
-    return Finder(address, sign_in.credentials(auth_config_id), network.transport())
+    credentials = sign_in.credentials(auth_config_id)
+    return Finder(address, credentials, network.transport(auth_config_id, address))
 
 
 class OpenTask(Task):

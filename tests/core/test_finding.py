@@ -20,6 +20,7 @@ from tile_cache_manager.plugin.core.errors import (
     ItemUnusable,
     NotArcGIS,
     NotFound,
+    SignInFailed,
     SignInNeeded,
 )
 from tile_cache_manager.plugin.core.finding import Finder
@@ -153,7 +154,9 @@ INFO = {"authInfo": {"isTokenBasedSecurity": True, "tokenServicesUrl": f"{SHARIN
         ("https://gis.example/arcgis/", "https://gis.example/arcgis"),
     ],
 )
-@pytest.mark.parametrize("info", [INFO, error(499, "Token Required"), error(403, "no")])
+@pytest.mark.parametrize(
+    "info", [INFO, answer("", 401, {"www-authenticate": 'Basic realm="maps"'})]
+)
 def test_a_portal_is_found_where_no_site_is(typed: str, portal_url: str, info: Any) -> None:
     sharing = f"{portal_url}/sharing/rest"
     site = Network({f"{sharing}/info": info, f"{sharing}/portals/self": SELF})
@@ -172,6 +175,18 @@ def test_where_neither_is_the_site_is_told_of(page: Any) -> None:
         Finder("https://gis.example/server", transport=site).open()
 
     assert caught.value.url == "https://gis.example/server/rest/services"
+
+
+def test_a_site_that_wants_a_token_for_everything_is_not_taken_for_a_portal() -> None:
+    site = Network({})
+    site.send = lambda request: HttpResponse(  # type: ignore[method-assign]
+        request.url, 200, {}, error(499, "Token Required").body
+    )
+
+    with pytest.raises((SignInNeeded, SignInFailed)) as caught:
+        Finder("https://gis.example/server", Credentials("jane", "p4ssw0rd"), site).open()
+
+    assert "sharing" not in caught.value.url
 
 
 def test_what_says_that_it_is_a_site_is_not_taken_for_a_portal() -> None:
