@@ -15,10 +15,18 @@ import requests
 from requests.exceptions import BaseHTTPError  # type: ignore[attr-defined]
 
 from ..errors import SiteUnreachable, Unreachable
+from .connections import CertificateUnusable, Deadline, Peers, Session
+from .connections import ClientCertificate as ClientCertificate
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
-MAX_BODY_BYTES = 64 * 1024 * 1024
+TOTAL_SECONDS = 120.0
+"""An answer that is kept whole has all come by then, or does not count."""
+PIECE_SECONDS = 120.0
+"""The next piece of a download has come by then, or the connection counts as broken."""
+SLOWEST_UPLOAD = 1024.0
+"""Bytes a second; a file that is sent gets this much more time."""
+MAX_BODY_BYTES = 32 * 1024 * 1024
 """No ArcGIS answer that we ask for is anywhere near this; a larger one is not an answer."""
 CHUNK_BYTES = 16 * 1024
 """Downloads are handed on in pieces of this size; of a broken connection, less than one is lost."""
@@ -115,14 +123,22 @@ class RequestsTransport:
 
     `proxies`: as `requests` takes them, e.g. {"https": "http://proxy:3128"}; None: those of the
     environment. `authorities`: path of a PEM file with the certificate authorities to trust; None:
-    those of `requests` or of the environment.
+    those of `requests` or of the environment. `certificate`: shown to the sites it is for.
+    `exceptions`: (host, port) to the fingerprint (SHA-256 or SHA-1, hexadecimal) of the one
+    certificate that is taken there, whoever signed it.
     """
 
     def __init__(
-        self, proxies: Mapping[str, str] | None = None, authorities: str | None = None
+        self,
+        proxies: Mapping[str, str] | None = None,
+        authorities: str | None = None,
+        *,
+        certificate: ClientCertificate | None = None,
+        exceptions: Mapping[tuple[str, int], str] | None = None,
     ) -> None:
         # appending and popping are one step each, to other threads
-        self._idle: list[requests.Session] = []
+        self._idle: list[Session] = []
+        self._peers = Peers(certificate, exceptions)
         self._authorities = authorities
         # given with each request, because what a session holds gives way to the environment; None
         # keeps the environment's proxy for that scheme out
@@ -134,14 +150,29 @@ class RequestsTransport:
         return self.download(request, lambda head: None)
 
     def download(self, request: HttpRequest, receive: Receive) -> HttpResponse:
+        with self._session() as session, Deadline(_seconds_for(request)) as deadline:
+            try:
+                response = self._received(session, request, receive, deadline)
+            except SiteUnreachable as error:
+                if not deadline.has_passed or error.reason is not Unreachable.BROKEN:
+                    raise
+            else:
+                # without a length, what is cut off seems to be whole
+                if not deadline.has_passed:
+                    return response
+            raise SiteUnreachable(request.url, Unreachable.TIMEOUT)
+
+    def _received(
+        self, session: Session, request: HttpRequest, receive: Receive, deadline: Deadline
+    ) -> HttpResponse:
         try:
-            with self._session() as session, self._open(session, request) as answer:
+            with self._open(session, request) as answer:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 head = HttpResponse(request.url, answer.status_code, headers, b"")
                 take = receive(head)
                 if take is None:
                     return replace(head, body=_read(answer, request.url))
-                _hand_on(answer, take)
+                _hand_on(answer, take, deadline)
                 return head
         except requests.RequestException as error:
             # "from None": the original's text can hold the query
@@ -149,6 +180,8 @@ class RequestsTransport:
         except ValueError:
             # what the layers below raise for a host name that cannot be one
             raise SiteUnreachable(request.url, Unreachable.NAME) from None
+        except CertificateUnusable:
+            raise SiteUnreachable(request.url, Unreachable.CLIENT_CERTIFICATE) from None
         except BaseHTTPError as error:
             raise SiteUnreachable(request.url, _reason(error)) from None
 
@@ -158,17 +191,15 @@ class RequestsTransport:
             self._idle.pop().close()
 
     @contextmanager
-    def _session(self) -> Iterator[requests.Session]:
+    def _session(self) -> Iterator[Session]:
         """A session for one request."""
-        session = self._idle.pop() if self._idle else requests.Session()
-        # keeps requests from sending what a .netrc file holds for the host
-        session.auth = lambda prepared: prepared
+        session = self._idle.pop() if self._idle else Session(self._peers)
         try:
             yield session
         finally:
             self._idle.append(session)
 
-    def _open(self, session: requests.Session, request: HttpRequest) -> requests.Response:
+    def _open(self, session: Session, request: HttpRequest) -> requests.Response:
         is_get = request.method == "GET"
         form = None if is_get else dict(request.params)
         return session.request(
@@ -185,16 +216,27 @@ class RequestsTransport:
         )
 
 
-def _hand_on(answer: requests.Response, take: Taker) -> None:
+def _seconds_for(request: HttpRequest) -> float:
+    """How long sending `request` and taking its answer may last."""
+    sending = len(request.body) / SLOWEST_UPLOAD if request.body is not None else 0.0
+    return max(TOTAL_SECONDS, request.read_seconds or 0.0) + sending
+
+
+def _hand_on(answer: requests.Response, take: Taker, deadline: Deadline) -> None:
     # read below `requests`, which keeps what came before a break to itself
     answer.raw.enforce_content_length = True
+    deadline.extend(PIECE_SECONDS)
     while chunk := answer.raw.read(CHUNK_BYTES, decode_content=False):
         take(chunk)
+        deadline.extend(PIECE_SECONDS)
 
 
 def _read(answer: requests.Response, url: str) -> bytes:
     # urllib3 before version 2 gives half an answer for a whole one unless told to count
     answer.raw.enforce_content_length = True
+    if "," in answer.headers.get("Content-Encoding", ""):
+        # packed again and again, a few bytes become as many as anybody likes
+        raise SiteUnreachable(url, Unreachable.BROKEN)
     body = bytearray()
     for chunk in answer.iter_content(64 * 1024):
         body += chunk
@@ -205,8 +247,10 @@ def _read(answer: requests.Response, url: str) -> bytes:
 
 def _reason(error: Exception) -> Unreachable:
     causes = _causes(error)
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+    if any(map(_is_untrusted, causes)):
         return Unreachable.CERTIFICATE
+    if any(map(_wants_certificate, causes)):
+        return Unreachable.CLIENT_CERTIFICATE
     if isinstance(error, requests.exceptions.ProxyError):
         return Unreachable.PROXY
     # a time-out in the midst of an answer is no requests.Timeout
@@ -217,6 +261,24 @@ def _reason(error: Exception) -> Unreachable:
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return Unreachable.REFUSED
     return Unreachable.BROKEN
+
+
+def _is_untrusted(cause: BaseException) -> bool:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return True
+    # urllib3's own errors, where the fingerprint or the host's name is another one
+    text = str(cause)
+    return "Fingerprints did not match" in text or type(cause).__name__ == "CertificateError"
+
+
+def _wants_certificate(cause: BaseException) -> bool:
+    """Whether the site broke off for the certificate that we showed, or showed not.
+
+    Before TLS 1.3 there is no word of its own for that, only that the handshake failed.
+    """
+    reason = str(getattr(cause, "reason", "")) if isinstance(cause, ssl.SSLError) else ""
+    words = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "HANDSHAKE_FAILURE")
+    return "_ALERT_" in reason and any(word in reason for word in words)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -1,0 +1,259 @@
+"""Connections to sites: cut when they take too long, and trusted or known as each site needs it.
+
+What makes connections below `requests` is reached by way of its own classes, so that this works
+with whatever edition of it QGIS brings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from types import TracebackType
+from typing import Any, Callable
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from .address import origin_of
+
+_Origin = tuple[str, str, int]
+_CURRENT = threading.local()
+"""`deadline`: that of the request which this thread is at."""
+
+
+@dataclass(frozen=True)
+class ClientCertificate:
+    """A certificate that says who asks, for the sites at `origins` (URLs; paths do not count).
+
+    `load`: puts certificate and key into a context. It is called at most once by each transport,
+    in any thread; where it raises (OSError, ValueError), the sites there are out of reach.
+    """
+
+    origins: tuple[str, ...]
+    load: Callable[[ssl.SSLContext], None] = field(repr=False)
+
+
+class CertificateUnusable(Exception):
+    """Our certificate could not be loaded."""
+
+
+class Deadline:
+    """Cuts the connection that a request is using once its time is over.
+
+    For the one thread that sends the request: `with Deadline(seconds) as deadline`. A time-out for
+    each read does not do: who sends a byte a minute keeps us for ever.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        self._lock = threading.Lock()
+        self._socket: Any = None
+        self._timer: threading.Timer | None = None
+        self.has_passed = False
+
+    def __enter__(self) -> Deadline:
+        _CURRENT.deadline = self
+        with self._lock:
+            self._look_again()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _CURRENT.deadline = None
+        with self._lock:
+            # from here on the connection may serve another request
+            self._socket = None
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    def extend(self, seconds: float) -> None:
+        """The time is over in `seconds` from now."""
+        self._until = time.monotonic() + seconds
+
+    def watch(self, sock: Any) -> None:
+        """Cut `sock` when it is time."""
+        with self._lock:
+            self._socket = sock
+            if self.has_passed:
+                _cut(sock)
+
+    def _look_again(self) -> None:
+        self._timer = threading.Timer(max(self._until - time.monotonic(), 0.0), self._look)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _look(self) -> None:
+        with self._lock:
+            if self._timer is None:
+                return
+            if time.monotonic() < self._until:
+                self._look_again()
+                return
+            self.has_passed = True
+            _cut(self._socket)
+
+
+def _cut(sock: Any) -> None:
+    """End what waits for `sock`, in whatever thread."""
+    if isinstance(sock, socket.socket):
+        with contextlib.suppress(OSError):
+            # below what may encrypt it, which is at work in the other thread
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+class Peers:
+    """Which sites are trusted by their one certificate, and which are shown ours.
+
+    `exceptions`: (host, port) to the fingerprint (SHA-256 or SHA-1, hexadecimal) of the one
+    certificate that is taken there, whoever signed it.
+    """
+
+    def __init__(
+        self,
+        certificate: ClientCertificate | None = None,
+        exceptions: Mapping[tuple[str, int], str] | None = None,
+    ) -> None:
+        self._certificate = certificate
+        self._exceptions = {
+            (host.lower(), port): print_ for (host, port), print_ in (exceptions or {}).items()
+        }
+        shown_at = certificate.origins if certificate is not None else ()
+        self._shown_at = {origin_of(url) for url in shown_at}
+        self._lock = threading.Lock()
+        self._contexts: dict[bool, ssl.SSLContext] = {}
+
+    def settings(self, origin: _Origin) -> dict[str, Any]:
+        """What connections to `origin` are made with, beside the usual.
+
+        Raises CertificateUnusable.
+        """
+        if origin[0] != "https":
+            return {}
+        settings: dict[str, Any] = {}
+        fingerprint = self._exceptions.get(origin[1:])
+        if fingerprint:
+            settings["assert_fingerprint"] = fingerprint
+        if origin in self._shown_at:
+            settings["ssl_context"] = self._context(checks_host=not fingerprint)
+        return settings
+
+    def _context(self, *, checks_host: bool) -> ssl.SSLContext:
+        with self._lock:
+            if checks_host not in self._contexts:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                context.check_hostname = checks_host
+                context.post_handshake_auth = True
+                if self._certificate is not None:
+                    _load(self._certificate, context)
+                self._contexts[checks_host] = context
+            return self._contexts[checks_host]
+
+
+def _load(certificate: ClientCertificate, context: ssl.SSLContext) -> None:
+    try:
+        certificate.load(context)
+    except (OSError, ValueError) as error:
+        raise CertificateUnusable(str(error)) from None
+
+
+class Session(requests.Session):
+    """A session whose connections heed deadlines and `peers`."""
+
+    def __init__(self, peers: Peers) -> None:
+        super().__init__()
+        self._peers = peers
+        self._special: dict[_Origin, _Adapter] = {}
+        self.mount("https://", _Adapter({}))
+        self.mount("http://", _Adapter({}))
+        # keeps requests from sending what a .netrc file holds for the host
+        self.auth = lambda prepared: prepared
+
+    def get_adapter(self, url: str) -> requests.adapters.BaseAdapter:
+        """See requests; by the whole origin, not by how the address begins."""
+        origin = origin_of(url)
+        adapter = self._special.get(origin)
+        if adapter is None:
+            settings = self._peers.settings(origin)
+            if not settings:
+                return super().get_adapter(url)
+            adapter = self._special[origin] = _Adapter(settings)
+        return adapter
+
+    def close(self) -> None:
+        super().close()
+        for adapter in self._special.values():
+            adapter.close()  # type: ignore[no-untyped-call]
+
+
+class _Adapter(HTTPAdapter):
+    """Makes connections with `settings`, as urllib3 names them."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **more: Any) -> None:
+        settings = {**more, **self._settings}
+        super().init_poolmanager(*args, **settings)  # type: ignore[no-untyped-call]
+        _watch_pools(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
+        settings = {**more, **self._settings}
+        manager = super().proxy_manager_for(proxy, **settings)  # type: ignore[no-untyped-call]
+        _watch_pools(manager)
+        return manager
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: bool | str = True,
+        cert: Any = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        # where one certificate is taken, it is known by its fingerprint, not by who signed it
+        by_fingerprint = "assert_fingerprint" in self._settings
+        return super().send(request, stream, timeout, verify and not by_fingerprint, cert, proxies)
+
+
+def _watch_pools(manager: Any) -> None:
+    pools = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {scheme: _watched(pool) for scheme, pool in pools.items()}
+
+
+@cache
+def _watched(pool: Any) -> Any:
+    """The kind of pool `pool`, whose connections are watched by the deadline of their request."""
+    usual = pool.ConnectionCls
+    if getattr(usual, "is_watched", False):
+        return pool
+
+    def connect(self: Any) -> None:
+        usual.connect(self)
+        _watch(self.sock)
+
+    def putrequest(self: Any, *args: Any, **more: Any) -> Any:
+        if self.sock is not None:
+            _watch(self.sock)
+        return usual.putrequest(self, *args, **more)
+
+    parts = {"connect": connect, "putrequest": putrequest, "is_watched": True}
+    return type(pool.__name__, (pool,), {"ConnectionCls": type(usual.__name__, (usual,), parts)})
+
+
+def _watch(sock: Any) -> None:
+    deadline = getattr(_CURRENT, "deadline", None)
+    if deadline is not None:
+        deadline.watch(sock)
