@@ -15,9 +15,11 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from .app import CLOCK_SKEW, Sites, make_app
+from .certificates import KINDS, Certificates, context_of
 from .drawing import Painter, PlainPainter
 
 
@@ -38,18 +40,35 @@ class _Handler(WSGIRequestHandler):
 def main() -> None:
     options = _options()
     sites = Sites(options.folder.resolve(), _painter(options.drawing), options.tiles_per_second)
-    server = make_server(
-        "127.0.0.1", options.port, make_app(sites), threaded=True, request_handler=_Handler
-    )
+    app = make_app(sites)
+    server = make_server("127.0.0.1", options.port, app, threaded=True, request_handler=_Handler)
+    secure = _secure_servers(app, options.tls) if options.tls else {}
     _end_on_signal(server)
     if not options.stay:
         _end_with_standard_input(server)
-    print(json.dumps({"url": f"http://127.0.0.1:{server.server_port}"}), flush=True)
+    ready = {
+        "url": f"http://127.0.0.1:{server.server_port}",
+        "tls": {kind: f"https://127.0.0.1:{s.server_port}" for kind, s in secure.items()},
+    }
+    print(json.dumps(ready), flush=True)
     try:
         server.serve_forever()
     finally:
-        server.server_close()
+        for other in (*secure.values(), server):
+            other.server_close()
         sites.close()
+
+
+def _secure_servers(app: Flask, folder: Path) -> dict[str, BaseWSGIServer]:
+    """Start a listener for each kind of certificate, in a thread of its own."""
+    servers = {}
+    for kind in KINDS:
+        context = context_of(Certificates(folder), kind)
+        servers[kind] = make_server(
+            *("127.0.0.1", 0, app), threaded=True, request_handler=_Handler, ssl_context=context
+        )
+        threading.Thread(target=servers[kind].serve_forever, daemon=True).start()
+    return servers
 
 
 def _options() -> argparse.Namespace:
@@ -58,6 +77,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument("--tiles-per-second", type=float, help="slows the caching jobs down")
     parser.add_argument("--drawing", choices=("qgis", "plain"), default="qgis")
+    parser.add_argument("--tls", type=Path, help="speak TLS as well, with the certificates here")
     parser.add_argument("--stay", action="store_true", help="do not end with standard input")
     return parser.parse_args()
 

@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from .bundles import StoredTile, read_cache
+from .certificates import Certificates, make_certificates
 
 CONTROL_PATH = "/__control"
 EVERY_SITE = "every-site"
@@ -82,9 +83,27 @@ class ControlFailed(RuntimeError):
 class RunningSite:
     """The running sites. ``site`` is everywhere one of the keys of ``CONTEXTS``."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        tls_urls: Mapping[str, str] | None = None,
+        control_url: str = "",
+    ) -> None:
         self.url = url
         self.folder = folder
+        self._tls_urls = dict(tls_urls or {})
+        self._control_url = control_url or url
+
+    @property
+    def certificates(self) -> Certificates:
+        """The certificates of a site that was started with ``tls``."""
+        return Certificates(self.folder / "certificates")
+
+    def over_tls(self, kind: str = "authority") -> RunningSite:
+        """Return the same sites at a listener that speaks TLS; ``kind``: of ``KINDS``."""
+        url = self._tls_urls[kind]
+        return RunningSite(url, self.folder, self._tls_urls, self._control_url)
 
     def site_url(self, site: str) -> str:
         """Return the address of a site with its context path: ``http://host/arcgis``."""
@@ -122,7 +141,7 @@ class RunningSite:
 
     def _post(self, path: str, values: dict[str, Any]) -> dict[str, Any]:
         request = urllib.request.Request(
-            f"{self.url}{CONTROL_PATH}{path}",
+            f"{self._control_url}{CONTROL_PATH}{path}",
             data=json.dumps(values).encode(),
             headers={"Content-Type": "application/json"},
         )
@@ -369,6 +388,7 @@ def running_site(
     tiles_per_second: float | None = None,
     drawing: str = "qgis",
     python: str = sys.executable,
+    tls: bool = False,
 ) -> Iterator[RunningSite]:
     """Run all sites in a process of their own, for as long as the block lasts.
 
@@ -377,6 +397,7 @@ def running_site(
         tiles_per_second: the pace of the jobs at the start; None: as fast as they can.
         drawing: ``qgis`` or, without need of QGIS, ``plain``.
         python: an interpreter with Flask and shapely; inside QGIS this one may not be it.
+        tls: speak TLS as well (see ``RunningSite.over_tls``); needs the program ``openssl``.
 
     Raises:
         ControlFailed: the sites did not start in time.
@@ -384,6 +405,8 @@ def running_site(
     command = [python, "-m", _PACKAGE.name, "--folder", str(folder), "--drawing", drawing]
     if tiles_per_second is not None:
         command += ["--tiles-per-second", str(tiles_per_second)]
+    if tls:
+        command += ["--tls", str(make_certificates(Path(folder).resolve() / "certificates").folder)]
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -396,12 +419,13 @@ def running_site(
         },
     )
     try:
-        yield RunningSite(_ready_url(process), Path(folder).resolve())
+        ready = _ready(process)
+        yield RunningSite(ready["url"], Path(folder).resolve(), ready["tls"])
     finally:
         _stop(process)
 
 
-def _ready_url(process: subprocess.Popen[bytes]) -> str:
+def _ready(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     output = process.stdout
     if output is None:
         raise ControlFailed("the stand-in site has no output")
@@ -409,7 +433,8 @@ def _ready_url(process: subprocess.Popen[bytes]) -> str:
     line = output.readline() if ready else b""
     if not line:
         raise ControlFailed(f"the stand-in site did not start (exit code {process.poll()})")
-    return str(json.loads(line)["url"])
+    answer: dict[str, Any] = json.loads(line)
+    return answer
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
