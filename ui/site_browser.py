@@ -6,7 +6,15 @@ from qgis.core import QgsApplication
 from qgis.gui import QgsGui
 from qgis.PyQt.QtCore import QModelIndex, QSize, QSortFilterProxyModel, Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtGui import QHideEvent, QKeyEvent, QStandardItem
-from qgis.PyQt.QtWidgets import QAction, QDialogButtonBox, QHeaderView, QMenu, QWidget
+from qgis.PyQt.QtWidgets import (
+    QAction,
+    QDialogButtonBox,
+    QHeaderView,
+    QMenu,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QWidget,
+)
 
 from ..plugin.core.errors import AddressError, NotAllowed, SignInFailed, SignInNeeded
 from ..plugin.host import connections, messages
@@ -24,6 +32,7 @@ from .site_tree_model import (
     address_of,
     plain_tip,
     row_of,
+    url_of,
 )
 
 FORM = load_form(__file__)
@@ -115,6 +124,8 @@ class SiteBrowser(FormDialog, FORM):
         self.refresh_button.setIcon(QgsApplication.getThemeIcon("/mActionRefresh.svg"))
         self.search_edit.setShowSearchIcon(True)
         self.services_view.setModel(self._shown)
+        self.services_view.setItemDelegate(_Roomy(self.services_view))
+        self._hide_columns(True)
         header = self.services_view.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
@@ -162,8 +173,7 @@ class SiteBrowser(FormDialog, FORM):
 
     def _opened(self) -> None:
         portal = self._search.portal
-        for column in (OWNER, CHANGED):
-            self.services_view.setColumnHidden(column, portal is None)
+        self._hide_columns(portal is None)
         self._search.search(self.search_edit.text().strip())
         self._filter("" if portal is not None else self.search_edit.text().strip())
         if self._shown.rowCount() and portal is not None:
@@ -176,6 +186,11 @@ class SiteBrowser(FormDialog, FORM):
         self._lines.complain(messages.sentence(error))
         self._opened_address = ""  # so that the next time it is asked again
         self._show_state()
+
+    def _hide_columns(self, are_hidden: bool) -> None:
+        """Hide what only portals tell."""
+        for column in (OWNER, CHANGED):
+            self.services_view.setColumnHidden(column, are_hidden)
 
     def _look_for_words(self) -> None:
         """Search the portal for what is typed; of a site, show what has it in its name."""
@@ -243,7 +258,8 @@ class SiteBrowser(FormDialog, FORM):
         if is_asking:
             return self.tr("Loading…")
         if has_any:
-            return self.tr("Double-click a service to load it.")
+            selected = url_of(self.services_view.currentIndex())
+            return selected or self.tr("Double-click a service to load it.")
         if self._opened_address:
             return self.tr("The site lists no map or image service that you may see.")
         return self.tr("Enter the address of a site or portal, and open it.")
@@ -266,3 +282,15 @@ class SiteBrowser(FormDialog, FORM):
             self.site_edit.setText(url)
             self.auth_select.setConfigId(auth_config_id)
             self._open()
+
+
+class _Roomy(QStyledItemDelegate):
+    """Leaves some room around texts, so that columns can be told apart."""
+
+    # QStyledItemDelegate interface
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
+        metrics = option.fontMetrics
+        return super().sizeHint(option, index) + QSize(
+            2 * metrics.averageCharWidth(), metrics.height() // 4
+        )

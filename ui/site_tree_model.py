@@ -201,6 +201,12 @@ def address_of(index: QModelIndex) -> str:
     return value.url if isinstance(value, ServiceEntry) else ""
 
 
+def url_of(index: QModelIndex) -> str:
+    """The address of the row's service; "" for what is none."""
+    value = index.data(_VALUE) if index.isValid() else None
+    return value.url if isinstance(value, (PortalItem, ServiceEntry)) else ""
+
+
 def plain_tip(text: str) -> str:
     """`text` for a tool tip, which shows it as it is: Qt reads mark-up in tool tips."""
     return f"<span>{html.escape(text)}</span>"

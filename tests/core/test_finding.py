@@ -240,7 +240,13 @@ def test_what_is_searched_for(words: str, scope: Scope, query: str) -> None:
 
 def test_only_map_and_image_services_are_found() -> None:
     results = [
-        item(title="Zoo", owner="jane", modified=1582265103917, typeKeywords=["Hosted Service"]),
+        item(
+            title="Zoo",
+            url=f"{WORLD}/0?token=t0ps3cret",
+            owner="jane",
+            modified=1582265103917,
+            typeKeywords=["Hosted Service"],
+        ),
         item(type="Image Service", url=WORLD.replace("MapServer", "ImageServer")),
         item(type="Image Service"),  # a map service in truth
         item(type="Feature Service"),
@@ -257,6 +263,7 @@ def test_only_map_and_image_services_are_found() -> None:
 
     assert [each.title for each in found.items] == ["Zoo", "World"]
     zoo = found.items[0]
+    assert zoo.url == WORLD
     assert (zoo.owner, zoo.is_hosted, zoo.modified) == ("jane", True, 1582265103.917)
     assert (found.total, found.next_start) == (40, 11)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from urllib.parse import urlsplit, urlunsplit
 
@@ -115,12 +115,12 @@ def search(
     }
     body = client.read(f"{sharing_url(portal.url)}/rest/search", asked)
     results = items(body.get("results"))
-    found = [_item(portal.url, mapping(each)) for each in results]
+    found = [_usable(_item(portal.url, mapping(each))) for each in results]
     next_start = whole(body.get("nextStart"))
     # what does not go forward would never end
     goes_on = next_start is not None and next_start > start and bool(results)
     return SearchPage(
-        tuple(each for each in found if each is not None and _is_usable(each)),
+        tuple(each for each in found if each is not None),
         max(whole(body.get("total")) or 0, 0),
         next_start if goes_on else None,
     )
@@ -194,12 +194,14 @@ def _item(portal_url: str, body: JsonObject) -> PortalItem | None:
     )
 
 
-def _is_usable(found: PortalItem) -> bool:
+def _usable(found: PortalItem | None) -> PortalItem | None:
+    """The item with the address of its service as that is asked; None where it has none."""
+    if found is None:
+        return None
     try:
-        service_of_item(found)
+        return replace(found, url=service_of_item(found).url)
     except ItemUnusable:
-        return False
-    return True
+        return None
 
 
 def _query(portal: Portal, words: str, scope: Scope) -> str:
