@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from qgis.core import (
     QgsProcessingParameterAuthConfig,
     QgsProcessingParameterBoolean,
@@ -14,11 +16,18 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication
 
 from ..core.errors import BadCacheOption, BadInstances
-from ..core.request import SITE_DECIDES, Resume, TileFilter, UpdateMode
+from ..core.request import (
+    ALARM_SECONDS,
+    SITE_DECIDES,
+    HostedOptions,
+    Resume,
+    TileFilter,
+    UpdateMode,
+)
 from ..host import areas
 from . import area_values
 from .reading import Values
-from .values import advanced, is_given, is_there, truth_of
+from .values import advanced, is_given, is_there, number_of, truth_of
 
 INPUT_SERVICE = "INPUT_SERVICE"
 SCALES = "SCALES"
@@ -32,6 +41,13 @@ SOURCE = "SOURCE"
 ONLY_EXISTING = "ONLY_EXISTING"
 OLDER_THAN = "OLDER_THAN"
 RESUME = "RESUME"
+MERGE_BUNDLES = "MERGE_BUNDLES"
+REPLACE_TILES = "REPLACE_TILES"
+ISOLATE_FAILURES = "ISOLATE_FAILURES"
+ALARM_MINUTES = "ALARM_MINUTES"
+
+SHORTEST_ALARM = 0.1
+"""In minutes. Below that, the pauses between two looks at a job would pass for a standstill."""
 
 DO_WAIT, DO_NOT_WAIT = "WAIT", "DO_NOT_WAIT"
 
@@ -111,6 +127,28 @@ def on_a_site() -> list[QgsProcessingParameterDefinition]:
             QgsProcessingParameterString(
                 PORTAL_URL, _tr("Portal that the site belongs to"), optional=True
             ),
+            QgsProcessingParameterBoolean(
+                MERGE_BUNDLES,
+                _tr("Hosted layer: merge new tiles into the bundles that exist"),
+                defaultValue=False,
+            ),
+            QgsProcessingParameterBoolean(
+                REPLACE_TILES,
+                _tr("Hosted layer: replace tiles that exist when merging"),
+                defaultValue=False,
+            ),
+            QgsProcessingParameterBoolean(
+                ISOLATE_FAILURES,
+                _tr("Find the bundles that make a job fail"),
+                defaultValue=False,
+            ),
+            QgsProcessingParameterNumber(
+                ALARM_MINUTES,
+                _tr("Warn when no tile has come for (minutes)"),
+                QgsProcessingParameterNumber.Type.Double,
+                ALARM_SECONDS / 60,
+                minValue=SHORTEST_ALARM,
+            ),
         ),
     ]
 
@@ -140,6 +178,23 @@ class ManageValues(Values):
         if instances != SITE_DECIDES and instances < 1:
             raise BadInstances(instances)
         return int(instances)
+
+    def hosted(self) -> HostedOptions:
+        """How a hosted layer takes new tiles. Raises BadCacheOption."""
+        merges, replaces = self.truth(MERGE_BUNDLES), self.truth(REPLACE_TILES)
+        if replaces and not merges:
+            raise BadCacheOption(
+                REPLACE_TILES, "true", _tr("MERGE_BUNDLES as well: without it, all are replaced")
+            )
+        return HostedOptions(merges, replaces)
+
+    def alarm_seconds(self) -> float:
+        """After how long without a tile more there is a warning. Raises BadCacheOption."""
+        text = "" if self.is_nothing(ALARM_MINUTES) else self.text(ALARM_MINUTES)
+        minutes = number_of(text)
+        if minutes is None or not SHORTEST_ALARM <= minutes < math.inf:
+            raise BadCacheOption(ALARM_MINUTES, text, _tr("a number of minutes above 0"))
+        return minutes * 60
 
     def source(self) -> str | None:
         """The text of the source; None where none is given. Raises BadCacheOption."""

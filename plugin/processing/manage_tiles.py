@@ -5,6 +5,7 @@ Names and keywords are those of the ArcGIS tool "Manage Map Server Cache Tiles".
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from ..core.planned import planned_tiles
 from ..core.request import Outcome, Resume, TileFilter, UpdateMode, UpdateReport, UpdateRequest
 from ..core.storage.opening import find_cache, local_path
 from ..core.storage.sidecar import read_settings
-from ..host import messages, sources, tasks
+from ..host import job_record, messages, sources, tasks
 from . import manage_parameters as given
 from .algorithm import Words
 from .texts import MANAGE_TILES_HELP
@@ -42,6 +43,7 @@ class ManageTiles(TileAlgorithm):
 
     OUTPUT_URL = "OUTPUT_URL"
     JOB_ID = "JOB_ID"
+    JOB_URL = "JOB_URL"
     TILES = "TILES"
     MADE = "MADE"
     DELETED = "DELETED"
@@ -71,6 +73,7 @@ class ManageTiles(TileAlgorithm):
                 self.addParameter(parameter)
         self.addOutput(QgsProcessingOutputString(self.OUTPUT_URL, _tr("Updated cache")))
         self.addOutput(QgsProcessingOutputString(self.JOB_ID, _tr("Job")))
+        self.addOutput(QgsProcessingOutputString(self.JOB_URL, _tr("Address of the job")))
         self.addOutput(QgsProcessingOutputNumber(self.TILES, _tr("Tiles in the area")))
         self.addOutput(QgsProcessingOutputNumber(self.MADE, _tr("Tiles made or replaced")))
         self.addOutput(QgsProcessingOutputNumber(self.DELETED, _tr("Tiles deleted")))
@@ -84,6 +87,9 @@ class ManageTiles(TileAlgorithm):
         values.source()
         values.resume()
         values.tile_filter()
+        values.hosted()
+        values.truth(given.ISOLATE_FAILURES)
+        values.alarm_seconds()
 
     def prepare(self, values: given.ManageValues, project: QgsProject | None) -> None:
         self.drawing = _tile_source(values, project)
@@ -94,6 +100,7 @@ class ManageTiles(TileAlgorithm):
         return {
             self.OUTPUT_URL: report.output_url,
             self.JOB_ID: report.job_id,
+            self.JOB_URL: report.job_url,
             self.TILES: report.total("planned"),
             self.MADE: _made(report),
             self.DELETED: report.total("deleted"),
@@ -124,7 +131,9 @@ class ManageTiles(TileAlgorithm):
             )
         if description.is_local:
             self.changed = Path(description.address)
-        return cache.update(request, core_feedback(feedback))
+        sign_in_id = values.text(given.AUTH_CONFIG)
+        with job_record.keep_in_record(sign_in_id) as keep:
+            return cache.update(request, replace(core_feedback(feedback), keep=keep))
 
     def _request(
         self,
@@ -145,6 +154,9 @@ class ManageTiles(TileAlgorithm):
             wait=values.waits(),
             tile_filter=tile_filter,
             resume=resume,
+            hosted=values.hosted(),
+            isolates_failures=values.truth(given.ISOLATE_FAILURES),
+            alarm_seconds=values.alarm_seconds(),
         )
 
 

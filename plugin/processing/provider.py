@@ -10,6 +10,7 @@ from .defragment_cache import DefragmentCache
 from .export_cache import ExportCache
 from .export_caches import ExportCaches
 from .import_cache import ImportCache
+from .manage_job import ManageJob
 from .manage_tiles import ManageTiles
 from .verify_cache import VerifyCache
 
@@ -34,7 +35,7 @@ class TileCacheProvider(QgsProcessingProvider):
 
     def loadAlgorithms(self) -> None:
         for algorithm in (
-            *(CreateCache, ManageTiles, ExportCache, ExportCaches, ImportCache),
+            *(CreateCache, ManageTiles, ManageJob, ExportCache, ExportCaches, ImportCache),
             *(VerifyCache, DefragmentCache),
         ):
             self.addAlgorithm(algorithm())

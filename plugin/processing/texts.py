@@ -66,22 +66,34 @@ FAILED makes only the tiles that failed in the last run.</p>
 <h3>For a service</h3>
 <h4>Wait for the job (WAIT)</h4>
 <p>WAIT follows the job to its end. DO_NOT_WAIT ends as soon as the site has accepted the job,
-which goes on there; its address is in the log.</p>
+which goes on there; its address is in the log and in JOB_URL. “Manage job” follows it, reports how
+it stands, or cancels it; so does the list of jobs in the dialog.</p>
 <h4>Sign-in (AUTH_CONFIG)</h4>
-<p>A configuration of QGIS's authentication database with the user name and password of somebody
-who may manage the site's caches.</p>
+<p>A configuration of QGIS's authentication database of somebody who may manage the site's caches:
+user name and password (Basic), Esri token, OAuth2, or a certificate (PKI).</p>
 <h4>Number of caching instances (NUM_OF_INSTANCES)</h4>
 <p>How many instances of the site's caching service work on the job; -1 leaves this to the
 site.</p>
 <h4>Portal that the site belongs to (PORTAL_URL)</h4>
 <p>For a site of an ArcGIS Enterprise portal: the portal's address, for example
 https://gis.example.com/portal. The sign-in is then sent to that portal.</p>
+<h4>Hosted layer: merge new tiles into the bundles that exist (MERGE_BUNDLES)</h4>
+<p>Hosted tile layers are updated by whole bundles of 128 x 128 tiles. Without this, each bundle
+that the area touches is written anew. With it, missing tiles are added to the bundles.</p>
+<h4>Hosted layer: replace tiles that exist when merging (REPLACE_TILES)</h4>
+<p>With MERGE_BUNDLES: tiles that exist are replaced, too.</p>
+<h4>Find the bundles that make a job fail (ISOLATE_FAILURES)</h4>
+<p>A job that fails on the site is asked for again in smaller and smaller parts, until what fails is
+found to the bundle of tiles and listed; everything else is made.</p>
+<h4>Warn when no tile has come for (ALARM_MINUTES)</h4>
+<p>After so many minutes without a tile more, a warning says how fast the job was and what to look
+at.</p>
 
 <h3>Outputs</h3>
 <h4>Updated cache (OUTPUT_URL)</h4>
 <p>The address of the updated service, or the path of the cache.</p>
-<h4>Job (JOB_ID)</h4>
-<p>The job's id on the site; empty for a cache on this computer.</p>
+<h4>Job (JOB_ID), address of the job (JOB_URL)</h4>
+<p>The job's id on the site, and where it can be looked at; empty for a cache on this computer.</p>
 <h4>Tiles in the area (TILES)</h4>
 <p>How many tiles the area touches at these scales.</p>
 <h4>Tiles made or replaced (MADE), deleted (DELETED), that failed (FAILED)</h4>
