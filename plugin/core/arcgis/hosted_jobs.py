@@ -57,6 +57,8 @@ _OTHER_WORDS = {"success": "done", "succeeded": "done", "complete": "done"}
 _SIGNS_OF_A_JOB = ("jobid", "jobstatus", "status")
 _ENDED_TASKS = ("numdonetasks", "numerrortasks", "numcanceledtasks")
 _TOLD_OF_AN_END = ("jobstatus", "status", "lasttime", "endtime")
+_UPDATES, _DELETES = ("update", "cook"), ("delete",)
+"""Parts of a job's type: lists say UpdateTiles, statistics CACHECOOKER, where both may say either."""
 _JOB_ID = re.compile(r"[\w{}-]+", re.ASCII)
 """What a job is called; anything else would be another address."""
 
@@ -291,7 +293,7 @@ def _does(job: JsonObject, part: UpdatePart) -> bool:
     """Whether the listed `job` does what `part` does, by all that is told; nothing told is no."""
     is_delete = part.form.get(OPERATION) == OPERATIONS[UpdateMode.DELETE]
     kind = text(job.get("type")).lower()
-    if not kind or ("delete" in kind) is not is_delete:
+    if not any(word in kind for word in (_DELETES if is_delete else _UPDATES)):
         return False
     levels = {whole(mapping(lod).get("levelID")) for lod in items(job.get("lodInfos"))}
     there, asked = extent(job.get("extent")), extent_in(part.form.get("extent", ""))
