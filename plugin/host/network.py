@@ -16,12 +16,9 @@ from qgis.core import QgsApplication, QgsAuthConfigSslServer, QgsNetworkAccessMa
 from qgis.PyQt.QtCore import QCryptographicHash, QDateTime
 from qgis.PyQt.QtNetwork import QNetworkProxy, QSslError, QSslSocket
 
-from ..core.arcgis.transport import RequestsTransport
-
-try:
-    from ..core.arcgis.transport import ClientCertificate
-except ImportError:  # TEMPORARY until transport.py has it
-    ClientCertificate = None
+from ..core.arcgis.address import origin_and_path
+from ..core.arcgis.transport import ClientCertificate, RequestsTransport
+from ..core.errors import AddressError
 from . import sign_in
 from .client_certificates import certificate_of
 
@@ -44,8 +41,6 @@ def transport(auth_config_id: str = "", *for_urls: str) -> RequestsTransport:
     Raises SignInUnusable, MasterPasswordNeeded.
     """
     certificate, more = _certificate(auth_config_id, for_urls) if auth_config_id else (None, "")
-    if ClientCertificate is None:  # TEMPORARY
-        return RequestsTransport(proxies(), authorities(more))
     return RequestsTransport(
         proxies(), authorities(more), certificate=certificate, exceptions=exceptions()
     )
@@ -62,12 +57,20 @@ def _certificate(
     load = certificate_of(request)
     if load is None:
         raise sign_in.SignInUnusable(config.name() or auth_config_id, config.method())
-    origins = (*for_urls, *sign_in.trusted_portals(auth_config_id))
-    shown = ClientCertificate(tuple(url for url in origins if url), load)
+    asked = (*map(_origin, for_urls), *sign_in.trusted_portals(auth_config_id))
+    shown = ClientCertificate(tuple(filter(None, asked)), load)
     if config.config("addcas") != "true":
         return shown, ""
     brought = request.sslConfiguration().caCertificates()
     return shown, "\n".join(bytes(each.toPem()).decode("ascii") for each in brought)
+
+
+def _origin(url: str) -> str:
+    """Whom `url` will be asked of, which a person may have typed; "" where it is none."""
+    try:
+        return origin_and_path(url)[0]
+    except AddressError:
+        return ""
 
 
 def exceptions() -> dict[tuple[str, int], str]:

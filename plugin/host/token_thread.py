@@ -15,16 +15,16 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from qgis.core import Qgis, QgsApplication, QgsMessageLog
+from qgis.core import Qgis, QgsApplication, QgsMessageLog, QgsNetworkAccessManager
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import (
-    QT_VERSION,
     QCoreApplication,
     QEventLoop,
     QIODevice,
     QObject,
     Qt,
     QThread,
+    QTimer,
     QUrl,
     QUrlQuery,
     pyqtSignal,
@@ -36,6 +36,8 @@ from .text import tr
 
 LONGEST_WAIT = 180.0
 """Seconds that a token may take: QGIS itself gives a person up to 150, by default."""
+LONGEST_SIGN_IN = 170.0
+"""After so many seconds QGIS is told that nobody signs in, and lets go of its lock."""
 RENEWAL_SECONDS = 20.0
 """How long QGIS may take to renew a token that a site refuses though it has not ended."""
 
@@ -107,6 +109,9 @@ class _Asker(QObject):
         self._own: set[str] = set()
         self._last: dict[str, str] = {}
         self._forgetter = _Forgetter()
+        self._limit = QTimer(self)
+        self._limit.setSingleShot(True)
+        self._limit.timeout.connect(self._give_up, Qt.ConnectionType.DirectConnection)
         self._asked.connect(self._answer, Qt.ConnectionType.QueuedConnection)
 
     def ask(self, question: _Question) -> None:
@@ -135,11 +140,18 @@ class _Asker(QObject):
             self._own.add(config_id)
             if Qgis.QGIS_VERSION_INT < _OWN_THREAD_SINCE:
                 self._forgetter.forget(config_id)
+        self._limit.start(round(LONGEST_SIGN_IN * 1000))
         token = signing_token(config_id)
+        self._limit.stop()
         if question.is_refused and token and token == self._last.get(config_id):
             token = self._renewed(config_id, token)
         self._last[config_id] = token
         return token
+
+    @pyqtSlot()
+    def _give_up(self) -> None:
+        """End QGIS's wait in this thread, as if the person had closed the browser."""
+        QgsNetworkAccessManager.instance().authBrowserAborted.emit()
 
     def _renewed(self, config_id: str, old: str) -> str:
         """Another token than `old`: QGIS renews one once a reply says HTTP 401."""
@@ -183,7 +195,10 @@ class _Forgetter(QObject):
 
     @pyqtSlot(str, object)
     def _forget(self, auth_config_id: str, done: threading.Event) -> None:
-        if QThread.currentThread().loopLevel() <= 1:
+        # Within QGIS one loop of events runs; in a script or qgis_process, none. A further one may
+        # be that in which QGIS itself waits for a sign-in, with what is to be forgotten.
+        loops = 1 if QgsApplication.platform() == "desktop" else 0
+        if QThread.currentThread().loopLevel() <= loops:
             QgsApplication.authManager().clearCachedConfig(auth_config_id)
         done.set()
 
@@ -200,9 +215,7 @@ class _RefusedReply(QNetworkReply):
         self.open(QIODevice.OpenModeFlag.ReadOnly)
 
     def tell(self) -> None:
-        """Let QGIS hear of it; which of the two signals it listens to hangs on its version."""
-        if QT_VERSION < 0x060000:
-            self.error[QNetworkReply.NetworkError].emit(self._ERROR)
+        """Let QGIS hear of it."""
         self.errorOccurred.emit(self._ERROR)
 
     # QNetworkReply interface
