@@ -70,7 +70,8 @@ RUNNING, SUCCEEDED, PARTIAL = JobPhase.RUNNING, JobPhase.SUCCEEDED, JobPhase.PAR
 FAILED, CANCELLED = JobPhase.FAILED, JobPhase.CANCELLED
 WORDS = [
     ("SUBMITTED", RUNNING), ("Submitted", RUNNING), ("INPROGRESS", RUNNING),
-    ("InProgress", RUNNING), ("PROCESSING", RUNNING), ("Running", RUNNING), ("", RUNNING), ("WHATEVER", RUNNING),
+    ("InProgress", RUNNING), ("PROCESSING", RUNNING), ("Running", RUNNING),
+    ("", RUNNING), ("WHATEVER", RUNNING),
     ("DONE", SUCCEEDED), ("Done", SUCCEEDED), ("done", SUCCEEDED), ("COMPLETED", SUCCEEDED),
     ("Success", SUCCEEDED), ("succeeded", SUCCEEDED), ("esriJobSucceeded", SUCCEEDED),
     ("PARTIALERROR", PARTIAL), ("PartialError", PARTIAL),

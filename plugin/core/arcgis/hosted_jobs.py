@@ -58,7 +58,7 @@ _SIGNS_OF_A_JOB = ("jobid", "jobstatus", "status")
 _ENDED_TASKS = ("numdonetasks", "numerrortasks", "numcanceledtasks")
 _TOLD_OF_AN_END = ("jobstatus", "status", "lasttime", "endtime")
 _UPDATES, _DELETES = ("update", "cook"), ("delete",)
-"""Parts of a job's type: lists say UpdateTiles, statistics CACHECOOKER, where both may say either."""
+"""Parts of a job's type, which is UpdateTiles or CACHECOOKER, DeleteTiles or CacheDelete."""
 _JOB_ID = re.compile(r"[\w{}-]+", re.ASCII)
 """What a job is called; anything else would be another address."""
 
