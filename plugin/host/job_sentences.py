@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core import errors
-from .site_sentences import silence_text
+from .site_sentences import is_administration, silence_text
 from .text import number_text, plain, quoted_message, rate_text, tr
 
 
@@ -45,7 +45,7 @@ def _job_lost(error: errors.JobLost) -> str:
             " full its levels are, and make the rest with Recreate Empty Tiles; run an export"
             " again."
         )
-        if _is_hosted(error.job_url):
+        if is_administration(error.job_url):
             text = tr(
                 "The site does not know the job {job_url} any more: load the service again to see"
                 " how full its levels are, and update again what is missing."
@@ -113,16 +113,11 @@ def _not_taken_up(error: errors.NotTakenUp) -> str:
         ),
     }
     text = texts[error.reason]
-    if error.reason is errors.TakeUpProblem.NOT_OFFERED and _is_hosted(error.job_url):
+    if error.reason is errors.TakeUpProblem.NOT_OFFERED and is_administration(error.job_url):
         text = tr(
             "The site does not offer {how} for the job {job_url}: run the update again instead."
         )
     return text.format(job_url=plain(error.job_url), how=plain(error.how))
-
-
-def _is_hosted(job_url: str) -> bool:
-    """Whether it is the job of a hosted layer, of which nothing makes only what is missing."""
-    return "/rest/admin/services/" in job_url.lower()
 
 
 def _followed_elsewhere(error: errors.FollowedElsewhere) -> str:

@@ -135,7 +135,7 @@ def _caching_unavailable(error: errors.CachingUnavailable) -> str:
     texts = {
         errors.Unavailable.NO_TOOLS: tr(
             "{url} offers no caching services{detail}, so the cache cannot be changed from here:"
-            " ask the site's administrator whether they are running; hosted tile layers have none."
+            " ask the site's administrator whether they are running."
         ),
         errors.Unavailable.SIGN_IN: tr(
             "The caching services of {url} want a sign-in{detail}: choose sign-in details of a user"
@@ -150,8 +150,32 @@ def _caching_unavailable(error: errors.CachingUnavailable) -> str:
             " this, with the version of the site."
         ),
     }
+    if is_administration(error.url):
+        texts.update(_hosted_texts())
     detail = f" ({quoted_message(error.detail)})" if error.detail else ""
     return texts[error.reason].format(url=plain(error.url), detail=detail)
+
+
+def _hosted_texts() -> dict[errors.Unavailable, str]:
+    return {
+        errors.Unavailable.NO_TOOLS: tr(
+            "Nothing at {url} lets the tiles of the hosted layer be changed: check the layer's"
+            " address, or ask its owner."
+        ),
+        errors.Unavailable.SIGN_IN: tr(
+            "Only its owner and administrators may change the tiles of the hosted layer at {url}:"
+            " choose sign-in details of one of them, and try again."
+        ),
+        errors.Unavailable.NO_RIGHT: tr(
+            "This user may not change the tiles of the hosted layer at {url}: sign in as its owner"
+            " or as an administrator."
+        ),
+    }
+
+
+def is_administration(url: str) -> bool:
+    """Whether `url` is of a hosted layer's administration."""
+    return "/rest/admin/services/" in url.lower()
 
 
 def silence_text(cause: errors.SiteError) -> str:

@@ -189,7 +189,21 @@ OTHER_SENTENCES = [
      "1:4,000, 1:5,000, 1:6,000, and 2 more."),
     (errors.CachingUnavailable(URL, errors.Unavailable.NO_TOOLS),
      f"{URL} offers no caching services, so the cache cannot be changed from here: ask the site's"
-     " administrator whether they are running; hosted tile layers have none."),
+     " administrator whether they are running."),
+    (errors.CachingUnavailable("https://site.test/rest/admin/services/W/MapServer",
+                               errors.Unavailable.NO_TOOLS),
+     "Nothing at https://site.test/rest/admin/services/W/MapServer lets the tiles of the hosted"
+     " layer be changed: check the layer's address, or ask its owner."),
+    (errors.CachingUnavailable("https://site.test/rest/admin/services/W/MapServer",
+                               errors.Unavailable.SIGN_IN),
+     "Only its owner and administrators may change the tiles of the hosted layer at"
+     " https://site.test/rest/admin/services/W/MapServer: choose sign-in details of one of them,"
+     " and try again."),
+    (errors.CachingUnavailable("https://site.test/rest/admin/services/W/MapServer",
+                               errors.Unavailable.NO_RIGHT),
+     "This user may not change the tiles of the hosted layer at"
+     " https://site.test/rest/admin/services/W/MapServer: sign in as its owner or as an"
+     " administrator."),
     (errors.SignInNeeded(URL, 499, "Token Required", ("Token Required",)),
      f"{URL} wants a sign-in, the site says “Token Required”: choose sign-in details and try"
      " again."),

@@ -55,7 +55,6 @@ OPERATION = "operation"
 
 OPERATIONS = {UpdateMode.RECREATE_ALL: "updateTiles", UpdateMode.DELETE: "deleteTiles"}
 
-_ADMIN = "administration of a hosted layer"
 _SERVICES_PART = re.compile(r"/rest/services(?=/)", re.IGNORECASE)
 _TILES_HOST = re.compile(r"tile[a-z]*\d*\.arcgis\.com", re.IGNORECASE)
 """tiles.arcgis.com, tiles4.arcgis.com, tiledimageservices.arcgis.com."""
@@ -117,15 +116,15 @@ def find_hosted(client: Client, service: ServiceAddress, *, by_status: bool = Fa
     try:
         body = client.read(url)
     except SignInNeeded as error:
-        raise CachingUnavailable(service.site_url, Unavailable.SIGN_IN, _ADMIN) from error
+        raise CachingUnavailable(url, Unavailable.SIGN_IN) from error
     except NotAllowed as error:
-        raise CachingUnavailable(service.site_url, Unavailable.NO_RIGHT, _ADMIN) from error
+        raise CachingUnavailable(url, Unavailable.NO_RIGHT) from error
     except SiteRefused as error:
         if is_busy(error):
             raise
-        raise CachingUnavailable(service.site_url, Unavailable.NO_TOOLS, _ADMIN) from error
+        raise CachingUnavailable(url, Unavailable.NO_TOOLS) from error
     if not body or (by_status and "lodInfos" not in body):
-        raise CachingUnavailable(service.site_url, Unavailable.NO_TOOLS, _ADMIN)
+        raise CachingUnavailable(url, Unavailable.NO_TOOLS)
     return HostedAdmin(url, client)
 
 
@@ -234,25 +233,27 @@ def _caching_task(client: Client, service: ServiceAddress, first: TileCacheError
     try:
         return find_caching_task(client, service.site_url)
     except (CachingUnavailable, NotArcGIS) as error:
-        raise _more_telling(first, error) from error
+        raise (error if _says_more(error, first) else first) from error
 
 
 def _administration(client: Client, service: ServiceAddress, first: TileCacheError) -> HostedAdmin:
     """The service's administration, for a site that has no caching task, as `first` tells."""
     try:
         return find_hosted(client, service, by_status=True)
-    except (CachingUnavailable, NotArcGIS) as error:
-        raise _more_telling(first, error) from error
+    except CachingUnavailable as error:
+        if _says_more(error, first):
+            # nobody knows that it is a hosted layer; a site may hide its caching services, too
+            raise CachingUnavailable(service.site_url, error.reason) from error
+        raise first from error
+    except NotArcGIS as error:
+        raise first from error
 
 
-def _more_telling(first: TileCacheError, second: TileCacheError) -> TileCacheError:
-    """Of two reasons why a service cannot be updated, that which a person can do something about.
-
-    The second is asked for where the first may not apply, so it counts only where it says more.
-    """
+def _says_more(second: TileCacheError, first: TileCacheError) -> bool:
+    """Whether a person can do something about the `second` reason, and nothing about the first."""
     is_nothing = isinstance(first, CachingUnavailable) and first.reason is Unavailable.NO_TOOLS
-    says_more = isinstance(second, CachingUnavailable) and second.reason in (
-        Unavailable.SIGN_IN,
-        Unavailable.NO_RIGHT,
+    return (
+        is_nothing
+        and isinstance(second, CachingUnavailable)
+        and second.reason in (Unavailable.SIGN_IN, Unavailable.NO_RIGHT)
     )
-    return second if is_nothing and says_more else first
