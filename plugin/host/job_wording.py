@@ -142,9 +142,12 @@ def job_lines(update: SiteUpdate) -> list[str]:
     shown = [part for part in update.parts if not part.is_split]
     lines += [_part_line(number, part) for number, part in enumerate(shown[:PARTS_LISTED], 1)]
     lines += _more_line(len(shown))
-    places = update.failed_places
-    lines += [place_line(place) for place in places[:PARTS_LISTED]]
-    return lines + _more_line(len(places))
+    return lines + place_lines(update.failed_places, PARTS_LISTED)
+
+
+def place_lines(places: tuple[FailedPlace, ...], most: int) -> list[str]:
+    """Bundles that a site could not make, and why: the first of them, and how many more."""
+    return [place_line(place) for place in places[:most]] + _more_line(len(places), most)
 
 
 def place_line(place: FailedPlace) -> str:
@@ -193,10 +196,10 @@ def _part_line(number: int, part: UpdatePart) -> str:
     return ": ".join([line, *(each for each in rest if each)])
 
 
-def _more_line(count: int) -> list[str]:
-    if count <= PARTS_LISTED:
+def _more_line(count: int, most: int = PARTS_LISTED) -> list[str]:
+    if count <= most:
         return []
-    return [tr("… and {count} more").format(count=number_text(count - PARTS_LISTED))]
+    return [tr("… and {count} more").format(count=number_text(count - most))]
 
 
 def _range_text(first: int, last: int) -> str:

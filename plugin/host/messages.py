@@ -43,6 +43,7 @@ from .job_wording import (
     job_title,
     jobs_ended_sentence,
     jobs_waiting_sentence,
+    place_lines,
     take_up_help,
     take_up_text,
 )
@@ -140,7 +141,12 @@ def report_sentence(report: UpdateReport) -> str:
 
 
 def failure_sentences(report: UpdateReport) -> list[str]:
-    """Why tiles failed on this computer: each reason once, the most frequent first, a few."""
+    """Why tiles failed, a few lines.
+
+    On this computer: each reason once, the most frequent first. On a site: the first places.
+    """
+    if not report.is_local:
+        return place_lines(report.failed_places, FAILURES_SAID)
     kinds = local_wording.failure_kinds(report)
     return [_tile_failure(error) for error, _ in kinds[:FAILURES_SAID]]
 

@@ -250,7 +250,19 @@ def _facts(report: UpdateReport) -> list[str]:
         for what, count in counts.items()
         if count or (count is not None and what == matters and not unknown)
     ]
-    return [planned, *facts, *([unknown] if unknown else [])]
+    return [planned, *facts, *_bundles_text(report), *([unknown] if unknown else [])]
+
+
+def _bundles_text(report: UpdateReport) -> list[str]:
+    """How many bundles a site could not make, where that was looked into."""
+    bundles = sum(
+        (place.last_row - place.first_row + 1) * (place.last_col - place.first_col + 1)
+        for place in report.failed_places
+    )
+    if not bundles:
+        return []
+    text = tr("1 bundle failed") if bundles == 1 else tr("{count} bundles failed")
+    return [text.format(count=number_text(bundles))]
 
 
 def _unknown_text(mode: UpdateMode, counts: dict[str, int | None]) -> str:
