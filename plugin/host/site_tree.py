@@ -84,13 +84,13 @@ class SearchTask(Task):
 
 def service_title(entry: ServiceEntry) -> str:
     """The name of a service without its folder."""
-    return plain(entry.name.rpartition("/")[2])
+    name = entry.name.rpartition("/")[2]
+    return plain(name) or name
 
 
 def item_title(item: PortalItem) -> str:
     """The title of an item, where it is very long its beginning."""
-    title = plain(item.title)
-    return title if len(title) <= LONGEST_TITLE else title[: LONGEST_TITLE - 1] + "…"
+    return plain(item.title, LONGEST_TITLE) or item.address.item_id
 
 
 def kind_text(kind: str, is_hosted: bool = False) -> str:

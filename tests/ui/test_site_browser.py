@@ -1,0 +1,370 @@
+"""The window in which a service is found, before the stand-in sites and portals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from arcgis_server.handle import PUBLISHER
+from dialog_person import Person
+from qgis.core import QgsSettings
+from qgis.PyQt.QtCore import QModelIndex, QRect, Qt
+from qgis.PyQt.QtGui import QTextDocument
+from qgis.PyQt.QtTest import QTest
+
+from tile_cache_manager.ui.site_browser import SiteBrowser
+
+MARK_UP = '<img src="x"><b>Bold & brave</b> &lt;u>'
+READ = "Bold & brave &lt;u>"
+"""What a person is to read of that."""
+FIRST_WORDS = "Enter the address of a site or portal, and open it."
+CLASSIC = [
+    "Basemaps",
+    "Dynamic",
+    "Elevation",
+    "Imagery",
+    "Places",
+    "Scheme",
+    "Streets",
+    "World",
+]
+
+
+class Looker(Person):
+    """Somebody who looks for a service in the window."""
+
+    def __init__(self, window: Any, wait_until: Any) -> None:
+        super().__init__(window, wait_until)
+        self.loaded: list[tuple[str, str]] = []
+        window.chosen.connect(lambda *chosen: self.loaded.append(chosen))
+
+    def open(self, address: str, sign_in: str = "") -> None:
+        self.find("site_edit").setText(address)
+        self.find("auth_select").setConfigId(sign_in)
+        self.click("open_button")
+        self.wait()
+
+    def wait(self) -> None:
+        self.wait_until(lambda: self.shows("open_button") == "Open", 20, "the answer")
+
+    def rows(self, *under: str) -> list[str]:
+        """Texts of the rows on show, at the top or in a folder."""
+        parent = self.index(*under)
+        model = self.tree.model()
+        return [model.index(row, 0, parent).data() for row in range(model.rowCount(parent))]
+
+    def index(self, *names: str) -> QModelIndex:
+        model, found = self.tree.model(), QModelIndex()
+        for name in names:
+            at = [model.index(row, 0, found).data() for row in range(model.rowCount(found))]
+            assert name in at, f"{name} is not among {at}"
+            found = model.index(at.index(name), 0, found)
+        return found
+
+    @property
+    def tree(self) -> Any:
+        return self.find("services_view")
+
+    def place(self, *names: str) -> QRect:
+        self.tree.scrollTo(self.index(*names))
+        return self.tree.visualRect(self.index(*names))
+
+    def expand(self, *names: str) -> None:
+        """Open a folder by the keyboard."""
+        self.tree.setCurrentIndex(self.index(*names))
+        QTest.keyClick(self.tree, Qt.Key.Key_Right)
+        self.wait()
+
+    def collapse(self, *names: str) -> None:
+        self.tree.setCurrentIndex(self.index(*names))
+        QTest.keyClick(self.tree, Qt.Key.Key_Left)
+
+    def double_click(self, *names: str) -> None:
+        at, view = self.place(*names).center(), self.tree.viewport()
+        QTest.mouseClick(view, Qt.MouseButton.LeftButton, pos=at)
+        QTest.mouseDClick(view, Qt.MouseButton.LeftButton, pos=at)
+
+    def search(self, words: str) -> None:
+        field = self.find("search_edit")
+        field.setText(words)
+        QTest.keyClick(field, Qt.Key.Key_Return)
+        self.wait()
+
+
+@pytest.fixture
+def window(qgis_window: Any, forgetful: None) -> Iterator[SiteBrowser]:
+    QgsSettings().remove("tile_cache_manager", QgsSettings.Section.Plugins)
+    window = SiteBrowser(qgis_window)
+    window.begin("", "")
+    yield window
+    window.unload()
+    window.deleteLater()
+
+
+@pytest.fixture
+def looker(window: SiteBrowser, wait_until: Any) -> Looker:
+    return Looker(window, wait_until)
+
+
+@pytest.fixture
+def publisher(store_sign_in: Callable[..., str]) -> str:
+    return store_sign_in("Basic", username=PUBLISHER.name, password=PUBLISHER.password)
+
+
+# sites
+
+
+def test_the_tree_of_a_site(looker: Looker, fresh_site: Any) -> None:
+    assert looker.shows("state_label") == FIRST_WORDS
+    looker.open(fresh_site.site_url("classic"))
+
+    assert looker.rows() == CLASSIC
+    asked = [path for path in fresh_site.heard_urls("classic") if "Basemaps" in path]
+    assert asked == []  # a folder is asked when it is opened
+
+    looker.expand("Basemaps")
+    assert looker.rows("Basemaps") == ["Countries"]
+    looker.double_click("Basemaps", "Countries")
+
+    assert looker.loaded == [(fresh_site.service_url("classic", "Basemaps/Countries"), "")]
+    assert not looker.dialog.isVisible()
+
+
+def test_a_service_is_loaded_by_the_button_and_by_return(looker: Looker, fresh_site: Any) -> None:
+    looker.open(fresh_site.site_url("classic"))
+    button = looker.find("choose_service_button")
+    assert not button.isEnabled()
+
+    looker.tree.setCurrentIndex(looker.index("Basemaps"))
+    assert not button.isEnabled()
+    looker.tree.setCurrentIndex(looker.index("World"))
+    assert looker.shows("state_label") == fresh_site.service_url("classic", "World")
+    looker.click("choose_service_button")
+    looker.dialog.show()
+    looker.tree.setFocus()
+    QTest.keyClick(looker.tree, Qt.Key.Key_Return)
+
+    assert looker.loaded == [(fresh_site.service_url("classic", "World"), "")] * 2
+
+
+def test_what_is_typed_filters_all_folders(looker: Looker, fresh_site: Any) -> None:
+    looker.open(fresh_site.site_url("classic"))
+    looker.search("COUNTR")
+    looker.wait_until(lambda: looker.rows() == ["Basemaps"], what="the folder")
+    assert looker.rows("Basemaps") == ["Countries"]
+
+    looker.search("")
+    assert looker.rows() == CLASSIC
+
+
+def test_a_folder_that_cannot_be_listed_says_why_and_is_asked_again(
+    looker: Looker, fresh_site: Any
+) -> None:
+    looker.open(fresh_site.site_url("classic"))
+    fresh_site.fault("classic", "/services/Basemaps$", "error", code=403, message=MARK_UP)
+    looker.expand("Basemaps")
+
+    (why,) = looker.rows("Basemaps")
+    assert READ in why
+    assert looker.error() == ""
+    note = looker.index("Basemaps", why)
+    assert shown_by_tool_tip(note) == why
+
+    looker.collapse("Basemaps")
+    looker.expand("Basemaps")
+    assert looker.rows("Basemaps") == ["Countries"]
+
+
+def shown_by_tool_tip(index: QModelIndex) -> str:
+    """What a person reads, with mark-up read as Qt does."""
+    text, document = index.data(Qt.ItemDataRole.ToolTipRole), QTextDocument()
+    if not Qt.mightBeRichText(text):
+        return str(text)
+    document.setHtml(text)
+    return document.toPlainText()
+
+
+def test_a_site_that_wants_a_sign_in(looker: Looker, fresh_site: Any, publisher: str) -> None:
+    looker.open(fresh_site.site_url("secured"))
+    assert "sign-in" in looker.wait_for_error()
+    assert not looker.find("sign_in_box").isCollapsed()
+    assert looker.rows() == []
+
+    looker.open(fresh_site.site_url("secured"), publisher)
+    assert looker.error() == ""
+    assert "World" in looker.rows()
+    looker.double_click("World")
+    assert looker.loaded == [(fresh_site.service_url("secured", "World"), publisher)]
+
+
+@pytest.mark.parametrize("address", ["", "World", "ftp://h.example/arcgis", "/data/tiles"])
+def test_what_is_no_address(looker: Looker, address: str) -> None:
+    looker.open(address)
+
+    assert looker.wait_for_error()
+    assert looker.rows() == []
+
+
+def test_stop_lets_the_window_be_used_at_once(looker: Looker, fresh_site: Any) -> None:
+    fresh_site.delay("classic", "/rest/services$", 3)
+    looker.find("site_edit").setText(fresh_site.site_url("classic"))
+    begun = time.monotonic()
+    looker.click("open_button")
+    assert looker.shows("open_button") == "Stop"
+    assert looker.shows("state_label") == "Loading…"
+    looker.click("open_button")
+
+    assert looker.shows("open_button") == "Open"
+    assert time.monotonic() - begun < 2  # nothing was waited for
+    looker.open(fresh_site.site_url("classic"))
+    assert looker.rows() == CLASSIC
+
+
+def test_a_stopped_folder_says_so_and_can_be_opened_again(looker: Looker, fresh_site: Any) -> None:
+    looker.open(fresh_site.site_url("classic"))
+    fresh_site.delay("classic", "/services/Basemaps$", 3)
+    looker.tree.setCurrentIndex(looker.index("Basemaps"))
+    QTest.keyClick(looker.tree, Qt.Key.Key_Right)
+    assert looker.rows("Basemaps") == ["Loading…"]
+    looker.click("open_button")
+    assert "cancelled" in looker.rows("Basemaps")[0].lower()
+
+    looker.collapse("Basemaps")
+    looker.expand("Basemaps")
+    assert looker.rows("Basemaps") == ["Countries"]
+
+
+def test_closing_stops_and_opening_again_shows_what_was_there(
+    looker: Looker, fresh_site: Any
+) -> None:
+    looker.open(fresh_site.site_url("classic"))
+    heard = len(fresh_site.heard_urls("classic"))
+    looker.dialog.reject()
+    looker.dialog.begin(fresh_site.site_url("classic"), "")
+
+    assert looker.rows() == CLASSIC
+    assert len(fresh_site.heard_urls("classic")) == heard
+
+
+def test_refresh_asks_anew(looker: Looker, fresh_site: Any) -> None:
+    looker.open(fresh_site.site_url("classic"))
+    looker.expand("Basemaps")
+    heard = len(fresh_site.heard_urls("classic"))
+    QTest.keyClick(looker.tree, Qt.Key.Key_F5)
+    looker.wait()
+    looker.expand("Basemaps")
+
+    assert looker.rows("Basemaps") == ["Countries"]
+    assert len(fresh_site.heard_urls("classic")) == heard + 2
+
+
+def test_the_plugin_can_be_unloaded_while_something_is_asked(
+    looker: Looker, fresh_site: Any, wait_until: Any
+) -> None:
+    fresh_site.delay("classic", "/rest/services$", 1)
+    looker.find("site_edit").setText(fresh_site.site_url("classic"))
+    looker.click("open_button")
+    looker.dialog.unload()
+    time_out = time.monotonic() + 1.5
+    wait_until(lambda: time.monotonic() > time_out)  # the answer comes to nobody
+
+    assert looker.rows() == []
+
+
+# portals
+
+
+def test_the_items_of_a_portal(looker: Looker, fresh_site: Any, publisher: str) -> None:
+    looker.open(fresh_site.site_url("portal"), publisher)
+    looker.wait()
+
+    own, organization, everything = looker.rows()
+    assert (own, everything) == ("My Items (publisher)", "All Items")
+    assert "City Tiles" in looker.rows(own)  # the first is open already
+    assert looker.rows(organization) == ["Loading…"]
+    kinds = [looker.index(own, name).siblingAtColumn(1).data() for name in ("Imagery", "World")]
+    assert kinds == ["Image service", "Map service"]
+    city = looker.index(own, "City Tiles")
+    assert city.siblingAtColumn(1).data() == "Hosted tile layer"
+    looker.double_click(own, "City Tiles")
+
+    ((page, sign_in),) = looker.loaded
+    assert page.startswith(f"{fresh_site.site_url('portal')}/home/item.html?id=")
+    assert sign_in == publisher
+
+
+def test_without_a_sign_in_nobody_has_items(looker: Looker, fresh_site: Any) -> None:
+    looker.open(fresh_site.site_url("portal"))
+
+    assert looker.rows()[-1] == "All Items"
+    assert len(looker.rows()) == 2
+
+
+def test_a_portal_is_searched_page_by_page(looker: Looker, fresh_site: Any, publisher: str) -> None:
+    url = fresh_site.service_url("federated", "World")
+    items = [
+        {"title": f"Zone {number:03} {MARK_UP}", "type": "Map Service", "url": url}
+        for number in range(120)
+    ]
+    fresh_site.add_items("portal", items)
+    looker.open(fresh_site.site_url("portal"))
+    looker.search("zone")
+    scope = looker.rows()[0]
+    looker.wait_until(lambda: len(looker.rows(scope)) == 51, what="the first page")
+    found = looker.rows(scope)
+    assert found[0] == f"Zone 000 {READ}"
+    assert found[-1] == "Show More… (50 of 120 items are shown)"
+
+    for shown in (101, 120):
+        looker.double_click(scope, looker.rows(scope)[-1])
+        looker.wait()
+        looker.wait_until(lambda s=shown: len(looker.rows(scope)) == s, what="the next page")
+    assert looker.rows(scope)[-1].startswith("Zone 119")
+
+    looker.search("nowhere")
+    looker.wait_until(lambda: len(looker.rows(scope)) == 1, what="the answer")
+    assert looker.rows(scope) == ["No map or image service found"]
+
+
+def test_a_page_that_fails_leaves_the_others(looker: Looker, fresh_site: Any) -> None:
+    url = fresh_site.service_url("federated", "World")
+    fresh_site.add_items(
+        "portal",
+        [{"title": f"Zone {n:03}", "type": "Map Service", "url": url} for n in range(60)],
+    )
+    looker.open(fresh_site.site_url("portal"))
+    looker.search("zone")
+    scope = looker.rows()[0]
+    looker.wait_until(lambda: len(looker.rows(scope)) == 51, what="the first page")
+    fresh_site.fault("portal", "/search$", "error", code=403, message="not now")
+    looker.double_click(scope, looker.rows(scope)[-1])
+    looker.wait()
+
+    assert "not now" in looker.rows(scope)[-1]
+    assert len(looker.rows(scope)) == 51
+
+
+# from the dialog
+
+
+def test_a_service_that_is_found_is_loaded_in_the_dialog(
+    visitor: Any, fresh_site: Any, publisher: str, wait_until: Any
+) -> None:
+    visitor.find("address_combo").setEditText(fresh_site.site_url("portal"))
+    visitor.find("auth_select").setConfigId(publisher)
+    browse = visitor.find("browse_button").menu()
+    (entry,) = [each for each in browse.actions() if each.text() == "ArcGIS Site or Portal…"]
+    entry.trigger()
+    window = visitor.dialog.findChild(SiteBrowser)
+    looker = Looker(window, wait_until)
+    looker.wait()
+    assert looker.shows("site_edit") == fresh_site.site_url("portal")
+    looker.wait_until(lambda: "City Tiles" in looker.rows(looker.rows()[0]), what="the items")
+    looker.double_click(looker.rows()[0], "City Tiles")
+    visitor.wait_until(visitor.ticked, 20, "the scales")
+
+    loaded = fresh_site.service_url("federated", "Hosted/City_Tiles")
+    assert visitor.find("address_combo").currentText() == loaded
+    assert visitor.error() == ""
