@@ -9,6 +9,7 @@ from qgis.core import QgsProject
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..plugin.core.arcgis.address import service_of
+from ..plugin.core.arcgis.transport import Transport
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.export.package_names import target_names
 from ..plugin.core.export.request import ExportRequest, ExportWay, Overwrite
@@ -57,6 +58,12 @@ class ExportPlan:
         """What is exported to where, as the task manager lists it."""
         text = messages.tr("{service}: Export to {file}")
         return text.format(service=self.description.name, file=self.target.name)
+
+    def transport(self) -> Transport | None:
+        """How its site is reached; None for none. Main thread. Raises SignInUnusable."""
+        if self.is_local:
+            return None
+        return network.transport(self.auth_config_id, self.description.address)
 
     def request(self) -> ExportRequest:
         """What is asked for, once it is counted. Raises LevelsWithoutArea."""
@@ -114,6 +121,10 @@ class QueuePlan:
             for each in self.services
         )
 
+    def transport(self) -> Transport:
+        """How all of them are reached. Main thread. Raises SignInUnusable."""
+        return network.transport_for((each.auth_config_id, each.url) for each in self.services)
+
 
 class ExportRun(TaskRun):
     """Carries out exports and queues of them, one at a time.
@@ -139,7 +150,7 @@ class ExportRun(TaskRun):
                 plan.entries(),
                 plan.folder,
                 choices=plan.choices,
-                transport=network.transport(),
+                transport=plan.transport(),
                 anew=plan.anew,
             )
             task.item_told.connect(self.item_told)
@@ -149,7 +160,7 @@ class ExportRun(TaskRun):
                 plan.description.address,
                 request=plan.request(),
                 credentials=None if plan.is_local else sign_in.credentials(plan.auth_config_id),
-                transport=None if plan.is_local else network.transport(),
+                transport=plan.transport(),
                 drawing=self._drawing(plan),
             )
         self.follow(task)
@@ -172,12 +183,12 @@ def estimate_task(plan: ExportPlan) -> export_tasks.EstimateExportTask:
         plan.description.address,
         request=plan.request(),
         credentials=None if plan.is_local else sign_in.credentials(plan.auth_config_id),
-        transport=None if plan.is_local else network.transport(),
+        transport=plan.transport(),
     )
 
 
 def queue_estimate_task(plan: QueuePlan) -> export_tasks.EstimateQueueTask:
     """The task that estimates `plan`. Main thread. Raises SignInUnusable."""
     return export_tasks.EstimateQueueTask(
-        plan.entries(), choices=plan.choices, transport=network.transport()
+        plan.entries(), choices=plan.choices, transport=plan.transport()
     )

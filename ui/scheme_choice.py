@@ -130,6 +130,7 @@ class SchemeChoice(QObject):
         try:
             scales = parse_scales(self._scales.text()) if self.takes_scales else ()
             credentials = sign_in.credentials(sign_in_id)
+            facts = schemes.facts_of(self._project, sign_in_id, text)
         except TileCacheError as error:
             self._failed(error)
             return
@@ -138,7 +139,7 @@ class SchemeChoice(QObject):
         tile_size, dpi = usual if self.takes_reference else (self._tile_size, self._dpi)
         task = scheme_task.PatternTask(
             text,
-            schemes.facts_of(self._project),
+            facts,
             tile_size=tile_size,
             dpi=dpi,
             scales=scales,

@@ -8,6 +8,7 @@ from pathlib import Path
 from qgis.core import QgsProject
 from qgis.PyQt.QtCore import QObject
 
+from ..plugin.core.arcgis.transport import Transport
 from ..plugin.core.description import CacheDescription
 from ..plugin.core.local.source import TileSource
 from ..plugin.core.request import (
@@ -111,8 +112,9 @@ class UpdateRun(TaskRun):
             plan.title,
             plan.description.address,
             description=plan.description,
+            auth_config_id=plan.auth_config_id,
             credentials=None if self._is_local else sign_in.credentials(plan.auth_config_id),
-            transport=None if self._is_local else network.transport(),
+            transport=None if self._is_local else _transport(plan),
             levels=plan.levels,
             mode=plan.mode,
             area=plan.counted.area,
@@ -142,6 +144,11 @@ class UpdateRun(TaskRun):
         if self._is_local or not task.has_begun:
             task.cancel()
         task.waitForFinished(UNLOADING_MS)
+
+
+def _transport(plan: RunPlan) -> Transport:
+    """How the site of `plan` is reached. Main thread. Raises SignInUnusable."""
+    return network.transport(plan.auth_config_id, plan.description.address)
 
 
 def source_of(plan: RunPlan, project: QgsProject) -> TileSource | None:

@@ -17,7 +17,14 @@ from qgis.PyQt.QtCore import QCryptographicHash, QDateTime
 from qgis.PyQt.QtNetwork import QNetworkProxy, QSslError, QSslSocket
 
 from ..core.arcgis.address import origin_and_path
-from ..core.arcgis.transport import ClientCertificate, RequestsTransport
+from ..core.arcgis.transport import (
+    ClientCertificate,
+    HttpRequest,
+    HttpResponse,
+    Receive,
+    RequestsTransport,
+    Transport,
+)
 from ..core.errors import AddressError
 from . import sign_in
 from .client_certificates import certificate_of
@@ -44,6 +51,51 @@ def transport(auth_config_id: str = "", *for_urls: str) -> RequestsTransport:
     return RequestsTransport(
         proxies(), authorities(more), certificate=certificate, exceptions=exceptions()
     )
+
+
+def transport_for(asked: Iterable[tuple[str, str]], *for_urls: str) -> Transport:
+    """A transport for several sites, each by the id of its sign-in details and its address.
+
+    Main thread. Each of the users' certificates is shown where it is meant for, and there alone.
+    `for_urls`: as for `transport`, of whatever details. Raises as that.
+    """
+    by_details: dict[str, list[str]] = {}
+    for auth_config_id, url in asked:
+        held = auth_config_id if _holds_certificate(auth_config_id) else ""
+        by_details.setdefault(held, []).append(url)
+    made = {held: transport(held, *urls, *for_urls) for held, urls in by_details.items()}
+    if len(made) == 1:
+        return next(iter(made.values()))
+    ways = {
+        _origin(url): made[held]
+        for held, urls in by_details.items()
+        if held
+        for url in (*urls, *sign_in.trusted_portals(held))
+    }
+    return _SeveralWays(ways, made.get("") or transport())
+
+
+class _SeveralWays:
+    """A transport that goes another way for each of some origins."""
+
+    def __init__(self, ways: dict[str, RequestsTransport], usual: RequestsTransport) -> None:
+        self._ways = ways
+        self._usual = usual
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        return self._way(request).send(request)
+
+    def download(self, request: HttpRequest, receive: Receive) -> HttpResponse:
+        return self._way(request).download(request, receive)
+
+    def _way(self, request: HttpRequest) -> RequestsTransport:
+        return self._ways.get(_origin(request.url), self._usual)
+
+
+def _holds_certificate(auth_config_id: str) -> bool:
+    if not auth_config_id:
+        return False
+    return sign_in.loaded(auth_config_id).method() in sign_in.CERTIFICATE_KINDS
 
 
 def _certificate(

@@ -75,8 +75,12 @@ class ProjectFacts:
     transport: Transport | None = None
 
     @classmethod
-    def of(cls, project: QgsProject) -> ProjectFacts:
-        """The facts of `project`. Main thread."""
+    def of(cls, project: QgsProject, auth_config_id: str = "", text: str = "") -> ProjectFacts:
+        """The facts of `project`. Main thread.
+
+        `auth_config_id`, `text`: the sign-in details for what the scheme is taken from.
+        Raises SignInUnusable, MasterPasswordNeeded.
+        """
         extent = project.viewSettings().fullExtent()
         is_usable = not extent.isEmpty() and extent.isFinite()
         return cls(
@@ -84,13 +88,13 @@ class ProjectFacts:
             crs=QgsCoordinateReferenceSystem(project.crs()),
             extent=QgsRectangle(extent) if is_usable else None,
             context=QgsCoordinateTransformContext(project.transformContext()),
-            transport=network.transport(),
+            transport=network.transport(auth_config_id, text),
         )
 
 
-def facts_of(project: QgsProject) -> ProjectFacts:
-    """The facts of `project`. Main thread."""
-    return ProjectFacts.of(project)
+def facts_of(project: QgsProject, auth_config_id: str = "", text: str = "") -> ProjectFacts:
+    """See ProjectFacts.of. Main thread."""
+    return ProjectFacts.of(project, auth_config_id, text)
 
 
 def read_scheme(

@@ -79,7 +79,6 @@ class CreateCache(CacheAlgorithm):
 
         What goes wrong is raised when the work begins, see ManageTiles.
         """
-        self._facts = schemes.ProjectFacts.of(context.project() or QgsProject())
         self._sign_in: SignIn | None = None
         self._problem: TileCacheError | None = None
         self._missing: TileCacheError | None = None
@@ -88,6 +87,9 @@ class CreateCache(CacheAlgorithm):
             values = given.CreateValues(self, parameters, context)
             self._missing = values.missing_source(context.project() or QgsProject())
             self._sign_in = sign_in.credentials(auth_config_id)
+            self._facts = schemes.ProjectFacts.of(
+                context.project() or QgsProject(), auth_config_id, values.tiling_scheme()
+            )
         except TileCacheError as error:
             self._problem = error
         return True

@@ -127,6 +127,10 @@ class ExportCaches(TileAlgorithm):
         _addresses(values, self.OWNED)
         _addresses(values, self.SERVICES)
 
+    def asked(self, values: given.ExportValues) -> tuple[tuple[str, str], ...]:
+        usual = values.text(given.AUTH_CONFIG)
+        return tuple((each.auth_config_id or usual, each.url) for each in self._services(values))
+
     def prepare(self, values: given.ExportValues, project: QgsProject | None) -> None:
         _check_crs(self.area, values)
         self._choices = self._chosen(values)
@@ -208,17 +212,7 @@ class ExportCaches(TileAlgorithm):
         self, values: given.ExportValues, folder: Path
     ) -> tuple[export_tasks.QueueEntry, ...]:
         """The queue. Raises BadCacheOption where no service is in it."""
-        services = connections.services_of(self._layers(values))
-        known = {service.url for service in services}
-        typed = [
-            connections.NamedService(service_of(url).name, url, "")
-            for url in _addresses(values, self.SERVICES)
-            if url not in known
-        ]
-        services = (*services, *typed)
-        if not services:
-            allowed = _tr("layers of map or image services, or addresses of some")
-            raise BadCacheOption(self.LAYERS, _tr("no service"), allowed)
+        services = self._services(values)
         ending = SUFFIXES.get(self._choices.storage, "")
         names = target_names([service_of(each.url).name for each in services], ending)
         usual, portal = values.text(given.AUTH_CONFIG), values.text(given.PORTAL_URL)
@@ -230,6 +224,21 @@ class ExportCaches(TileAlgorithm):
             )
             for service, name in zip(services, names)
         )
+
+    def _services(self, values: given.ExportValues) -> tuple[connections.NamedService, ...]:
+        """What is to be exported. Raises BadCacheOption where there is nothing."""
+        services = connections.services_of(self._layers(values))
+        known = {service.url for service in services}
+        typed = [
+            connections.NamedService(service_of(url).name, url, "")
+            for url in _addresses(values, self.SERVICES)
+            if url not in known
+        ]
+        services = (*services, *typed)
+        if not services:
+            allowed = _tr("layers of map or image services, or addresses of some")
+            raise BadCacheOption(self.LAYERS, _tr("no service"), allowed)
+        return services
 
     def _layers(self, values: given.ExportValues) -> list[QgsMapLayer]:
         """The chosen layers; all of the project where neither layers nor addresses are given.

@@ -25,6 +25,7 @@ from .algorithm import CacheAlgorithm
 from .reading import Values
 
 AUTH_CONFIG = "AUTH_CONFIG"
+INPUT_SERVICE = "INPUT_SERVICE"
 PORTAL_URL = "PORTAL_URL"
 
 
@@ -50,6 +51,10 @@ class TileAlgorithm(CacheAlgorithm):
 
     def check(self, values: Any) -> None:
         """Raises RequestError, AddressError for values that cannot be taken; not for the area."""
+
+    def asked(self, values: Any) -> tuple[tuple[str, str], ...]:
+        """The id of the sign-in details, and the address, of all that will be asked."""
+        return ((values.text(AUTH_CONFIG), values.text(INPUT_SERVICE)),)
 
     def prepare(self, values: Any, project: QgsProject | None) -> None:
         """On the main thread: copies of what the work needs. Raises TileCacheError."""
@@ -128,7 +133,7 @@ class TileAlgorithm(CacheAlgorithm):
         values = self.values(self, parameters, context)
         try:
             self._sign_in = sign_in.credentials(values.text(AUTH_CONFIG), values.text(PORTAL_URL))
-            self._transport = network.transport()
+            self._transport = network.transport_for(self.asked(values), values.text(PORTAL_URL))
             self._area = area_values.area(values, self.extent)
             self.prepare(values, project)
         except TileCacheError as error:
