@@ -23,7 +23,7 @@ from .web_tier import schemes_of
 INVALID_TOKEN = 498
 TOKEN_REQUIRED = 499
 NOT_IN_RANGE = 416
-LONGEST_TEXT = 4000
+LONGEST_TEXT = 2000
 """So many characters are kept of each thing that a site says about an error."""
 MOST_DETAILS = 20
 

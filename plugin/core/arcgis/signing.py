@@ -112,7 +112,8 @@ class Signing:
         Refused for its signature it did nothing. `steps`: those taken for this request; one is
         added. Raises SignInFailed where a new sign-in is refused, or must not be tried.
         """
-        if self._sign_in is None:
+        if self._sign_in is None or not self.is_own(refused.url):
+            # another origin, which a redirect led to, was sent no signature
             return False
         with self._lock:
             schemes = refused.schemes if isinstance(refused, SignInNeeded) else ()
@@ -305,7 +306,7 @@ class Signing:
             try:
                 body, response = self._send(request)
             except SignInNeeded as refused:
-                if not refused.schemes:
+                if not (refused.schemes and same_site(url, refused.url)):
                     raise
                 if not self._opens_web_tier(url, refused.schemes, is_signed=bool(signed)):
                     raise SignInFailed(self._site_url, SignInProblem.REFUSED, "HTTP 401") from None

@@ -238,7 +238,8 @@ def _read(answer: requests.Response, url: str) -> bytes:
         # packed again and again, a few bytes become as many as anybody likes
         raise SiteUnreachable(url, Unreachable.BROKEN)
     body = bytearray()
-    for chunk in answer.iter_content(64 * 1024):
+    # a packed piece can be a thousand times as large as it looks
+    for chunk in answer.iter_content(CHUNK_BYTES):
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             raise SiteUnreachable(url, Unreachable.TOO_LARGE)
