@@ -17,6 +17,7 @@ from qgis.PyQt.QtWidgets import QAction, QWidget
 from ..ui.algorithm_dialog import open_algorithm
 from ..ui.browser_menu import BrowserMenu
 from ..ui.export_dialog import ExportDialog
+from ..ui.jobs import Jobs
 from ..ui.layer_actions import LayerAction
 from ..ui.update_dialog import UpdateDialog
 from .host import network_watch
@@ -47,6 +48,7 @@ class TileCacheManagerPlugin:
         self.dialog: UpdateDialog | None = None
         self.export_dialog: ExportDialog | None = None
         self.provider: TileCacheProvider | None = None
+        self.jobs: Jobs | None = None
 
     # QGIS plugin interface
 
@@ -57,6 +59,11 @@ class TileCacheManagerPlugin:
 
     def initGui(self) -> None:
         self.initProcessing()
+        self.jobs = Jobs(self.iface.messageBar(), self.iface.mainWindow())
+        self.jobs.wanted.connect(self.open_jobs)
+        self.iface.initializationCompleted.connect(self.jobs.begin)
+        if self.iface.mainWindow().isVisible():  # it was switched on later
+            self.jobs.begin()
         self.action = self._action(
             ICON,
             "tile_cache_manager_update",
@@ -161,6 +168,11 @@ class TileCacheManagerPlugin:
             self.iface.removePluginWebMenu(MENU, self.action)
             self.action.deleteLater()
             self.action = None
+        if self.jobs is not None:
+            self.iface.initializationCompleted.disconnect(self.jobs.begin)
+            self.jobs.unload()
+            self.jobs.deleteLater()
+            self.jobs = None
         if self.provider is not None:
             QgsApplication.processingRegistry().removeProvider(self.provider)
             self.provider = None
@@ -171,6 +183,10 @@ class TileCacheManagerPlugin:
     def open_dialog(self) -> None:
         """Show the dialog, made at first use."""
         _show(self._made_dialog())
+
+    def open_jobs(self) -> None:
+        """Show the jobs on sites in the dialog, which is made at first use."""
+        self._made_dialog().show_jobs()
 
     def create_cache(self) -> None:
         """Show the dialog in which a cache is created; the new cache opens in the other one."""
@@ -218,7 +234,7 @@ class TileCacheManagerPlugin:
 
     def _made_dialog(self) -> UpdateDialog:
         if self.dialog is None:
-            self.dialog = UpdateDialog(*self._surroundings())
+            self.dialog = UpdateDialog(*self._surroundings(), jobs=self.jobs)
         return self.dialog
 
     def _made_export_dialog(self) -> ExportDialog:

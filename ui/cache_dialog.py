@@ -27,6 +27,7 @@ from .form_dialog import FormDialog
 from .form_memory import FormMemory, RememberedPanel
 from .forms import load_form
 from .latest_task import LatestTask
+from .portal_trust import PortalTrust
 from .progress_panel import ProgressPanel
 from .scales_panel import ScalesPanel
 from .service_loader import ServiceLoader
@@ -77,6 +78,7 @@ class CacheDialog(FormDialog, FORM):
         self._counted_first = LatestTask()
         self._lines = DialogLines(self.message_bar)
         self._loader = ServiceLoader(self)
+        self._trust = PortalTrust(self._loader, self)
         self._fitting = QTimer(self)
         self._fitting.setSingleShot(True)
         self._fitting.timeout.connect(self._fit_height)
@@ -182,6 +184,7 @@ class CacheDialog(FormDialog, FORM):
         self._loader.described.connect(self._described)
         self._loader.listed.connect(self._listed)
         self._loader.failed.connect(self._load_failed)
+        self._trust.trusted.connect(self._load)
         for form_changed in (
             self.address_panel.address_combo.editTextChanged,
             self.scales_panel.ticked_changed,
@@ -203,11 +206,14 @@ class CacheDialog(FormDialog, FORM):
         self.resize(self.width(), max(min(natural, self.most_height()), self.minimumHeight()))
 
     def _use_room(self) -> None:
-        inner = self.dialog_layout.contentsRect().width()
-        columns = self.columns_layout.minimumHeightForWidth(inner)
+        columns = self.columns_layout.minimumHeightForWidth(self._columns_width())
         others = self.dialog_layout.minimumHeightForWidth(self.width()) - columns
         for column in self._columns:
             column.set_room(self.most_height() - others)
+
+    def _columns_width(self) -> int:
+        """How wide all columns are together."""
+        return self.dialog_layout.contentsRect().width()
 
     # QWidget interface
 
@@ -391,4 +397,4 @@ class CacheDialog(FormDialog, FORM):
         self._lines.complain(text)
 
     def _complain_of(self, error: Exception) -> None:
-        self._complain(messages.sentence(error))
+        self._trust.offer(error, self._lines.complain(messages.sentence(error)))

@@ -41,7 +41,7 @@ class LatestTask:
         One that others wait for goes on for them, and is told here as cancelled.
         """
         if self._waiting == [self]:
-            self._task.cancel()
+            self._task.stop()
         elif self._task is not None:
             self.release()
             self._answers["cancelled"]()

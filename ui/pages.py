@@ -16,6 +16,11 @@ class Pages(QTabWidget):
         super().__init__(parent)
         self._stack = self.findChild(QStackedWidget)
 
+    def inner_width(self, width: int) -> int:
+        """How wide what is in the layout of a page is, where the tabs are so wide."""
+        margins = self.widget(0).layout().contentsMargins()
+        return width - self._around().width() - margins.left() - margins.right()
+
     # QWidget interface
 
     def heightForWidth(self, width: int) -> int:

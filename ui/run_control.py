@@ -8,6 +8,7 @@ from qgis.PyQt.QtWidgets import QWidget
 
 from ..plugin.core.request import Message, Outcome, Resume, Severity, UpdateReport
 from ..plugin.host import messages, sources
+from .jobs import Jobs
 from .notices import Notice
 from .progress_panel import ProgressPanel
 from .run_question import RunQuestion, WarningQuestion, needs_question
@@ -24,9 +25,11 @@ class RunControl(WorkControl):
         qgis_bar: QgsMessageBar,
         window: QWidget,
         project: QgsProject,
+        jobs: Jobs,
     ) -> None:
         super().__init__(panel, qgis_bar, window, UpdateRun(project, window))
         self._project = project
+        self._jobs = jobs
 
     # WorkControl interface
 
@@ -47,6 +50,8 @@ class RunControl(WorkControl):
         notice = Notice(messages.report_sentence(report), level)
         if report.address:
             notice.add_address(report.address)
+        if report.outcome is Outcome.SUBMITTED:
+            self._jobs.add_button(notice)
         return notice
 
     def running_reason(self) -> str:

@@ -13,7 +13,10 @@ from ..plugin.core.errors import ModeNotOffered, NoLevels, TileCacheError
 from ..plugin.core.request import Resume
 from ..plugin.host import local_tasks, messages
 from .cache_dialog import CacheDialog
+from .jobs import Jobs
+from .jobs_panel import JobsPanel
 from .local_side import LocalSide
+from .pages import Pages
 from .run_control import RunControl
 from .service_loader import ServiceLoader
 from .update_panel import UpdatePanel
@@ -23,8 +26,10 @@ from .update_run import RunPlan, source_of
 class UpdateDialog(CacheDialog):
     """Choose a mode for the ticked scales and the area; `RunControl` runs the update.
 
-    What there is for caches on this computer alone is `LocalSide`'s. `unload` ends everything but
-    the work on a site.
+    What there is for caches on this computer alone is `LocalSide`'s; another page lists the jobs on
+    sites. `unload` ends everything but the work on a site.
+
+    `jobs`: the list that the whole of QGIS has in common; None: the dialog has one of its own.
     """
 
     def __init__(
@@ -34,14 +39,18 @@ class UpdateDialog(CacheDialog):
         message_bar: QgsMessageBar,
         active_layer: Callable[[], QgsMapLayer | None],
         parent: QWidget | None = None,
+        jobs: Jobs | None = None,
     ) -> None:
         super().__init__(__file__, canvas, project, message_bar, active_layer, parent)
         self.setWindowTitle(self.tr("Manage Cache Tiles"))
         self._project = project
         self.update_panel = UpdatePanel(project, self)
         self._add_own_panel(self.update_panel)
+        self._own_jobs = Jobs(message_bar, self) if jobs is None else None
+        self._jobs = jobs or self._own_jobs
+        self._add_pages()
         self._status_loader = ServiceLoader(self)
-        self._control = RunControl(self.progress_panel, message_bar, self, project)
+        self._control = RunControl(self.progress_panel, message_bar, self, project, self._jobs)
         self._local = LocalSide(
             self.address_panel, self.progress_panel, self._lines, message_bar, project, self
         )
@@ -52,14 +61,48 @@ class UpdateDialog(CacheDialog):
         """Open the dialog in which a cache on this computer is created."""
         self._local.ask_for_new()
 
+    def load(self, address: str, auth_config_id: str = "") -> None:
+        """Fill in the address and the sign-in, and ask the service or cache what it is."""
+        self.tabs.setCurrentIndex(0)
+        super().load(address, auth_config_id)
+
+    def show_jobs(self) -> None:
+        """Show the page that lists the jobs on sites."""
+        self.tabs.setCurrentWidget(self.jobs_panel)
+        self.show()
+        self.raise_()
+        self.activateWindow()
+
     def unload(self) -> None:
         """End loading, counting, drawing and following; let go of canvas and project."""
         super().unload()
         self._status_loader.stop()
         self._control.unload()
         self._local.unload()
+        if self._own_jobs is not None:
+            self._own_jobs.unload()
+
+    def _add_pages(self) -> None:
+        """Put what there is so far on a page of its own, and the jobs on another."""
+        self.jobs_panel = JobsPanel(self._jobs)
+        self.tabs = Pages(self)
+        self.tabs.setObjectName("update_tabs")
+        page = QWidget()
+        self.dialog_layout.removeItem(self.columns_layout)
+        self.columns_layout.setParent(None)
+        page.setLayout(self.columns_layout)
+        for each in (page, self.jobs_panel):
+            gap = each.layout().spacing()
+            each.layout().setContentsMargins(gap, gap, gap, gap)
+        self.tabs.addTab(page, self.tr("Update"))
+        self.tabs.addTab(self.jobs_panel, self.jobs_panel.title)
+        self.dialog_layout.insertWidget(1, self.tabs, 1)
 
     def _connect_own(self) -> None:
+        self.tabs.currentChanged.connect(self._page_changed)
+        self.jobs_panel.title_changed.connect(self._show_jobs_title)
+        if self._own_jobs is not None:
+            self._own_jobs.wanted.connect(self.show_jobs)
         self._status_loader.described.connect(self._status_known)
         self._control.busy_changed.connect(self._update_run_button)
         self._control.ended.connect(self._run_ended)
@@ -70,7 +113,22 @@ class UpdateDialog(CacheDialog):
         self._local.created.connect(self._open_created)
         self._local.taken_up.connect(self._take_up)
 
+    def _page_changed(self) -> None:
+        """Run is about the page with the form alone."""
+        self.run_button.setVisible(self.tabs.currentIndex() == 0)
+
+    def _show_jobs_title(self, title: str) -> None:
+        self.tabs.setTabText(self.tabs.indexOf(self.jobs_panel), title)
+
     # CacheDialog interface
+
+    def _columns_width(self) -> int:
+        return self.tabs.inner_width(super()._columns_width())
+
+    def _first_fields(self) -> list[QWidget]:
+        is_form = self.tabs.currentIndex() == 0
+        first = self.address_panel.address_combo if is_form else self.jobs_panel.jobs_view
+        return [self.tabs.tabBar(), first]
 
     def busy_reason(self) -> str:
         return self._control.busy_reason() or self._local.busy_reason()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..core.arcgis.address import public_address
 from ..core.request import FailedPlace
 from ..core.site_update import PartState, SiteUpdate, TakeUp, UpdatePart
-from .text import number_text, plain, scale_text, time_text, tr
+from .text import number_text, plain, quoted_message, scale_text, time_text, tr
 from .wording import mode_text
 
 PARTS_LISTED = 50
@@ -192,7 +192,8 @@ def _scales_line(update: SiteUpdate) -> str:
 def _part_line(number: int, part: UpdatePart) -> str:
     text = tr("Part {number}: {state}")
     line = text.format(number=number_text(number), state=part_state_text(part.state))
-    rest = [plain(part.detail), public_address(part.job_url)]
+    detail = quoted_message(part.detail) if part.detail else ""
+    rest = [detail, public_address(part.job_url)]
     return ": ".join([line, *(each for each in rest if each)])
 
 

@@ -1,8 +1,6 @@
 """The work of the dialog, in QGIS's task manager: off the main thread, told by signals.
 
-A task is made on the main thread with copies of all it needs. Every task ends in exactly one of
-its signals, on the main thread: in its result, in `failed`, or in `cancelled` where a cancel left
-no result. After that the task must not be touched any more: QGIS deletes it.
+A task is made on the main thread with copies of all it needs; see `background` for how it ends.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from qgis.core import Qgis, QgsApplication, QgsCoordinateReferenceSystem, QgsTask
+from qgis.core import QgsCoordinateReferenceSystem
 from qgis.PyQt.QtCore import pyqtSignal
 
 from ..core.arcgis.credentials import SignIn
@@ -27,7 +25,6 @@ from ..core.planned import TileCount, planned_tiles
 from ..core.request import (
     ALARM_SECONDS,
     SITE_DECIDES,
-    Feedback,
     HostedOptions,
     Resume,
     TileFilter,
@@ -36,81 +33,20 @@ from ..core.request import (
 )
 from ..core.storage.sidecar import CacheSettings, read_settings, write_settings
 from ..core.tiling import Level
-from . import areas, messages
+from . import areas, job_record, messages
+from .background import FollowingTask, Task, start
 from .rule_counts import count_part
 
-HIDING_FLAGS_SINCE = 32600
-"""From this version on, QGIS has tasks that it neither lists nor tells of."""
-
-
-def _quiet_flags() -> QgsTask.Flags:
-    """Of a task that QGIS need not tell people about, and ends without asking as it closes."""
-    flags = QgsTask.Flag.CanCancel | QgsTask.Flag.CancelWithoutPrompt
-    if HIDING_FLAGS_SINCE <= Qgis.QGIS_VERSION_INT:
-        flags |= QgsTask.Flag.Hidden | QgsTask.Flag.Silent
-    return flags
-
-
-class Task(QgsTask):
-    """What all tasks share: `work` in the task's thread, then one signal on the main thread.
-
-    `is_quiet`: it is the form's own business. QGIS neither lists it nor tells of its end nor asks
-    about it as it closes, as far as the version can do without.
-    """
-
-    failed = pyqtSignal(object)
-    cancelled = pyqtSignal()
-
-    def __init__(self, title: str, *, is_quiet: bool = True) -> None:
-        super().__init__(title, _quiet_flags() if is_quiet else QgsTask.Flag.CanCancel)
-        self._is_quiet = is_quiet
-        self._has_begun = False
-        self._outcome: tuple[Any, object] | None = None
-        # Not in finished(): that is not called for a task that was cancelled before its start.
-        self.taskCompleted.connect(self._tell)
-        self.taskTerminated.connect(self._tell)
-
-    def work(self) -> tuple[Any, object]:
-        """Do the work and give the signal to end with and what it carries. In the task's thread."""
-        raise NotImplementedError
-
-    def let_go_unused(self) -> None:
-        """Let go of what was made for the work, which was cancelled before it began."""
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether its work has begun, or is even through."""
-        return self._has_begun
-
-    # QgsTask
-
-    def run(self) -> bool:
-        """Of a quiet task always true: QGIS 3.22 logs every other end as a failed task."""
-        self._has_begun = True
-        try:
-            self._outcome = self.work()
-        except areas.Cancelled:
-            return self._is_quiet
-        except Exception as error:  # an exception that leaves run() ends QGIS
-            messages.log_unexpected(error)
-            self._outcome = (self.failed, error)
-            return self._is_quiet
-        return self._is_quiet or not self.isCanceled()
-
-    # ours
-
-    def _tell(self) -> None:
-        if not self.has_begun:
-            self.let_go_unused()
-        if self._outcome is None:
-            self.cancelled.emit()
-        else:
-            signal, result = self._outcome
-            signal.emit(result)
-
-    def _stop_if_cancelled(self) -> None:
-        if self.isCanceled():
-            raise areas.Cancelled()
+__all__ = [
+    "CountTask",
+    "DescribeTask",
+    "FollowingTask",
+    "PreviewTask",
+    "Task",
+    "UpdateTask",
+    "closed_unless_used",
+    "start",
+]
 
 
 class DescribeTask(Task):
@@ -205,23 +141,22 @@ class PreviewTask(Task):
         return self.previewed, geometry
 
 
-class UpdateTask(Task):
+class UpdateTask(FollowingTask):
     """Updates a cache inside `area`, which was counted before.
 
     On a site it asks for a job and follows it. On this computer it draws from `source`, made on the
     main thread for this task alone; `settings`, where given, is kept for the cache from then on.
     Where `resume` takes an earlier update up, area and filter are those of its record; `levels` and
-    `mode` say which update is meant.
+    `mode` say which update is meant. On a site it is kept in the record of jobs, with
+    `auth_config_id`, which `credentials` come from.
     """
-
-    message_received = pyqtSignal(object)
-    reported = pyqtSignal(object)
 
     def __init__(
         self,
         title: str,
         address: str,
         *,
+        auth_config_id: str = "",
         credentials: SignIn | None,
         transport: Transport | None,
         description: CacheDescription,
@@ -238,8 +173,9 @@ class UpdateTask(Task):
         isolates_failures: bool = False,
         alarm_seconds: float = ALARM_SECONDS,
     ) -> None:
-        super().__init__(title, is_quiet=False)
+        super().__init__(title, is_at_site=not description.is_local)
         self._address = address
+        self._auth_config_id = auth_config_id
         self._credentials = credentials
         self._transport = transport
         self._description = description
@@ -255,45 +191,21 @@ class UpdateTask(Task):
         self._hosted = hosted
         self._isolates_failures = isolates_failures
         self._alarm_seconds = alarm_seconds
-        self._is_let_go = False
 
     def work(self) -> tuple[Any, object]:
         with closed_unless_used(self._source):
             request = self._request()
-            if self._is_unwanted():
-                raise areas.Cancelled()
+            self._stop_if_unwanted()
             cache = open_cache(
                 self._address, self._credentials, self._transport, self._is_unwanted, self._source
             )
             self._keep_settings()
-        feedback = Feedback(
-            progress=self.setProgress,
-            cancelled=self._is_cancelled,
-            message=self.message_received.emit,
-            abandoned=lambda: self._is_let_go,
-        )
-        return self.reported, cache.update(request, feedback)
+        with job_record.keep_in_record(self._auth_config_id) as keep:
+            return self.reported, cache.update(request, self._feedback(keep))
 
     def let_go_unused(self) -> None:
         if self._source is not None:
             self._source.close()
-
-    def let_go(self) -> None:
-        """End now without cancelling the job: the site goes on with it. Main thread.
-
-        It ends in `reported`, with the job's address; where nothing was sent yet, as if cancelled.
-        On this computer nobody goes on with it: it stops as if cancelled, and can be resumed.
-        """
-        self._is_let_go = True
-
-    def _is_cancelled(self) -> bool:
-        """Whether the work is to stop; that of a site not any more once it was let go."""
-        if self._description.is_local:
-            return self._is_unwanted()
-        return self.isCanceled() and not self._is_let_go
-
-    def _is_unwanted(self) -> bool:
-        return self.isCanceled() or self._is_let_go
 
     def _keep_settings(self) -> None:
         """Have the cache remember what it is drawn from."""
@@ -342,22 +254,3 @@ def closed_unless_used(source: TileSource | None) -> Iterator[None]:
         if source is not None:
             source.close()
         raise
-
-
-def start(task: Task, kept: list[Task]) -> None:
-    """Hand `task` to QGIS and keep it in `kept` until its end. Main thread.
-
-    Without a reference from here, Python would delete it before it ran. On unload, cancel all that
-    is in `kept`. A task that was cancelled already has ended: it is not started.
-    """
-    if task.isCanceled():
-        return
-    kept.append(task)
-
-    def let_go() -> None:
-        if task in kept:
-            kept.remove(task)
-
-    task.taskCompleted.connect(let_go)
-    task.taskTerminated.connect(let_go)
-    QgsApplication.taskManager().addTask(task)

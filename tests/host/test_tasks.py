@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -187,14 +188,22 @@ def test_an_update_cancelled_while_running_reports_what_was_done(
     ends = Ends(task)
     tasks.start(task, kept)
     wait_until(cache.started.is_set)
-    task.cancel()
+    task.stop()
     wait_until(lambda: ends.told and not kept)
     assert ends.only() == ("reported", report(Outcome.CANCELLED))
 
 
-@pytest.mark.parametrize("cancelled_too", [False, True], ids=["alone", "cancelled afterwards"])
+LEAVING: list[tuple[str, Callable[[Any], None]]] = [
+    ("let go", lambda task: task.let_go()),
+    ("let go, then cancelled", lambda task: (task.let_go(), task.cancel())),
+    ("cancelled in the list of tasks", lambda task: task.cancel()),
+    ("cancelled by QGIS as it closes", lambda _: QgsApplication.taskManager().cancelAll()),
+]
+
+
+@pytest.mark.parametrize("leave", [each[1] for each in LEAVING], ids=[each[0] for each in LEAVING])
 def test_an_update_that_is_let_go_ends_without_cancelling_the_job(
-    cache: FakeCache, kept: list, wait_until: Callable, cancelled_too: bool
+    cache: FakeCache, kept: list, wait_until: Callable, leave: Callable
 ) -> None:
     cancel_asked = []
 
@@ -210,9 +219,7 @@ def test_an_update_that_is_let_go_ends_without_cancelling_the_job(
     ends = Ends(task)
     tasks.start(task, kept)
     wait_until(cache.started.is_set)
-    task.let_go()
-    if cancelled_too:  # as QGIS does to all tasks as it closes
-        task.cancel()
+    leave(task)
     cache.released.set()
     wait_until(lambda: ends.told and not kept)
     assert ends.only() == ("reported", report(Outcome.SUBMITTED))
@@ -364,20 +371,27 @@ def preview_task() -> tasks.PreviewTask:
 
 
 QUIET = [
-    ("describe", lambda: tasks.DescribeTask(ADDRESS), True),
-    ("count", lambda: count_task("0 0 9 9"), True),
-    ("preview", preview_task, True),
-    ("update", update_task, False),
+    ("describe", lambda: tasks.DescribeTask(ADDRESS), True, True),
+    ("count", lambda: count_task("0 0 9 9"), True, True),
+    ("preview", preview_task, True, True),
+    ("update on a site", update_task, False, True),
+    ("update here", lambda: update_task(description=local_description()), False, False),
 ]
 
 
+def local_description() -> Any:
+    return replace(web_mercator(), is_local=True)
+
+
 @pytest.mark.parametrize(
-    ("make", "is_quiet"), [case[1:] for case in QUIET], ids=[case[0] for case in QUIET]
+    ("make", "is_quiet", "ends_unasked"), [case[1:] for case in QUIET], ids=[c[0] for c in QUIET]
 )
-def test_qgis_tells_people_of_updates_only(make: Callable, is_quiet: bool) -> None:
+def test_qgis_tells_people_of_updates_only(
+    make: Callable, is_quiet: bool, ends_unasked: bool
+) -> None:
     flags = make().flags()
     assert flags & QgsTask.Flag.CanCancel
-    assert bool(flags & QgsTask.Flag.CancelWithoutPrompt) == is_quiet
+    assert bool(flags & QgsTask.Flag.CancelWithoutPrompt) == ends_unasked
     if not hasattr(QgsTask.Flag, "Hidden"):
         return
     assert bool(flags & QgsTask.Flag.Hidden) == bool(flags & QgsTask.Flag.Silent) == is_quiet

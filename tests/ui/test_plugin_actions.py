@@ -6,16 +6,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtWidgets import QAction
 from service_layers import service_layer, service_url
 
 from tile_cache_manager.plugin.registration import TileCacheManagerPlugin
 
 
-class Window:
+class Window(QObject):
     """Notes what a plugin adds and removes; stands for `iface`."""
 
+    initializationCompleted = pyqtSignal()
+
     def __init__(self, main_window: Any, canvas: Any, bar: Any) -> None:
+        super().__init__()
         self._main_window, self._canvas, self._bar = main_window, canvas, bar
         self.menu: list[QAction] = []
         self.tool_bar: list[QAction] = []

@@ -157,12 +157,25 @@ def test_cancel(loaded: Any, person: Any, cache: Any, qgis_bar: Any) -> None:
     assert person.find("run_button").isEnabled()
 
 
-def test_cancel_in_the_task_manager(loaded: Any, person: Any, cache: Any) -> None:
+def test_the_task_manager_s_cancel_leaves_the_job_to_the_site(
+    loaded: Any, person: Any, cache: Any
+) -> None:
     person.start_and_hold(cache)
     QgsApplication.taskManager().activeTasks()[0].cancel()
     person.wait_for_end()
 
-    assert " cancelled, " in person.shows("progress_label")
+    assert cache.endings == [Outcome.SUBMITTED]
+    assert "The site has taken the job and goes on by itself" in person.shows("progress_label")
+
+
+def test_on_this_computer_the_task_manager_s_cancel_ends_the_update(
+    local_loaded: Any, person: Any, cache: Any
+) -> None:
+    person.start_and_hold(cache)
+    QgsApplication.taskManager().activeTasks()[0].cancel()
+    person.wait_for_end()
+
+    assert cache.endings == [Outcome.CANCELLED]
 
 
 def test_unloading_ends_following_and_lets_the_site_go_on(
