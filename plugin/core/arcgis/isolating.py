@@ -40,11 +40,14 @@ class Isolation:
         """A part was done."""
         self._in_a_row = 0
 
-    def of(self, update: SiteUpdate, index: int, error: JobFailed) -> SiteUpdate | None:
+    def of(
+        self, update: SiteUpdate, index: int, error: JobFailed, *, is_any_done: bool = False
+    ) -> SiteUpdate | None:
         """`update` with its part `index`, which failed, in pieces, or as places that fail.
 
         None where it is not to be isolated, or cannot be. A place that was not narrowed down to a
         bundle is listed as it is, and with it what waits; where nothing was done at all, as FAILED.
+        `is_any_done`: the job did some of the part.
         """
         if not update.isolates_failures or _REFUSED.search(error.message):
             return None
@@ -59,34 +62,34 @@ class Isolation:
             return None
         if not places:
             return None
-        self._in_a_row += 1
+        self._in_a_row = 0 if is_any_done else self._in_a_row + 1
         if not pieces:
             return _listed(update, {index: places}, error.message, PartState.PARTIAL)
         is_too_much = len(update.parts) + len(pieces) > MOST_PARTS
         if is_too_much or self._in_a_row > IN_A_ROW + len(update.levels):
-            return self._given_up(update, index, places, error.message, description)
+            is_any_done = is_any_done or _is_any_done(update)
+            state = PartState.PARTIAL if is_any_done else PartState.FAILED
+            left = self._places(update, index, description, error.message)
+            return _listed(update, left, error.message, state)
         self._tell(
             Message("", Severity.WARNING, JobSplit(error.job_url, error.message, len(pieces)))
         )
         split = replace(part, state=PartState.FAILED, detail=error.message, is_split=True)
         return replace(update, parts=(*_with(update.parts, index, split), *pieces))
 
-    def _given_up(
-        self,
-        update: SiteUpdate,
-        index: int,
-        places: tuple[FailedPlace, ...],
-        message: str,
-        description: CacheDescription,
-    ) -> SiteUpdate:
-        found = {
+    def _places(
+        self, update: SiteUpdate, index: int, description: CacheDescription, message: str
+    ) -> dict[int, tuple[FailedPlace, ...]]:
+        """The places of part `index` and of those that wait."""
+        return {
             at: self._jobs.places(part, description, message)
             for at, part in enumerate(update.parts)
-            if part.state is PartState.WAITING
+            if at == index or part.state is PartState.WAITING
         }
-        is_any_done = any(part.state is PartState.DONE for part in update.parts)
-        state = PartState.PARTIAL if is_any_done else PartState.FAILED
-        return _listed(update, {**found, index: places}, message, state)
+
+
+def _is_any_done(update: SiteUpdate) -> bool:
+    return any(part.state in (PartState.DONE, PartState.PARTIAL) for part in update.parts)
 
 
 def _listed(

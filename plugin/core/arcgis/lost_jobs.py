@@ -1,17 +1,18 @@
 """A caching job whose submission got no answer, found in the site's list of jobs.
 
-Source: ArcGIS Server Administrator REST API, "Query jobs" (10.6.1) and "Job". Its pages spell keys
-in two ways (`jobID`, `submittedTime`; `job_id`, `job_created`) and times in seconds and in
-milliseconds, so all are read. What a job was asked for stands in its inputs.
+Source: ArcGIS Server Administrator REST API, "Query jobs" (10.6.1) and "Job"; Esri's own Python
+client. They spell keys in different ways (`jobID`, `submittedTime`; `job_id`, `job_created`), give
+times in seconds and in milliseconds, and jobs as a list and by id, so all are read. What a job was
+asked for stands in its inputs.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from ..errors import NotArcGIS, SiteRefused
-from ..esri_json import JsonObject, items, mapping, number, text
+from ..esri_json import JsonObject, items, mapping, number, text, whole
 from .client import Client
 from .envelope import is_busy
 
@@ -20,9 +21,10 @@ CLOCKS_DIFFER = 120.0
 
 _TASK = re.compile(r"(.+)/rest/services/(.+)/GPServer/[^/]+$", re.IGNORECASE)
 _IDS = ("jobID", "jobId", "jobid", "job_id")
-_TIMES = ("submittedTime", "submittedtime", "submitTime", "job_created")
+_TIMES = ("submissionTime", "submittedTime", "submittedtime", "submitTime", "job_created")
+_PAGE, _PAGES = 100, 5
 _MOST = 25
-"""Jobs that are listed, and so looked into."""
+"""Jobs that are looked into."""
 _MILLISECONDS = 1e11
 """Seconds since 1970 are below this for long, milliseconds were not since 1973."""
 
@@ -53,17 +55,33 @@ def _listed(client: Client, task_url: str, since: float) -> list[str]:
     if found is None:
         return []
     earliest = since - CLOCKS_DIFFER
-    query = {"startTime": str(int(earliest * 1000)), "number": str(_MOST)}
-    try:
-        body = client.read(f"{found[1]}/admin/services/{found[2]}.GPServer/jobs/query", query)
-    except SiteRefused as error:
-        if is_busy(error):
-            raise
-        # for administrators only, shut off, or older than that
-        return []
-    jobs = [_listing(mapping(job)) for job in items(body.get("results", body.get("jobs")))]
-    late = [(when, job_id) for when, job_id in jobs if job_id and when >= earliest]
+    url = f"{found[1]}/admin/services/{found[2]}.GPServer/jobs/query"
+    late = []
+    for job in _pages(client, url, {"startTime": str(int(earliest * 1000)), "number": str(_PAGE)}):
+        when, job_id = _listing(job)
+        if job_id and when >= earliest:
+            late.append((when, job_id))
     return [job_id for _, job_id in sorted(late, reverse=True)[:_MOST]]
+
+
+def _pages(client: Client, url: str, query: Mapping[str, str]) -> Iterator[JsonObject]:
+    """The jobs that a query finds, page after page; none where the site does not tell."""
+    start = 1
+    for _ in range(_PAGES):
+        try:
+            body = client.read(url, {**query, "start": str(start)})
+        except SiteRefused as error:
+            if is_busy(error):
+                raise
+            # for administrators only, shut off, or older than that
+            return
+        jobs = body.get("results", body.get("jobs"))
+        yield from map(mapping, items(jobs))
+        yield from ({"jobId": job_id, **mapping(job)} for job_id, job in mapping(jobs).items())
+        following = whole(body.get("nextStart"))
+        if following is None or following <= start:
+            return
+        start = following
 
 
 def _listing(job: JsonObject) -> tuple[float, str]:

@@ -217,7 +217,11 @@ class UpdateRun:
                 self._has_ended(index, job, state)
 
     def _has_ended(self, index: int, job: Followed, state: JobState) -> None:
-        detail = state.failure if state.phase is JobPhase.PARTIAL else ""
+        detail = ""
+        if state.phase is JobPhase.PARTIAL:
+            detail = state.failure
+            if self._isolated(index, JobFailed(job.url, detail), is_any_done=True):
+                return
         output = self._jobs.output(job, state)
         if output:
             self.update = replace(self.update, output_url=output)
@@ -230,17 +234,23 @@ class UpdateRun:
         self._keep()
 
     def _has_failed(self, index: int, error: JobFailed) -> None:
-        if not self._feedback.cancelled():
-            isolated = self._isolation.of(self.update, index, error)
-            if isolated is not None:
-                self._shares.split(index, len(isolated.parts) - len(self.update.parts))
-                self.update = isolated
-                self._keep()
-                if isolated.parts[index].state is PartState.FAILED and isolated.has_ended:
-                    self._error = self._error or self._isolation.failure
-                return
-        self._change(index, state=PartState.FAILED, detail=error.message)
-        self._stop(error)
+        if not self._isolated(index, error):
+            self._change(index, state=PartState.FAILED, detail=error.message)
+            self._stop(error)
+
+    def _isolated(self, index: int, error: JobFailed, *, is_any_done: bool = False) -> bool:
+        """Whether what failed in a part is looked for in smaller ones, or is listed by now."""
+        if self._feedback.cancelled():
+            return False
+        isolated = self._isolation.of(self.update, index, error, is_any_done=is_any_done)
+        if isolated is None:
+            return False
+        self._shares.split(index, len(isolated.parts) - len(self.update.parts))
+        self.update = isolated
+        self._keep()
+        if isolated.parts[index].state is PartState.FAILED and isolated.has_ended:
+            self._error = self._error or self._isolation.failure
+        return True
 
     def _stop(self, error: JobError) -> None:
         """No part is asked for any more; `error` is raised once those that run have ended."""
