@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from qgis.core import QgsMapLayer
 from qgis.PyQt.QtCore import Qt, pyqtSignal
+from qgis.PyQt.QtGui import QHideEvent
 from qgis.PyQt.QtWidgets import QCompleter, QMenu, QWidget
 
 from ..plugin.core.arcgis.catalogue import ServiceEntry
@@ -49,6 +50,7 @@ class AddressPanel(QWidget, FORM):
         self._browse.chosen.connect(lambda path: self._choose(path, ""))
         self.browse_button.setMenu(self._browse_menu())
         self._site_browser: SiteBrowser | None = None
+        self._picked = ""
         self.sign_in_box.setCollapsed(True)
         self.load_button.clicked.connect(self._request)
         self.address_combo.lineEdit().returnPressed.connect(self._request)
@@ -136,6 +138,8 @@ class AddressPanel(QWidget, FORM):
         if self.address() == asked:
             self.address_combo.setEditText(address)
         row = self.service_combo.findData(address)
+        if row < 0 and self._picked:  # of a portal, pages of items are listed
+            row = self.service_combo.findData(self._picked)
         if row < 0:
             self.show_services(())
             return
@@ -147,6 +151,15 @@ class AddressPanel(QWidget, FORM):
         """Show what is to be said about the service; "" hides the place for it."""
         self.summary_label.setText(text)
         self.summary_label.setVisible(bool(text))
+
+    # QWidget interface
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Close the window in which a service is found together with the dialog."""
+        super().hideEvent(event)
+        is_closed = not event.spontaneous() and not self.window().isVisible()
+        if is_closed and self._site_browser is not None:
+            self._site_browser.reject()
 
     def _recent_popup(self) -> QCompleter:
         """A list of the recent addresses that hold what is typed.
@@ -162,6 +175,7 @@ class AddressPanel(QWidget, FORM):
         return completer
 
     def _request(self) -> None:
+        self._picked = ""
         self.load_requested.emit(self.address(), self.used_auth_config_id())
 
     def _show_sign_in(self) -> None:
@@ -198,6 +212,7 @@ class AddressPanel(QWidget, FORM):
     def _service_chosen(self) -> None:
         url = self.service_combo.currentData()
         if url is not None:
+            self._picked = url
             self.load_requested.emit(url, self.auth_config_id())
 
     def _fill_menu(self) -> None:

@@ -268,6 +268,25 @@ def test_only_map_and_image_services_are_found() -> None:
     assert (found.total, found.next_start) == (40, 11)
 
 
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        (" Road\n map\t", "Road map"),
+        ("Ro\u202eda\x00d", "Ro da d"),
+        ("x" * 10_000, "x" * 500),
+        ("<b>Straße</b>", "<b>Straße</b>"),
+        ("", ID),
+        ("\u200b\r\n", ID),
+        (None, ID),
+        ({"en": "Roads"}, ID),
+    ],
+)
+def test_a_title_is_one_line(title: Any, shown: str) -> None:
+    (found,) = searched(page={"results": [item(title=title)]})[0].items
+
+    assert found.title == shown
+
+
 @pytest.mark.parametrize("next_start", [-1, 0, 1, None, "x", 1e400, [2]])
 def test_a_search_ends_where_it_does_not_go_forward(next_start: Any) -> None:
     page = {"total": 40, "nextStart": next_start, "results": [item()]}

@@ -14,6 +14,7 @@ from qgis.PyQt.QtCore import QModelIndex, QRect, Qt
 from qgis.PyQt.QtGui import QTextDocument
 from qgis.PyQt.QtTest import QTest
 
+from tile_cache_manager.plugin.host import settings
 from tile_cache_manager.ui.site_browser import SiteBrowser
 
 MARK_UP = '<img src="x"><b>Bold & brave</b> &lt;u>'
@@ -368,3 +369,32 @@ def test_a_service_that_is_found_is_loaded_in_the_dialog(
     loaded = fresh_site.service_url("federated", "Hosted/City_Tiles")
     assert visitor.find("address_combo").currentText() == loaded
     assert visitor.error() == ""
+    # at the service's site, its portal is asked for tokens from now on
+    assert settings.trusted_portals(publisher) == (fresh_site.site_url("portal"),)
+
+
+def test_it_closes_with_the_dialog(visitor: Any) -> None:
+    visitor.find("browse_button").menu().actions()[0].trigger()
+    window = visitor.dialog.findChild(SiteBrowser)
+    assert window.isVisible()
+
+    visitor.click("close_button")
+
+    assert not window.isVisible()
+
+
+def test_the_services_of_a_portal_are_offered_in_the_dialog(
+    visitor: Any, fresh_site: Any, publisher: str
+) -> None:
+    visitor.find("address_combo").setEditText(fresh_site.site_url("portal"))
+    visitor.find("auth_select").setConfigId(publisher)
+    visitor.click("load_button")
+    combo = visitor.find("service_combo")
+    visitor.wait_until(lambda: combo.count() > 1, 20, "the services")
+    visitor.choose("service_combo", "City Tiles (MapServer)")
+    visitor.wait_until(visitor.ticked, 20, "the scales")
+
+    loaded = fresh_site.service_url("federated", "Hosted/City_Tiles")
+    assert visitor.find("address_combo").currentText() == loaded
+    assert combo.isVisible()
+    assert combo.currentText() == "City Tiles (MapServer)"

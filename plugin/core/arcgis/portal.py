@@ -30,6 +30,7 @@ _USER = re.compile(r"[^\s\"\\]{1,256}")
 _OPERATORS = frozenset({"AND", "OR", "NOT"})
 _NO_LETTERS = re.compile(r"[^\w.@'-]+")
 _EXCHANGE_MINUTES = 60
+_LONGEST_LINE = 500
 
 
 class Scope(Enum):
@@ -93,7 +94,7 @@ def about(portal_url: str, client: Client) -> Portal:
     portal_id, user = text(body.get("id")), text(mapping(body.get("user")).get("username"))
     return Portal(
         portal_url,
-        text(body.get("name")) or text(body.get("portalName")),
+        _line(body.get("name")) or _line(body.get("portalName")),
         portal_id if _ID.fullmatch(portal_id) else "",
         user if _USER.fullmatch(user) else "",
     )
@@ -185,13 +186,19 @@ def _item(portal_url: str, body: JsonObject) -> PortalItem | None:
     keywords = items(body.get("typeKeywords"))
     return PortalItem(
         ItemAddress(portal_url, item_id),
-        text(body.get("title")) or text(body.get("name")) or item_id,
+        _line(body.get("title")) or _line(body.get("name")) or item_id,
         text(body.get("type")),
-        text(body.get("owner")),
+        _line(body.get("owner")),
         text(body.get("url")),
         _HOSTED in keywords,
         None if modified is None else modified / 1000,
     )
+
+
+def _line(value: object) -> str:
+    """A text as one line of letters that can be seen, where it is very long its beginning."""
+    letters = text(value)[:_LONGEST_LINE]
+    return " ".join("".join(each if each.isprintable() else " " for each in letters).split())
 
 
 def _usable(found: PortalItem | None) -> PortalItem | None:
