@@ -17,11 +17,12 @@ class DialogLines:
         self._complaint: QgsMessageBarItem | None = None
         self._offer: QgsMessageBarItem | None = None
 
-    def complain(self, text: str) -> None:
-        """Say what is wrong, in place of what was wrong before."""
+    def complain(self, text: str) -> Notice:
+        """Say what is wrong, in place of what was wrong before; give the line that says it."""
         self.clear()
-        self._complaint = Notice(text, Qgis.MessageLevel.Warning)
-        self._bar.pushItem(self._complaint)
+        self._complaint = complaint = Notice(text, Qgis.MessageLevel.Warning)
+        self._bar.pushItem(complaint)
+        return complaint
 
     def clear(self) -> None:
         """Take the complaint away."""

@@ -25,7 +25,13 @@ class ServiceLoader(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._task = LatestTask()
-        self._asked: tuple[ItemAddress | None, str] = None, ""
+        self._item: ItemAddress | None = None
+        self._asked = "", ""
+
+    @property
+    def asked(self) -> tuple[str, str]:
+        """The address that was asked last, and the id of the sign-in details it was asked with."""
+        return self._asked
 
     @property
     def is_loading(self) -> bool:
@@ -39,6 +45,7 @@ class ServiceLoader(QObject):
         """
         self.stop()
         is_local = is_path(address)
+        self._asked = address, "" if is_local else auth_config_id
         try:
             credentials = None if is_local else sign_in.credentials(auth_config_id)
             transport = None if is_local else network.transport(auth_config_id, address)
@@ -51,7 +58,7 @@ class ServiceLoader(QObject):
             "failed": self.failed.emit,
             "cancelled": lambda: self.failed.emit(areas.Cancelled()),
         }
-        self._asked = item_of(address), auth_config_id
+        self._item = item_of(address)
         self._task.start(tasks.DescribeTask(address, credentials, transport), answers)
 
     def stop(self) -> None:
@@ -59,9 +66,8 @@ class ServiceLoader(QObject):
         self._task.drop()
 
     def _described(self, description: CacheDescription) -> None:
-        item, auth_config_id = self._asked
-        if item is not None:
+        if self._item is not None:
             # The person signed in at that portal, which knows the service's site as its own: so
             # the site's later requests for a sign-in there need no question.
-            settings.trust_portal(auth_config_id, item.portal_url)
+            settings.trust_portal(self._asked[1], self._item.portal_url)
         self.described.emit(description)
