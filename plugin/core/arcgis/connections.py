@@ -131,7 +131,7 @@ class Peers:
         shown_at = certificate.origins if certificate is not None else ()
         self._shown_at = {origin_of(url) for url in shown_at}
         self._lock = threading.Lock()
-        self._contexts: dict[bool, ssl.SSLContext] = {}
+        self._context: ssl.SSLContext | None = None
 
     def settings(self, origin: _Origin) -> dict[str, Any]:
         """What connections to `origin` are made with, beside the usual.
@@ -145,19 +145,20 @@ class Peers:
         if fingerprint:
             settings["assert_fingerprint"] = fingerprint
         if origin in self._shown_at:
-            settings["ssl_context"] = self._context(checks_host=not fingerprint)
+            settings["ssl_context"] = self._showing(self._certificate)
         return settings
 
-    def _context(self, *, checks_host: bool) -> ssl.SSLContext:
+    def _showing(self, certificate: ClientCertificate | None) -> ssl.SSLContext:
         with self._lock:
-            if checks_host not in self._contexts:
+            if self._context is None:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                context.check_hostname = checks_host
+                # the layer above compares the host's name itself, also where that is a number
+                context.check_hostname = False
                 context.post_handshake_auth = True
-                if self._certificate is not None:
-                    _load(self._certificate, context)
-                self._contexts[checks_host] = context
-            return self._contexts[checks_host]
+                if certificate is not None:
+                    _load(certificate, context)
+                self._context = context
+            return self._context
 
 
 def _load(certificate: ClientCertificate, context: ssl.SSLContext) -> None:
@@ -224,8 +225,9 @@ class _Adapter(HTTPAdapter):
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
         # where one certificate is taken, it is known by its fingerprint, not by who signed it
-        by_fingerprint = "assert_fingerprint" in self._settings
-        return super().send(request, stream, timeout, verify and not by_fingerprint, cert, proxies)
+        if "assert_fingerprint" in self._settings:
+            verify = False
+        return super().send(request, stream, timeout, verify, cert, proxies)
 
 
 def _watch_pools(manager: Any) -> None:
