@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Union
 from urllib.parse import urlsplit
@@ -141,6 +141,12 @@ def hosted_parts(request: UpdateRequest, description: CacheDescription) -> tuple
     return parts
 
 
+def keeps_tiles(form: Mapping[str, str]) -> bool:
+    """Whether the job that `form` asks for leaves the tiles that exist as they are."""
+    merges = form.get("mergeBundle") == _flag(True)
+    return merges and form.get("replaceTiles") == _flag(False)
+
+
 def part_of(cut: Cut, like: UpdatePart, description: CacheDescription) -> UpdatePart:
     """A part that does in `cut` what the part `like` does."""
     operation = like.form.get(OPERATION, "")
@@ -150,6 +156,12 @@ def part_of(cut: Cut, like: UpdatePart, description: CacheDescription) -> Update
         "extent": _extent_text(cut.extent, operation, description),
     }
     return UpdatePart(tuple(cut.tiles), form, cut.planned)
+
+
+def keeps_existing(part: UpdatePart) -> bool:
+    """Whether the job of `part` leaves tiles as they are that exist already."""
+    merges = part.form.get("mergeBundle") == _flag(True)
+    return merges and part.form.get("replaceTiles") != _flag(True)
 
 
 def cut_of(part: UpdatePart, description: CacheDescription) -> Cut | None:

@@ -8,6 +8,8 @@ from ..errors import JobFailed, JobLost, NotFound
 from ..request import LevelReport, Outcome, UpdateMode, UpdateReport
 from ..site_update import PartState, SiteUpdate
 from ..tiling import Level
+from .hosted import keeps_existing
+from .hosted import keeps_tiles
 from .progress import TileCounts
 
 
@@ -67,11 +69,17 @@ def _level_of(level: Level, update: SiteUpdate, after: TileCounts, is_told: bool
     if not any(part.job_url for part in parts):
         change = 0
     is_done = all(part.state is PartState.DONE for part in parts)
-    return _changed(report, update.mode, change, is_done=is_done)
+    keeps = update.is_hosted and bool(parts) and all(keeps_existing(part) for part in parts)
+    return _changed(report, update.mode, change, is_done=is_done, keeps_existing=keeps)
 
 
 def _changed(
-    report: LevelReport, mode: UpdateMode, change: int | None, *, is_done: bool
+    report: LevelReport,
+    mode: UpdateMode,
+    change: int | None,
+    *,
+    is_done: bool,
+    keeps_existing: bool,
 ) -> LevelReport:
     """`report` with what the `change` of the level's tile count tells; nothing where it is unknown.
 
@@ -88,6 +96,6 @@ def _changed(
     if not is_done or report.planned is None:
         return report
     rest = report.planned - made
-    if mode is UpdateMode.RECREATE_ALL:
+    if mode is UpdateMode.RECREATE_ALL and not keeps_existing:
         return replace(report, replaced=rest)
     return replace(report, skipped=rest)
