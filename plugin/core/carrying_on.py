@@ -14,6 +14,7 @@ from .arcgis.address import service_of
 from .arcgis.client import Client
 from .arcgis.credentials import SignIn
 from .arcgis.jobs import Pace
+from .arcgis.jobs_by_address import job_address, update_of
 from .arcgis.opening_jobs import jobs_of
 from .arcgis.progress import counts_of
 from .arcgis.service import parse_service
@@ -82,6 +83,22 @@ def look_at(
     feedback = Feedback(cancelled=cancelled, abandoned=cancelled)
     opened = _Opened(update, feedback, sign_in, transport)
     return opened.run(update, feedback, pace or LOOK).look()
+
+
+def update_at(
+    job_url: str,
+    *,
+    sign_in: SignIn | None = None,
+    transport: Transport | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> SiteUpdate:
+    """The update that the job at `job_url` is, which no record need know; RUNNING till looked at.
+
+    Raises UnknownJob where that is no address of a job, or the site knows none there; SiteError.
+    """
+    job = job_address(job_url)
+    client = Client(transport or RequestsTransport(), job.site_url, sign_in, cancelled=cancelled)
+    return update_of(job, client)
 
 
 def cancel_update(

@@ -26,6 +26,7 @@ from tile_cache_manager.plugin.core.carrying_on import (
     look_at,
     take_up,
     take_ups,
+    update_at,
 )
 from tile_cache_manager.plugin.core.errors import (
     JobFailed,
@@ -36,6 +37,7 @@ from tile_cache_manager.plugin.core.errors import (
     SiteUnreachable,
     SubmissionUnclear,
     TakeUpProblem,
+    UnknownJob,
 )
 from tile_cache_manager.plugin.core.jobs import JobRecord
 from tile_cache_manager.plugin.core.level_areas import LevelArea
@@ -535,3 +537,55 @@ def test_a_job_that_stands_still_raises_an_alarm(person: Person) -> None:
     assert alarms[0].seconds >= 0.3
     (message,) = [each for each in person.recorder.messages if each.error is alarms[0]]
     assert message.severity is Severity.WARNING
+
+
+# --- by the address of a job alone ---------------------------------------------------------------
+
+
+def test_a_job_is_followed_by_its_address_alone(person: Person) -> None:
+    person.site.pause_after("classic", 3)
+    report = person.update(EMPTY, 3, area=WEST, wait=False)
+
+    found = update_at(f"{report.job_url}?f=json&token=abc", **person.door)
+
+    assert (found.name, found.mode, found.is_hosted) == ("World", EMPTY, False)
+    assert [level.id for level in found.levels] == [3]
+    assert found.job_urls == (report.job_url,)
+    assert found.parts[0].planned == {3: WEST_3}
+    person.site.release("classic")
+    assert carry_on(found, person.feedback, pace=PACE, **person.door).outcome is Outcome.DONE
+    assert person.tiles() == {3: WEST_3}
+
+
+def test_a_cancelled_job_is_taken_up_by_its_address_alone(person: Person) -> None:
+    with person.letting_go(lambda: person.update(EMPTY, 3, area=WEST), 5):
+        pass
+    cancel_update(person.recorded, person.feedback, pace=PACE, **person.door)
+    person.site.release("classic")
+
+    found = update_at(person.recorded.job_urls[0], **person.door)
+    seen = look_at(found, pace=PACE, **person.door)
+    assert seen.state is CANCELLED
+    report = take_up(seen, TakeUp.RESUME, Feedback(), pace=PACE, **person.door)
+
+    assert report.outcome is Outcome.DONE
+    assert person.tiles() == {3: WEST_3}
+
+
+NO_JOBS = [
+    "",
+    "nonsense",
+    "{site}/rest/services/World/MapServer",
+    "{site}/rest/services/System/CachingControllers/GPServer/Manage%20Map%20Cache%20Tiles",
+    "{site}/rest/services/System/CachingControllers/GPServer/Manage%20Map%20Cache%20Tiles/jobs/j0",
+    "{site}/rest/services/System/CachingControllers/GPServer/../GPServer/T/jobs/j1",
+    "{site}/rest/services/System/CachingControllers/GPServer/%2e%2e/jobs/j1",
+    "file:///rest/services/System/CachingControllers/GPServer/T/jobs/j1",
+    "{site}/rest/admin/services/World/MapServer/jobs",
+]
+
+
+@pytest.mark.parametrize("address", NO_JOBS)
+def test_what_is_the_address_of_no_job(person: Person, address: str) -> None:
+    with pytest.raises(UnknownJob):
+        update_at(address.format(site=person.site.site_url("classic")), **person.door)

@@ -59,6 +59,13 @@ _PHASES = {
     "canceled": JobPhase.CANCELLED,
     "cancelled": JobPhase.CANCELLED,
 }
+_GOES_ON = frozenset(
+    {
+        *("esrijobnew", "esrijobsubmitted", "esrijobwaiting", "esrijobexecuting"),
+        *("esrijobcancelling", "new", "submitted", "waiting", "pending", "queued"),
+        *("executing", "inprogress", "processing", "running", "cancelling", "canceling"),
+    }
+)
 _SEVERITIES = {
     "esrijobmessagetypewarning": Severity.WARNING,
     "esrijobmessagetypeerror": Severity.ERROR,
@@ -70,6 +77,11 @@ _POLLS_UNTIL_FORGOTTEN = 4
 """Some of these answers come from a site that is just starting, so one is not believed."""
 
 _PERCENT_TEXT = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*(?:%|percent\b)", re.IGNORECASE)
+
+
+_JOB_ID = re.compile(r"[\w.{}-]{1,200}", re.ASCII)
+_BELOW_JOB = re.compile(r"(?:[\w.-]+/)?[\w.-]{1,200}", re.ASCII)
+"""What a site names becomes part of an address: nothing that would make it another one."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +109,11 @@ class JobState:
         """
         errors = [item.text for item in self.messages if item.severity is Severity.ERROR]
         return (errors[:1] or [item.text for item in self.messages] or [self.status])[-1]
+
+    @property
+    def is_understood(self) -> bool:
+        """Whether `status` is a word of ArcGIS for a job."""
+        return self.phase is not JobPhase.RUNNING or self.status.lower() in _GOES_ON
 
     @property
     def percent_in_messages(self) -> float | None:
@@ -146,14 +163,16 @@ class Job:
         """
         only = next(iter(state.results.values())) if len(state.results) == 1 else None
         path = state.results.get(name, only)
-        return None if path is None else self.client.read(f"{self.url}/{path}").get("value")
+        if path is None or not _BELOW_JOB.fullmatch(path) or ".." in path:
+            return None
+        return self.client.read(f"{self.url}/{path}").get("value")
 
 
 def submit_job(client: Client, task_url: str, form: Mapping[str, str]) -> Job:
     """Submit a job to the asynchronous task at `task_url`. Raises SiteError, JobFailed."""
     body = client.submit(f"{task_url}/submitJob", form)
     job_id = text(body.get("jobId"))
-    if not job_id:
+    if not _JOB_ID.fullmatch(job_id) or ".." in job_id:
         raise JobFailed(task_url, text(body.get("jobStatus")) or "no jobId")
     return Job(f"{task_url}/jobs/{job_id}", job_id, client)
 
@@ -223,6 +242,7 @@ class _Follower:
         self._cancel_sent = False
         self._trouble_told = False
         self._unknown = 0
+        self._last_told: object = None
 
     def run(self) -> JobState | None:
         interval = self._pace.first
@@ -278,8 +298,18 @@ class _Follower:
         except SiteRefused as error:
             self._bear_refusal(error)
             return None
+        if not self._is_answer(state):
+            self._bear(NotArcGIS(self._job.url, 200, "no status of a job"))
+            return None
         self._last_answer, self._trouble_told, self._unknown = time.monotonic(), False, 0
         return state
+
+    def _is_answer(self, state: JobState) -> bool:
+        """Whether `state` tells of a job: in words that are known, or by telling something new."""
+        told = (state.status, state.percent, state.tiles, len(state.messages))
+        is_new = bool(state.status) and told != self._last_told
+        self._last_told = told
+        return state.is_understood or is_new
 
     def _bear_refusal(self, error: SiteRefused) -> None:
         """Believe a site that it does not know the job only when it says so time and again.
