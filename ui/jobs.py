@@ -146,6 +146,8 @@ class Jobs(QObject):
         """Ask the site once more what came of an ended update."""
         door = self._door(key)
         if door is not None:
+            self._reports[key] = self.tr("Asking the site…")
+            self.changed.emit(key)
             self._do(key, job_tasks.ReportTask(door), reported=partial(self._reported_again, key))
 
     def forget(self, key: str) -> None:
@@ -261,8 +263,8 @@ class Jobs(QObject):
     def _reported(self, key: str, report: UpdateReport) -> None:
         went_well = report.outcome in (Outcome.DONE, Outcome.SUBMITTED)
         level = Qgis.MessageLevel.Success if went_well else Qgis.MessageLevel.Warning
-        self._reported_again(key, report)
         self._left_alone(key)
+        self._reported_again(key, report)
         self._tell(messages.report_sentence(report), level, key)
 
     def _reported_again(self, key: str, report: UpdateReport) -> None:
@@ -288,6 +290,7 @@ class Jobs(QObject):
 
     def _left_alone(self, key: str) -> None:
         """Nobody here is at work on it any more."""
+        self._reports.pop(key, None)
         self.model.change(key, care=Care.NOBODY, followed_percent=None)
 
     def _offered(self, key: str, changed: float, found: tuple[TakeUp, ...]) -> None:

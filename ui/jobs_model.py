@@ -219,7 +219,7 @@ class JobsModel(QAbstractTableModel):
         if column is Column.STATE:
             if row.care is Care.LOCKED and not row.update.has_ended:
                 return self.tr(
-                    "QGIS's master password was not given yet: press Follow, and QGIS asks for it."
+                    "QGIS has to ask you for a password before it can look: press Follow."
                 )
             return row.trouble or messages.job_advice(row.update)
         if column is Column.SERVICE:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from qgis.core import QgsApplication
 from qgis.PyQt.QtCore import pyqtSignal
 
 from ..core.arcgis.credentials import SignIn
@@ -48,10 +47,8 @@ class Door:
 
 
 def is_locked(recorded: RecordedUpdate) -> bool:
-    """Whether QGIS would ask a person for the master password before it tells the sign-in."""
-    manager = QgsApplication.authManager()
-    is_open = manager.isDisabled() or manager.masterPasswordIsSet()
-    return bool(recorded.auth_config_id) and not is_open
+    """Whether QGIS would, or might, have to ask a person before it can sign in. Main thread."""
+    return sign_in.needs_person(recorded.auth_config_id)
 
 
 def door_to(recorded: RecordedUpdate) -> Door:

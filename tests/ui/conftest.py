@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -243,6 +244,16 @@ def _english_numbers(qgis_app: Any) -> Iterator[None]:
     QLocale.setDefault(QLocale(QLocale.Language.English, QLocale.Country.UnitedStates))
     yield
     QLocale.setDefault(before)
+
+
+@pytest.fixture(autouse=True)
+def job_file(monkeypatch: pytest.MonkeyPatch, qgis_app: Any, tmp_path: Path) -> Path:
+    """Where the record of jobs lies: no test finds those of another."""
+    from tile_cache_manager.plugin.host import job_record
+
+    path = tmp_path / "profile" / "jobs.json"
+    monkeypatch.setattr(job_record, "record_path", lambda: path)
+    return path
 
 
 @pytest.fixture
