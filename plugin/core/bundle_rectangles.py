@@ -7,6 +7,7 @@ All coordinates are in the scheme's CRS.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -86,11 +87,16 @@ def tiles_within(
 
 
 def cuts(
-    scheme: TilingScheme, levels: Iterable[Level], place: Place, extent: Extent | None
+    scheme: TilingScheme,
+    levels: Iterable[Level],
+    place: Place,
+    extent: Extent | None,
+    most: float = math.inf,
 ) -> tuple[Cut, ...]:
     """Rectangles for jobs that update `levels` at `place` within `extent`; see the module.
 
-    A rectangle that several levels have in common is one cut. In the order of `levels`.
+    A rectangle that several levels have in common is one cut. In the order of `levels`. Where they
+    are more than `most`, not all of them are given, but still more than `most`.
     """
     found: list[Cut] = []
     for level in levels:
@@ -103,10 +109,12 @@ def cuts(
                 continue
             at = earlier.get(block)
             both = None if at is None else _together(scheme, found[at], own, extent)
-            if both is None or at is None:
-                found.append(own)
-            else:
+            if both is not None and at is not None:
                 found[at] = both
+                continue
+            found.append(own)
+            if len(found) > most:
+                return tuple(found)
     return tuple(found)
 
 

@@ -126,14 +126,10 @@ def _mode_not_offered(error: errors.ModeNotOffered) -> str:
 
 def _too_many_jobs(error: errors.TooManyJobs) -> str:
     text = tr(
-        "{service} takes rectangles only, and this area is {jobs} of them, a job each, where"
-        " {limit} are the most: choose a simpler or smaller area, or fewer scales."
+        "{service} takes rectangles only, and this area takes more than {limit} of them, a job"
+        " each: choose a simpler or smaller area, or fewer scales."
     )
-    return text.format(
-        service=_service(error.service),
-        jobs=number_text(error.jobs),
-        limit=number_text(error.limit),
-    )
+    return text.format(service=_service(error.service), limit=number_text(error.limit))
 
 
 def _bad_instances(error: errors.BadInstances) -> str:

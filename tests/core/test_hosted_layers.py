@@ -296,8 +296,13 @@ def test_an_area_that_takes_too_many_jobs(monkeypatch: pytest.MonkeyPatch) -> No
     stairs = Polygon([(2000, 2000), (120_000, 2000), (2000, 120_000)])
     with pytest.raises(TooManyJobs) as caught:
         parts_of(stairs, ids=(13,))
+    assert caught.value.limit == 5
     # 8 rows of bundles, 131,072 m high, each a bundle shorter than the one below
-    assert (caught.value.jobs, caught.value.limit) == (8, 5)
+    monkeypatch.setattr(hosted, "MAX_JOBS", 8)
+    assert len(parts_of(stairs, ids=(13,))) == 8
+    monkeypatch.setattr(hosted, "MAX_JOBS", 7)
+    with pytest.raises(TooManyJobs):
+        parts_of((LevelArea((13,), stairs), LevelArea((14,), CORNER)), ids=(13, 14))
 
 
 # --- from a part back to its rectangle ------------------------------------------------------------

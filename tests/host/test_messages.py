@@ -78,7 +78,6 @@ ARGUMENTS = {
     "image_format": ("LERC", "LERC"),
     "scales": ((4000.0, 8000.0), "1:8,000"),
     "limit": (100000, "100,000"),
-    "jobs": (1234, "1,234"),
     "storage": ("MBTILES", "MBTiles"),
     "possible": (("TPKX", "EXPLODED"), "Exploded"),
     "source": ("/maps/Wälder.tpkx", "/maps/Wälder.tpkx"),
@@ -246,9 +245,9 @@ OTHER_SENTENCES = [
      "The site does not offer COMPLETE_JOB for the job"
      " https://site.test/rest/admin/services/World/MapServer/jobs/j1: run the update again"
      " instead."),
-    (errors.TooManyJobs("World", 1234, 1000),
-     "World takes rectangles only, and this area is 1,234 of them, a job each, where 1,000 are the"
-     " most: choose a simpler or smaller area, or fewer scales."),
+    (errors.TooManyJobs("World", 1000),
+     "World takes rectangles only, and this area takes more than 1,000 of them, a job each: choose"
+     " a simpler or smaller area, or fewer scales."),
     (errors.BadScales(";;"), "“;;” is not a list of scales: give denominators joined by “;”, such"
      " as 500000;250000."),
     (errors.ServiceChanged("World"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Union
 from urllib.parse import urlsplit
@@ -137,14 +137,8 @@ def hosted_parts(request: UpdateRequest, description: CacheDescription) -> tuple
         raise ModeNotOffered(description.name, request.mode.value)
     parts = tuple(part for each in request.by_area() for part in _parts(each, description))
     if len(parts) > MAX_JOBS:
-        raise TooManyJobs(description.name, len(parts), MAX_JOBS)
+        raise TooManyJobs(description.name, MAX_JOBS)
     return parts
-
-
-def keeps_tiles(form: Mapping[str, str]) -> bool:
-    """Whether the job that `form` asks for leaves the tiles that exist as they are."""
-    merges = form.get("mergeBundle") == _flag(True)
-    return merges and form.get("replaceTiles") == _flag(False)
 
 
 def part_of(cut: Cut, like: UpdatePart, description: CacheDescription) -> UpdatePart:
@@ -208,7 +202,7 @@ def _parts(request: UpdateRequest, description: CacheDescription) -> Iterator[Up
         # nobody knows where its full extent is but the site
         yield like
         return
-    found = cuts(request.scheme, request.levels, place, description.extent)
+    found = cuts(request.scheme, request.levels, place, description.extent, MAX_JOBS)
     if not found:
         is_empty = isinstance(place, BaseGeometry) and place.is_empty
         raise EmptyArea() if is_empty else AreaOutside(description.name)

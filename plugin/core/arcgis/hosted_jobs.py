@@ -59,7 +59,7 @@ _ENDED_TASKS = ("numdonetasks", "numerrortasks", "numcanceledtasks")
 _TOLD_OF_AN_END = ("jobstatus", "status", "lasttime", "endtime")
 _UPDATES, _DELETES = ("update", "cook"), ("delete",)
 """Parts of a job's type, which is UpdateTiles or CACHECOOKER, DeleteTiles or CacheDelete."""
-_JOB_ID = re.compile(r"[\w{}-]+", re.ASCII)
+_JOB_ID = re.compile(r"[\w{}-]{1,200}", re.ASCII)
 """What a job is called; anything else would be another address."""
 
 _SAME_PLACE = 1e-6

@@ -82,12 +82,11 @@ class AreaOutside(RequestError):
 
 
 class TooManyJobs(RequestError):
-    """The area takes `jobs` rectangles, a job each, of the hosted layer `service`: over `limit`."""
+    """The area takes more than `limit` rectangles, a job each, of the hosted layer `service`."""
 
-    def __init__(self, service: str, jobs: int, limit: int) -> None:
-        super().__init__(f"{service}: {jobs} jobs, more than {limit}")
+    def __init__(self, service: str, limit: int) -> None:
+        super().__init__(f"{service}: more than {limit} jobs")
         self.service = service
-        self.jobs = jobs
         self.limit = limit
 
 
