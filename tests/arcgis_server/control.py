@@ -48,6 +48,11 @@ def act(state: SiteState, action: str, values: Values) -> Values:
     return _ACTIONS[action](state, values) or {}
 
 
+def _several(state: SiteState, values: Values) -> Values:
+    """Do one action after the other, and tell what each tells."""
+    return {"answers": [act(state, action, more) for action, more in values["actions"]]}
+
+
 def _reset(state: SiteState, values: Values) -> None:
     state.reset()
 
@@ -267,6 +272,7 @@ def _cache(state: SiteState, values: Values) -> Values:
 
 
 _ACTIONS: dict[str, Callable[[SiteState, Values], Values | None]] = {
+    "several": _several,
     "reset": _reset,
     "revision": _revision,
     "speed": _speed,

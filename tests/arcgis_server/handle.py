@@ -139,6 +139,14 @@ class RunningSite:
         """
         return self._post(f"/{site}/{action}", values)
 
+    def controls(self, site: str, *actions: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+        """Do several actions of ``control.py`` in one request; each is (name, values).
+
+        Raises:
+            ControlFailed: an action is unknown or a value is wrong; those before it are done.
+        """
+        return list(self.control(site, "several", actions=list(actions))["answers"])
+
     def _post(self, path: str, values: dict[str, Any]) -> dict[str, Any]:
         request = urllib.request.Request(
             f"{self._control_url}{CONTROL_PATH}{path}",
