@@ -61,10 +61,14 @@ def unoffered_text(description: CacheDescription, mode: UpdateMode) -> str:
     text = tr("The site does not offer “{mode}” for {service}.")
     if description.is_hosted and mode is UpdateMode.RECREATE_EMPTY:
         text = tr(
-            "{service} is a hosted layer, whose site makes the tiles of whole bundles and offers no"
-            " way to make only those that are missing."
+            "{service} is a hosted layer, whose site makes all the tiles of a bundle every time:"
+            " choose “{other}”, and merge bundles where tiles that exist are to stay."
         )
-    return text.format(mode=mode_text(mode), service=plain(description.name))
+    return text.format(
+        mode=mode_text(mode),
+        service=plain(description.name),
+        other=mode_text(UpdateMode.RECREATE_ALL),
+    )
 
 
 def uncached_reason(description: CacheDescription, level: Level) -> str:

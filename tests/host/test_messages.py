@@ -396,8 +396,8 @@ def test_why_a_mode_cannot_be_chosen() -> None:
     )
     hosted = replace(without, is_hosted=True)
     assert messages.unavailable_reason(hosted, mode) == (
-        "Swiss is a hosted layer, whose site makes the tiles of whole bundles and offers no way to"
-        " make only those that are missing."
+        "Swiss is a hosted layer, whose site makes all the tiles of a bundle every time: choose"
+        " “Recreate All Tiles”, and merge bundles where tiles that exist are to stay."
     )
     problem = errors.CachingUnavailable(URL, errors.Unavailable.SIGN_IN)
     barred = replace(swiss(), modes=(), modes_problem=problem)

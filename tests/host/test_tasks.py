@@ -23,6 +23,7 @@ from tile_cache_manager.plugin.core.errors import (
     NotCached,
     TileCacheError,
 )
+from tile_cache_manager.plugin.core.planned import touched_tiles
 from tile_cache_manager.plugin.core.request import (
     Feedback,
     LevelReport,
@@ -443,6 +444,35 @@ def test_tiles_are_counted(
     wait_until(lambda: ends.told and not kept)
     name, counted = ends.only()
     assert (name, counted.tiles) == ("counted", expected)
+
+
+# Bundles of level 9 hold 128 x 128 tiles, 45 degrees: each of these areas touches four of them.
+HOSTED_COUNTS = [
+    ("typed", areas.TypedExtent("-10 -10 10 10"), {0: 2, 9: 4 * 128 * 128}),
+    ("the whole cache", areas.FullExtent(), {0: 2, 9: 1024 * 512}),
+    ("across 180", areas.TypedExtent("170 -10 -170 10"), {0: 2, 9: 4 * 128 * 128}),
+]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [case[1:] for case in HOSTED_COUNTS],
+    ids=[case[0] for case in HOSTED_COUNTS],
+)
+def test_tiles_of_a_hosted_layer_are_counted_by_whole_bundles(
+    source: areas.AreaSource, expected: dict
+) -> None:
+    description = replace(degrees(), is_hosted=True)
+    _signal, counted = tasks.CountTask(source, description, description.scheme.levels).work()
+    assert counted.tiles == expected
+
+
+def test_an_export_of_a_hosted_layer_counts_the_tiles_of_the_area_itself() -> None:
+    description = replace(degrees(), is_hosted=True)
+    levels = description.scheme.levels
+    source = areas.TypedExtent("-10 -10 10 10")
+    _signal, counted = tasks.CountTask(source, description, levels, touched_tiles).work()
+    assert counted.tiles == {0: 2, 9: 58 * 58}
 
 
 def test_a_preview_is_made(kept: list, wait_until: Callable) -> None:
