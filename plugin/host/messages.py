@@ -12,6 +12,7 @@ from qgis.core import Qgis, QgsMessageLog
 
 from ..core.description import CacheDescription
 from ..core.errors import DamagedCache, LayerFailed, TileCacheError
+from ..core.export.request import ExportReport
 from ..core.request import Message, Severity, UpdateMode, UpdateReport
 from ..core.tiling import Level
 from . import local_wording, wording
@@ -140,12 +141,13 @@ def report_sentence(report: UpdateReport) -> str:
     return wording.report_sentence(report)
 
 
-def failure_sentences(report: UpdateReport) -> list[str]:
+def failure_sentences(report: UpdateReport | ExportReport) -> list[str]:
     """Why tiles failed, a few lines.
 
-    On this computer: each reason once, the most frequent first. On a site: the first places.
+    On this computer, and of exports: each reason once, the most frequent first. On a site: the
+    first places.
     """
-    if not report.is_local:
+    if isinstance(report, UpdateReport) and not report.is_local:
         return place_lines(report.failed_places, FAILURES_SAID)
     kinds = local_wording.failure_kinds(report)
     return [_tile_failure(error) for error, _ in kinds[:FAILURES_SAID]]
