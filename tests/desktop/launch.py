@@ -63,14 +63,19 @@ def launch(
     screen: str = "auto",
     timeout_seconds: float | None = 300,
     say: Callable[[str], None] = print,
+    profile: Path | None = None,
 ) -> Outcome:
     """Run `script` inside a QGIS window whose profile, pictures and logs go to `folder`.
 
+    `profile`: the folder of an earlier window, with a copy of whose profile QGIS starts.
     Exit code 124 stands for a time-out, 1 for a QGIS that ended before the script did.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    write_profile(folder / "profile", plugin_enabled, site)
+    if profile is None:
+        write_profile(folder / "profile", plugin_enabled, site)
+    else:
+        shutil.copytree(profile / "profile", folder / "profile")
     output = folder / "qgis.log"
     with ExitStack() as started:
         environment = qgis_environment(folder, plugin)
