@@ -11,6 +11,7 @@ from ..plugin.core.errors import SignInFailed
 from ..plugin.host import settings
 from .notices import Notice
 from .service_loader import ServiceLoader
+from .site_search import SiteSearch
 
 LONGEST_NAME = 48
 """Letters of a portal's name on the button; of a longer one the end is shown, which says whose."""
@@ -27,7 +28,7 @@ class PortalTrust(QObject):
 
     trusted = pyqtSignal(str, str)
 
-    def __init__(self, loader: ServiceLoader, parent: QObject | None = None) -> None:
+    def __init__(self, loader: ServiceLoader | SiteSearch, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._loader = loader
 

@@ -21,6 +21,7 @@ from ..plugin.host import connections, messages
 from .dialog_lines import DialogLines
 from .form_dialog import FormDialog
 from .forms import load_form
+from .portal_trust import PortalTrust
 from .site_search import SiteSearch
 from .site_tree_model import (
     CHANGED,
@@ -66,6 +67,7 @@ class SiteBrowser(FormDialog, FORM):
         self._shown.setRecursiveFilteringEnabled(True)
         self._shown.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         self._search = SiteSearch(self._model, self)
+        self._trust = PortalTrust(self._search, self)
         self._typing = QTimer(self)
         self._typing.setSingleShot(True)
         self._typing.setInterval(TYPING_MS)
@@ -81,10 +83,8 @@ class SiteBrowser(FormDialog, FORM):
         """Show the window; where `address` is that of a site or portal, look at it."""
         is_same = address == self._opened_address and auth_config_id == self._opened_sign_in
         if address and not is_same:
-            self.site_edit.setText(address)
-            self.auth_select.setConfigId(auth_config_id)
             self.sign_in_box.setCollapsed(not auth_config_id)
-            self._open()
+            self._look_at(address, auth_config_id)
         self.show()
         self.raise_()
         self.activateWindow()
@@ -128,6 +128,7 @@ class SiteBrowser(FormDialog, FORM):
         self._hide_columns(True)
         header = self.services_view.header()
         header.setStretchLastSection(False)
+        header.setMinimumSectionSize(6 * self.fontMetrics().height())
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         for column in (KIND, OWNER, CHANGED):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
@@ -146,6 +147,7 @@ class SiteBrowser(FormDialog, FORM):
         self._search.opened.connect(self._opened)
         self._search.failed.connect(self._failed)
         self._search.changed.connect(self._show_state)
+        self._trust.trusted.connect(self._look_at)
 
     # looking
 
@@ -154,6 +156,11 @@ class SiteBrowser(FormDialog, FORM):
             self._search.stop()
         else:
             self._open()
+
+    def _look_at(self, address: str, auth_config_id: str) -> None:
+        self.site_edit.setText(address)
+        self.auth_select.setConfigId(auth_config_id)
+        self._open()
 
     def _open(self) -> None:
         address = self.site_edit.text().strip()
@@ -183,7 +190,7 @@ class SiteBrowser(FormDialog, FORM):
     def _failed(self, error: Exception) -> None:
         if isinstance(error, (NotAllowed, SignInFailed, SignInNeeded)):
             self.sign_in_box.setCollapsed(False)
-        self._lines.complain(messages.sentence(error))
+        self._trust.offer(error, self._lines.complain(messages.sentence(error)))
         self._opened_address = ""  # so that the next time it is asked again
         self._show_state()
 
@@ -278,10 +285,7 @@ class SiteBrowser(FormDialog, FORM):
 
     def _take_saved(self, action: QAction) -> None:
         if action.data() is not None:
-            url, auth_config_id = action.data()
-            self.site_edit.setText(url)
-            self.auth_select.setConfigId(auth_config_id)
-            self._open()
+            self._look_at(*action.data())
 
 
 class _Roomy(QStyledItemDelegate):

@@ -30,6 +30,7 @@ class SiteSearch(QObject):
         self._model = model
         self._finder: Finder | None = None
         self._portal: Portal | None = None
+        self._asked = "", ""
         self._words = ""
         self._wants_all = False
         self._opening = LatestTask()
@@ -41,6 +42,11 @@ class SiteSearch(QObject):
         return self._opening.is_running or bool(self._filling)
 
     @property
+    def asked(self) -> tuple[str, str]:
+        """The address that was opened last, and the id of the sign-in details."""
+        return self._asked
+
+    @property
     def portal(self) -> Portal | None:
         """The opened portal; None for a site, or for nothing."""
         return self._portal
@@ -50,6 +56,7 @@ class SiteSearch(QObject):
         self.stop()
         self._model.forget()
         self._portal = None
+        self._asked = address, auth_config_id
         try:
             self._finder = site_tree.make_finder(address, auth_config_id)
         except TileCacheError as error:

@@ -114,6 +114,21 @@ def publisher(store_sign_in: Callable[..., str]) -> str:
     return store_sign_in("Basic", username=PUBLISHER.name, password=PUBLISHER.password)
 
 
+@pytest.fixture
+def saved_connection(qgis_app: Any) -> Iterator[Callable[[str, str], None]]:
+    """`saved_connection(name, url)` keeps one as QGIS does."""
+    root = "connections/arcgisfeatureserver/items"
+    names: list[str] = []
+
+    def save(name: str, url: str) -> None:
+        QgsSettings().setValue(f"{root}/{name}/url", url)
+        names.append(name)
+
+    yield save
+    for name in names:
+        QgsSettings().remove(f"{root}/{name}")
+
+
 # sites
 
 
@@ -198,6 +213,32 @@ def test_a_site_that_wants_a_sign_in(looker: Looker, fresh_site: Any, publisher:
     assert "World" in looker.rows()
     looker.double_click("World")
     assert looker.loaded == [(fresh_site.service_url("secured", "World"), publisher)]
+
+
+def test_a_site_of_a_portal_asks_whether_the_portal_is_trusted(
+    looker: Looker, fresh_site: Any, publisher: str
+) -> None:
+    looker.open(fresh_site.site_url("federated"), publisher)
+    looker.wait_for_error()
+    looker.click("trust_portal_button")
+    looker.wait()
+
+    assert looker.error() == ""
+    assert "World" in looker.rows()
+    assert settings.trusted_portals(publisher) == (fresh_site.site_url("portal"),)
+
+
+def test_a_saved_connection_is_looked_at(
+    looker: Looker, fresh_site: Any, saved_connection: Callable[..., None]
+) -> None:
+    saved_connection("Maps & more", fresh_site.services_url("classic"))
+    menu = looker.find("saved_button").menu()
+    menu.aboutToShow.emit()
+    (action,) = [each for each in menu.actions() if each.text() == "Maps && more"]
+    action.trigger()
+    looker.wait()
+
+    assert looker.rows() == CLASSIC
 
 
 @pytest.mark.parametrize("address", ["", "World", "ftp://h.example/arcgis", "/data/tiles"])
