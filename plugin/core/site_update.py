@@ -56,7 +56,8 @@ class UpdatePart:
     `form`: what it is asked for with, nothing secret in it. `planned`: tiles that its area touches,
     by level id. `job_url`: "" until the site has answered. `detail`: the site's own words, where
     it failed. `asked_at`: when it was asked for, seconds since 1970. `is_split`: it failed, and
-    other parts are in its place by now.
+    other parts are in its place by now. `others`: while UNCLEAR, the jobs that the site listed just
+    before it was asked for, none of which it is; None where the site listed none.
     """
 
     level_ids: tuple[int, ...]
@@ -67,6 +68,7 @@ class UpdatePart:
     detail: str = ""
     asked_at: float = 0.0
     is_split: bool = False
+    others: tuple[str, ...] | None = None
 
     @property
     def has_ended(self) -> bool:

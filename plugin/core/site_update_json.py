@@ -77,6 +77,7 @@ def _part_json(part: UpdatePart) -> dict[str, Any]:
         "detail": part.detail,
         "asked_at": part.asked_at,
         "is_split": part.is_split,
+        "others": None if part.others is None else [_plain(url) for url in part.others],
     }
 
 
@@ -90,6 +91,7 @@ def _part(body: JsonObject) -> UpdatePart:
         detail=text(body.get("detail")),
         asked_at=number(body.get("asked_at")) or 0.0,
         is_split=body.get("is_split") is True,
+        others=_urls(body.get("others")),
     )
 
 
@@ -150,6 +152,10 @@ def _url(value: object) -> str:
     if urlsplit(url).scheme not in ("http", "https"):
         raise ValueError(url)
     return url
+
+
+def _urls(value: object) -> tuple[str, ...] | None:
+    return tuple(_url(each) for each in value) if isinstance(value, list) else None
 
 
 def _plain(url: str) -> str:

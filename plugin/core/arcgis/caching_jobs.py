@@ -26,7 +26,7 @@ from .caching import (
 from .client import Client
 from .isolation import bundles, pieces
 from .jobs import Followed, Job, JobState, submit_job
-from .lost_jobs import find_lost
+from .lost_jobs import find_lost, listed
 from .site_jobs import Reporter
 from .status import open_reporter
 
@@ -87,6 +87,9 @@ class CachingTaskJobs:
         if not job_id or "/" in job_id or not self._client.is_own(part.job_url):
             raise UnknownJob(public_address(part.job_url))
         return Job(part.job_url, job_id, self._client)
+
+    def listed(self, since: float) -> tuple[str, ...] | None:
+        return listed(self._client, self.submit_url, since)
 
     def find_lost(self, part: UpdatePart, since: float, known: frozenset[str]) -> str | None:
         names = self._task.names

@@ -111,6 +111,21 @@ class HostedJobs:
             raise UnknownJob(part.job_url)
         return self._job(job_id)
 
+    def listed(self, since: float) -> tuple[str, ...] | None:
+        """The jobs in the administration's list from about then on."""
+        try:
+            jobs = items(self._client.read(self._jobs_url).get("jobs"))
+        except SiteRefused as error:
+            if is_busy(error):
+                raise
+            return None
+        return tuple(
+            self._job(text(job.get("id"))).url
+            for job in map(mapping, jobs)
+            if _JOB_ID.fullmatch(text(job.get("id")))
+            and (number(job.get("submitTime")) or 0) / 1000 >= since - CLOCKS_APART
+        )
+
     def find_lost(self, part: UpdatePart, since: float, known: frozenset[str]) -> str | None:
         """The first job in the administration's list from then on that does what `part` does."""
         listed = [mapping(job) for job in items(self._client.read(self._jobs_url).get("jobs"))]

@@ -16,15 +16,13 @@ from ..esri_json import JsonObject, items, mapping, number, text, whole
 from .client import Client
 from .envelope import is_busy
 
-CLOCKS_DIFFER = 120.0
+CLOCKS_DIFFER = 300.0
 """By so many seconds a site's clock may be behind ours."""
 
 _TASK = re.compile(r"(.+)/rest/services/(.+)/GPServer/[^/]+$", re.IGNORECASE)
 _IDS = ("jobID", "jobId", "jobid", "job_id")
 _TIMES = ("submissionTime", "submittedTime", "submittedtime", "submitTime", "job_created")
 _PAGE, _PAGES = 100, 5
-_MOST = 25
-"""Jobs that are looked into."""
 _MILLISECONDS = 1e11
 """Seconds since 1970 are below this for long, milliseconds were not since 1973."""
 
@@ -42,39 +40,39 @@ def find_lost(
     for, seconds since 1970; `known`: URLs of other jobs. None where there is none, or the site
     does not tell. Raises SiteUnreachable, NotArcGIS, SiteRefused (busy).
     """
-    for job_id in _listed(client, task_url, since):
-        url = f"{task_url}/jobs/{job_id}"
+    for url in listed(client, task_url, since) or ():
         if url not in known and _is_asked_for(client, url, asked):
             return url
     return None
 
 
-def _listed(client: Client, task_url: str, since: float) -> list[str]:
-    """Ids of the jobs submitted since then, the newest first."""
+def listed(client: Client, task_url: str, since: float) -> tuple[str, ...] | None:
+    """URLs of the jobs submitted since about then, the newest first.
+
+    None where the site does not tell. Raises SiteUnreachable, NotArcGIS, SiteRefused (busy).
+    """
     found = _TASK.match(task_url)
     if found is None:
-        return []
+        return None
     earliest = since - CLOCKS_DIFFER
     url = f"{found[1]}/admin/services/{found[2]}.GPServer/jobs/query"
-    late = []
-    for job in _pages(client, url, {"startTime": str(int(earliest * 1000)), "number": str(_PAGE)}):
-        when, job_id = _listing(job)
-        if job_id and when >= earliest:
-            late.append((when, job_id))
-    return [job_id for _, job_id in sorted(late, reverse=True)[:_MOST]]
+    query = {"startTime": str(int(earliest * 1000)), "number": str(_PAGE)}
+    try:
+        jobs = list(map(_listing, _pages(client, url, query)))
+    except SiteRefused as error:
+        if is_busy(error):
+            raise
+        # for administrators only, shut off, or older than that
+        return None
+    late = sorted(((when, job) for when, job in jobs if job and when >= earliest), reverse=True)
+    return tuple(f"{task_url}/jobs/{job}" for _, job in late)
 
 
 def _pages(client: Client, url: str, query: Mapping[str, str]) -> Iterator[JsonObject]:
-    """The jobs that a query finds, page after page; none where the site does not tell."""
+    """The jobs that a query finds, page after page. Raises SiteError."""
     start = 1
     for _ in range(_PAGES):
-        try:
-            body = client.read(url, {**query, "start": str(start)})
-        except SiteRefused as error:
-            if is_busy(error):
-                raise
-            # for administrators only, shut off, or older than that
-            return
+        body = client.read(url, {**query, "start": str(start)})
         jobs = body.get("results", body.get("jobs"))
         yield from map(mapping, items(jobs))
         yield from ({"jobId": job_id, **mapping(job)} for job_id, job in mapping(jobs).items())

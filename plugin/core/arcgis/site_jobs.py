@@ -53,12 +53,18 @@ class PartJobs(Protocol):
     def reopen(self, part: UpdatePart) -> Followed:
         """The job at `part.job_url`; nothing is sent. Raises UnknownJob where it has none."""
 
+    def listed(self, since: float) -> tuple[str, ...] | None:
+        """URLs of jobs that the site lists, submitted since about then (seconds since 1970).
+
+        None where it does not tell. Raises SiteError where it may tell later.
+        """
+
     def find_lost(self, part: UpdatePart, since: float, known: frozenset[str]) -> str | None:
         """URL of the job that `part` is, whose submission got no answer.
 
         `since`: when it was submitted, seconds since 1970 by our clock. `known`: jobs that it is
-        not. None where there is none, or the site does not tell. Raises SiteError where it may
-        tell later.
+        not, those among them that were `listed` before it was submitted. None where there is none,
+        or the site does not tell. Raises SiteError where it may tell later.
         """
 
     def take_ups(self) -> tuple[TakeUp, ...]:

@@ -136,7 +136,8 @@ class UpdateRun:
 
     def _asked(self, index: int, ask: Callable[[UpdatePart], Followed]) -> Followed:
         part = self.update.parts[index]
-        self._set(index, state=PartState.UNCLEAR, asked_at=time.time())
+        others = self._listed()
+        self._set(index, state=PartState.UNCLEAR, asked_at=time.time(), others=others)
         try:
             job = ask(part)
         except SiteError as error:
@@ -147,24 +148,31 @@ class UpdateRun:
         except TileCacheError as error:
             self._not_taken_on(index, part, error)
             raise
-        self._set(index, state=PartState.RUNNING, job_url=job.url, detail="")
+        self._set(index, state=PartState.RUNNING, job_url=job.url, detail="", others=None)
         return job
+
+    def _listed(self) -> tuple[str, ...] | None:
+        """The jobs that are there already; None where nobody tells."""
+        try:
+            return self._jobs.listed(time.time())
+        except SiteError:
+            return None
 
     def _not_taken_on(self, index: int, before: UpdatePart, error: TileCacheError) -> None:
         """The site did not take the part on: as `before`, where that can be tried again."""
         begun = any(each.asked_at for at, each in enumerate(self.update.parts) if at != index)
         if before.state in ENDED or (begun and isinstance(error, SiteError) and is_passing(error)):
-            self._set(index, state=before.state, asked_at=before.asked_at)
+            self._set(index, state=before.state, asked_at=before.asked_at, others=None)
             return
         words = str(getattr(error, "message", ""))
-        self._change(index, state=PartState.FAILED, detail=words)
+        self._change(index, state=PartState.FAILED, detail=words, others=None)
         self._cancel_waiting()
 
     def _lost(self, index: int, before: UpdatePart, cause: SiteError) -> Followed:
         """The job of part `index`, whose submission got no answer. Raises SubmissionUnclear."""
         url = self._looked_for(index)
         if url is not None:
-            self._set(index, state=PartState.RUNNING, job_url=url, detail="")
+            self._set(index, state=PartState.RUNNING, job_url=url, detail="", others=None)
             return self._jobs.reopen(self.update.parts[index])
         if only_a_page(cause):
             self._not_taken_on(index, before, cause)
@@ -190,7 +198,11 @@ class UpdateRun:
             # there, an ended job that is taken up again is the same job
             is_on = self._jobs.reopen(part).state().phase is JobPhase.RUNNING
             return part.job_url if is_on else None
-        return self._jobs.find_lost(part, part.asked_at, self._known())
+        if part.others is None:
+            # a job that does the same may have been there before
+            return None
+        known = frozenset({*self.update.job_urls, *part.others})
+        return self._jobs.find_lost(part, part.asked_at, known)
 
     # --- following a part ------------------------------------------------------------------------
 
@@ -313,9 +325,6 @@ class UpdateRun:
 
     def _stopped(self) -> bool:
         return self._feedback.cancelled() or self._feedback.abandoned()
-
-    def _known(self) -> frozenset[str]:
-        return frozenset(self.update.job_urls)
 
     def _cancel_waiting(self) -> None:
         """The parts that the site was not asked for yet are not asked for any more."""
