@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +26,9 @@ from tile_cache_manager.plugin.core.arcgis.transport import (
 from tile_cache_manager.plugin.core.errors import SiteUnreachable, Unreachable
 
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+_BOMB = gzip.compress(bytes(20_000_000))
 
 
 class _Server(ThreadingHTTPServer):
@@ -93,6 +98,59 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _badly_zipped(self) -> None:
         self._answer(b"no gzip", ("Content-Encoding", "gzip"))
+
+    def _drip(self) -> None:
+        self._start(b"{", 4000)
+        self._go_on(b" ")
+
+    def _drip_without_length(self) -> None:
+        self.wfile.write(b'HTTP/1.0 200 OK\r\n\r\n{"fine": true}')
+        self._go_on(b" ")
+
+    def _drip_in_chunks(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        self._go_on(b"1\r\n \r\n")
+
+    def _drip_head(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Word: ")
+        self._go_on(b"o")
+
+    def _drip_status(self) -> None:
+        self._go_on(b"H")
+
+    def _not_yet(self) -> None:
+        self._go_on(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _many_headers(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n" + b"X-Word: o\r\n" * 1000 + b"\r\n")
+        self.close_connection = True
+
+    def _long_header(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Word: " + b"o" * 1_000_000 + b"\r\n\r\n")
+        self.close_connection = True
+
+    def _packed_bomb(self) -> None:
+        self._answer(_BOMB, ("Content-Encoding", "gzip"))
+
+    def _packed_twice(self) -> None:
+        packed = gzip.compress(gzip.compress(bytes(1_000_000)))
+        self._answer(packed, ("Content-Encoding", "gzip, gzip"))
+
+    def _pieces(self) -> None:
+        """A file that comes slowly, but comes: a piece and a bit each time."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(6 * 20_000))
+        self.end_headers()
+        for _ in range(6):
+            self.wfile.write(bytes(20_000))
+            self.server.speak.wait(0.15)
+
+    def _go_on(self, piece: bytes) -> None:
+        """The same again and again, so often that no read times out; to no end."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            while not self.server.speak.wait(0.02):
+                self.wfile.write(piece)
 
     def _answer(self, body: bytes, *headers: tuple[str, str], status: int = 200) -> None:
         self.send_response(status)
@@ -196,6 +254,10 @@ def test_every_status_is_an_answer(server: _Server, transport: RequestsTransport
         ("dropped", Unreachable.BROKEN),
         ("badly_zipped", Unreachable.BROKEN),
         ("large", Unreachable.TOO_LARGE),
+        ("packed_bomb", Unreachable.TOO_LARGE),
+        ("packed_twice", Unreachable.BROKEN),
+        ("many_headers", Unreachable.BROKEN),
+        ("long_header", Unreachable.BROKEN),
     ],
 )
 def test_no_answer(
@@ -209,6 +271,63 @@ def test_no_answer(
     monkeypatch.setattr(transport_module, "MAX_BODY_BYTES", 200_000)
 
     assert reason(transport, f"{server.url}/{page}") is expected
+
+
+DRIPS = ["drip", "drip_without_length", "drip_in_chunks", "drip_head", "drip_status", "not_yet"]
+
+
+@pytest.mark.parametrize("page", DRIPS)
+def test_an_answer_that_takes_for_ever(
+    page: str, server: _Server, transport: RequestsTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each read brings something, and no time-out of a read helps."""
+    monkeypatch.setattr(transport_module, "TOTAL_SECONDS", 0.4)
+    started = time.monotonic()
+
+    assert reason(transport, f"{server.url}/{page}") is Unreachable.TIMEOUT
+
+    assert 0.3 < time.monotonic() - started < 5
+    # the connection is not used again
+    monkeypatch.setattr(transport_module, "TOTAL_SECONDS", 10.0)
+    assert get(transport, f"{server.url}/a").body == b'{"fine": true}'
+
+
+def test_a_download_that_takes_for_ever(
+    server: _Server, transport: RequestsTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport_module, "PIECE_SECONDS", 0.4)
+    request = HttpRequest("GET", f"{server.url}/drip")
+
+    with pytest.raises(SiteUnreachable) as caught:
+        transport.download(request, lambda head: lambda piece: None)
+
+    assert caught.value.reason is Unreachable.TIMEOUT
+
+
+def test_a_download_may_take_longer_than_an_answer(
+    server: _Server, transport: RequestsTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as it goes on: its pieces count, not the whole."""
+    monkeypatch.setattr(transport_module, "TOTAL_SECONDS", 0.5)
+    monkeypatch.setattr(transport_module, "PIECE_SECONDS", 0.5)
+    body = bytearray()
+    started = time.monotonic()
+
+    transport.download(HttpRequest("GET", f"{server.url}/pieces"), lambda head: body.extend)
+
+    assert len(body) == 120_000
+    assert time.monotonic() - started > 0.6
+
+
+def test_threads_that_watch_end_with_their_requests(
+    server: _Server, transport: RequestsTransport
+) -> None:
+    before = threading.active_count()
+    for _ in range(20):
+        get(transport, f"{server.url}/a")
+
+    # the server's thread for the one connection may be among them
+    assert threading.active_count() <= before + 2
 
 
 def test_nobody_listens(transport: RequestsTransport) -> None:

@@ -23,6 +23,7 @@ from requests.adapters import HTTPAdapter
 from .address import origin_of
 
 _Origin = tuple[str, str, int]
+_LAST_WORDS_SECONDS = 1.0
 _CURRENT = threading.local()
 """`deadline`: that of the request which this thread is at."""
 
@@ -51,7 +52,7 @@ class Deadline:
     """
 
     def __init__(self, seconds: float) -> None:
-        self._until = time.monotonic() + seconds
+        self._until = self._looks_at = time.monotonic() + seconds
         self._lock = threading.Lock()
         self._socket: Any = None
         self._timer: threading.Timer | None = None
@@ -79,7 +80,11 @@ class Deadline:
 
     def extend(self, seconds: float) -> None:
         """The time is over in `seconds` from now."""
-        self._until = time.monotonic() + seconds
+        with self._lock:
+            self._until = time.monotonic() + seconds
+            if self._timer is not None and self._until < self._looks_at:
+                self._timer.cancel()
+                self._look_again()
 
     def watch(self, sock: Any) -> None:
         """Cut `sock` when it is time."""
@@ -89,6 +94,7 @@ class Deadline:
                 _cut(sock)
 
     def _look_again(self) -> None:
+        self._looks_at = self._until
         self._timer = threading.Timer(max(self._until - time.monotonic(), 0.0), self._look)
         self._timer.daemon = True
         self._timer.start()
@@ -251,8 +257,26 @@ def _watched(pool: Any) -> Any:
             _watch(self.sock)
         return usual.putrequest(self, *args, **more)
 
-    parts = {"connect": connect, "putrequest": putrequest, "is_watched": True}
+    def send(self: Any, data: Any) -> Any:
+        try:
+            return usual.send(self, data)
+        except OSError:
+            _hear_out(self.sock)
+            raise
+
+    parts = {"connect": connect, "putrequest": putrequest, "send": send, "is_watched": True}
     return type(pool.__name__, (pool,), {"ConnectionCls": type(usual.__name__, (usual,), parts)})
+
+
+def _hear_out(sock: Any) -> None:
+    """Raise what the other side said before it closed `sock`, while we were speaking.
+
+    By TLS 1.3 a certificate is missed after the handshake, when the request is on its way.
+    """
+    if isinstance(sock, ssl.SSLSocket):
+        with contextlib.suppress(ssl.SSLEOFError, ConnectionError, socket.timeout):
+            sock.settimeout(_LAST_WORDS_SECONDS)
+            sock.recv(1)
 
 
 def _watch(sock: Any) -> None:
