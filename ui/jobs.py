@@ -80,6 +80,7 @@ class Jobs(QObject):
         self._has_begun = True
         self._is_close = is_close
         if is_close:
+            self._withdraw("")
             self._watch.try_again()
             self._read(lambda: None)
         else:
@@ -98,10 +99,13 @@ class Jobs(QObject):
     # What a person can read
 
     def told(self, key: str) -> tuple[str, ...]:
-        """What an update has told while it was followed, then what came of it."""
+        """What an update has told while it was followed."""
         follow = self._follows.get(key)
-        lines = () if follow is None else tuple(follow.told)
-        return (*lines, self._reports[key]) if key in self._reports else lines
+        return () if follow is None else tuple(follow.told)
+
+    def came_of(self, key: str) -> str:
+        """What came of an update, or of what was last done with it here; "" where nothing has."""
+        return self._reports.get(key, "")
 
     def take_ups(self, key: str) -> tuple[TakeUp, ...] | None:
         """How an ended update can be taken up; None where that is not known (yet)."""
@@ -320,13 +324,15 @@ class Jobs(QObject):
 
     def _tell(self, sentence: str, level: Qgis.MessageLevel, key: str = "") -> None:
         """Say it in QGIS's bar, in place of what was said there of the same update."""
-        name = f"{JOB_NOTICE}_{key}"
-        for before in self._qgis_bar.findChildren(Notice, name):
-            self._qgis_bar.popWidget(before)
+        self._withdraw(key)
         notice = Notice(sentence, level)
-        notice.setObjectName(name)
+        notice.setObjectName(f"{JOB_NOTICE}_{key}")
         self.add_button(notice)
         self._qgis_bar.pushItem(notice)
+
+    def _withdraw(self, key: str) -> None:
+        for before in self._qgis_bar.findChildren(Notice, f"{JOB_NOTICE}_{key}"):
+            self._qgis_bar.popWidget(before)
 
     def add_button(self, notice: Notice) -> None:
         """Let a line in a message bar lead to the list."""

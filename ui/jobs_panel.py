@@ -37,6 +37,7 @@ class JobsPanel(QWidget, FORM):
         self.setupUi(self)
         self._jobs = jobs
         self._question: WarningQuestion | None = None
+        self._shown = ""
         self.jobs_view.setModel(jobs.model)
         self.jobs_view.installEventFilter(self)
         self._set_sizes()
@@ -159,17 +160,22 @@ class JobsPanel(QWidget, FORM):
             button.setToolTip(reason or tip)
 
     def _show_text(self, row: JobRow | None) -> None:
-        lines = [] if row is None else messages.job_lines(row.update)
-        if row is not None:
-            lines += [row.trouble] if row.trouble else []
-            lines += self._jobs.told(row.key)
-        text = "\n".join(lines)
+        text = "" if row is None else "\n".join(self._lines(row))
         if text == self.job_text_view.toPlainText():
             return
         bar = self.job_text_view.verticalScrollBar()
-        was_at_end, before = bar.value() == bar.maximum(), bar.value()
+        is_log = row is not None and row.care in TAKEN  # of which the last lines are the new ones
+        goes_on = is_log and row.key == self._shown and bar.value() == bar.maximum()
+        before = bar.value() if row is not None and row.key == self._shown else 0
+        self._shown = "" if row is None else row.key
         self.job_text_view.setPlainText(text)
-        bar.setValue(bar.maximum() if was_at_end and before else before)
+        bar.setValue(bar.maximum() if goes_on else before)
+
+    def _lines(self, row: JobRow) -> list[str]:
+        """All that is known of a job, what matters most first."""
+        title, *lines = messages.job_lines(row.update)
+        news = [each for each in (self._jobs.came_of(row.key), row.trouble) if each]
+        return [title, *news, *lines, *self._jobs.told(row.key)]
 
     # Why a button is of no use now, as a sentence, "" where it is; and what it does
 
