@@ -40,6 +40,12 @@ FORM = load_form(__file__)
 
 NATURAL_LINES = QSize(46, 30)
 """Width and height before a person changes them, in lines of text."""
+LEAST_LINES = QSize(36, 8)
+"""The tree is not made smaller, in lines of text."""
+LEAST_COLUMN = 6
+"""Nor is a column, in the same."""
+_BREAK = "\u200b"
+"""Is not seen; a line may end there."""
 TYPING_MS = 500
 """After so long without another letter, what was typed is searched for."""
 
@@ -124,11 +130,13 @@ class SiteBrowser(FormDialog, FORM):
         self.refresh_button.setIcon(QgsApplication.getThemeIcon("/mActionRefresh.svg"))
         self.search_edit.setShowSearchIcon(True)
         self.services_view.setModel(self._shown)
+        line = self.fontMetrics().lineSpacing()
+        self.services_view.setMinimumSize(LEAST_LINES * line)
         self.services_view.setItemDelegate(_Roomy(self.services_view))
         self._hide_columns(True)
         header = self.services_view.header()
         header.setStretchLastSection(False)
-        header.setMinimumSectionSize(6 * self.fontMetrics().height())
+        header.setMinimumSectionSize(LEAST_COLUMN * line)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         for column in (KIND, OWNER, CHANGED):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
@@ -144,6 +152,7 @@ class SiteBrowser(FormDialog, FORM):
         self.services_view.activated.connect(self._activated)
         self.services_view.selectionModel().currentChanged.connect(self._show_state)
         self.load_button.clicked.connect(self._choose)
+        self._shown.rowsInserted.connect(self._span_rows)
         self._search.opened.connect(self._opened)
         self._search.failed.connect(self._failed)
         self._search.changed.connect(self._show_state)
@@ -193,6 +202,13 @@ class SiteBrowser(FormDialog, FORM):
         self._trust.offer(error, self._lines.complain(messages.sentence(error)))
         self._opened_address = ""  # so that the next time it is asked again
         self._show_state()
+
+    def _span_rows(self, parent: QModelIndex, first: int, last: int) -> None:
+        """Let what is no service, and so has one text alone, have the room of all columns."""
+        for row in range(first, last + 1):
+            item = self._item_at(self._shown.index(row, NAME, parent))
+            is_alone = item is not None and row_of(item) is not Row.SERVICE
+            self.services_view.setFirstColumnSpanned(row, parent, is_alone)
 
     def _hide_columns(self, are_hidden: bool) -> None:
         """Hide what only portals tell."""
@@ -266,10 +282,17 @@ class SiteBrowser(FormDialog, FORM):
             return self.tr("Loading…")
         if has_any:
             selected = url_of(self.services_view.currentIndex())
-            return selected or self.tr("Double-click a service to load it.")
+            told = selected or self._note_text()
+            return told.replace("/", f"/{_BREAK}") or self.tr("Double-click a service to load it.")
         if self._opened_address:
             return self.tr("The site lists no map or image service that you may see.")
         return self.tr("Enter the address of a site or portal, and open it.")
+
+    def _note_text(self) -> str:
+        """The selected row as a whole where it tells of something; "" for any other."""
+        current = self.services_view.currentIndex()
+        item = self._item_at(current) if current.isValid() else None
+        return item.text() if item is not None and row_of(item) is Row.NOTE else ""
 
     def _fill_saved_menu(self) -> None:
         """Offer QGIS's saved connections as they are now."""

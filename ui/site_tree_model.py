@@ -163,7 +163,7 @@ class SiteTreeModel(QStandardItemModel):
             note.setIcon(QgsApplication.getThemeIcon(icon))
         else:
             note.setEnabled(False)
-        note.setSelectable(False)
+            note.setSelectable(False)
         branch.appendRow(note)
 
     def _take_end(self, branch: QStandardItem) -> None:
