@@ -176,9 +176,8 @@ def _inside(
         common = both
     inset = INSET_PIXELS * min(level.resolution for level in levels)
     for block in blocks:
-        # a strip of less than the inset stays a strip
-        thin = min(common.xmax - common.xmin, common.ymax - common.ymin) / 4
-        common = common.intersection(_smaller(block, min(inset, thin))) or common
+        # a strip that the full extent leaves of a bundle may be thinner than the inset
+        common = common.intersection(_smaller(block, inset)) or common
     return scheme.without_slivers(common, levels)
 
 

@@ -230,6 +230,16 @@ def test_a_site_that_takes_the_rectangles_literally_finds_just_the_bundles(name,
         assert [end % 128 for end in ends] == [0, 0, 0, 0], "part of a bundle only"
 
 
+@for_all
+def test_a_site_that_is_a_fifth_of_a_pixel_off_finds_no_other_bundle(name, shape, seed):
+    scheme, level, area, _ = drawn(name, shape, seed)
+    off = 0.2 * level.resolution
+    for cut in cuts(scheme, (level,), area, None):
+        xmin, ymin, xmax, ymax = cut.extent.bounds
+        wider = Extent(xmin - off, ymin - off, xmax + off, ymax + off)
+        assert read_literally(scheme, level, wider) == cut.tiles[level.id]
+
+
 @pytest.mark.parametrize("published", [1 - 3.1e-10, 1 + 3.1e-10])
 @pytest.mark.parametrize("level_id", [0, 7, 12, 17, 19, 21, 23])
 def test_a_site_whose_resolutions_are_a_little_others_than_it_publishes(level_id, published):
@@ -330,6 +340,21 @@ def test_a_rectangle_that_levels_have_in_common_is_one():
     assert {key: block.count for key, block in cut.tiles.items()} == {
         8: 128**2, 9: 256**2, 10: 512**2
     }  # fmt: skip
+
+
+def test_levels_that_have_no_rectangle_in_common_are_parted():
+    """Edges of level 1 lie a tenth of its pixel beyond those of level 0, the full extent between.
+
+    A rectangle that keeps off the edge of level 1 would not reach tile column 10 of level 0.
+    """
+    off = 2560 / (256 * 20 - 0.1)
+    scheme = scheme_of((0.0, 2560.0), (256, 256), [1.0, off], 3035)
+    extent = Extent(0, 0, 2560 + 0.05 * off, 2560)
+    found = cuts(scheme, scheme.levels, None, extent)
+    assert [sorted(cut.tiles) for cut in found] == [[0], [1]]
+    assert [cut.tiles[level].max_col for level, cut in enumerate(found)] == [10, 19]
+    for level, cut in zip(scheme.levels, found):
+        assert read_literally(scheme, level, cut.extent) == cut.tiles[level.id]
 
 
 @for_all
