@@ -146,7 +146,9 @@ def exceptions() -> dict[tuple[str, int], str]:
 
 
 def _is_exception(config: QgsAuthConfigSslServer) -> bool:
-    certificate, ignored = config.sslCertificate(), config.sslIgnoredErrorEnums()
+    certificate = config.sslCertificate()
+    # of none, QGIS reads back that no error is ignored, as one of a list
+    ignored = set(config.sslIgnoredErrorEnums()) - {QSslError.SslError.NoError}
     if config.isNull() or certificate.isNull():
         return False
     if config.sslPeerVerifyMode() in _UNVERIFIED:
