@@ -64,10 +64,14 @@ def _secure_servers(app: Flask, folder: Path) -> dict[str, BaseWSGIServer]:
     servers = {}
     for kind in KINDS:
         context = context_of(Certificates(folder), kind)
-        servers[kind] = make_server(
-            *("127.0.0.1", 0, app), threaded=True, request_handler=_Handler, ssl_context=context
+        server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Handler)
+        # The handshake is done by the thread that answers: one who is slow keeps nobody waiting.
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
         )
-        threading.Thread(target=servers[kind].serve_forever, daemon=True).start()
+        server.ssl_context = context
+        servers[kind] = server
+        threading.Thread(target=server.serve_forever, daemon=True).start()
     return servers
 
 

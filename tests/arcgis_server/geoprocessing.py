@@ -51,10 +51,10 @@ def respond(state: SiteState, service: str, parts: list[str]) -> Response:
         return answer(state.profile, uploads.respond(state, rest), "Uploads")
     if task not in tasks_of(service):
         raise not_found(f"Task {task}")
-    if task not in {*_JOBS, STATUS_TASK}:
-        raise bad_request(f"The task {task} is not available on this site.")
     if not rest:
         return answer(state.profile, task_json(service, task, tasks), task)
+    if task not in {*_JOBS, STATUS_TASK}:
+        raise bad_request(f"The task {task} is not available on this site.")
     if task == STATUS_TASK and rest == ["execute"]:
         return answer(state.profile, _report(state, tasks), task)
     if task in _JOBS and rest == ["submitJob"]:
@@ -140,13 +140,22 @@ def _parameter_value(name: str, value: str) -> dict[str, Any]:
 
 def _report(state: SiteState, tasks: Tasks) -> dict[str, Any]:
     task_name = value_of(public_name(tasks, "service_url")).strip()
-    service = service_named(state, task_name)
+    service = service_named(state, _task_name(task_name))
     if service is None or not service.cached:
         raise bad_request(f"The service {task_name} was not found or has no cache.")
     value = {**cache_status(state, service), **_job_report(state, tasks)}
     text = json.dumps(value) if tasks.status_as_text else value
     result = {"paramName": "out_report", "dataType": "GPString", "value": text}
     return {"results": [result], "messages": []}
+
+
+def _task_name(text: str) -> str:
+    """Return ``[Folder/]Name:Type``, also of the address that jobs answer with.
+
+    Esri's own client hands the output of its job to the report.
+    """
+    name, _, kind = text.partition("/rest/services/")[2].rpartition("/")
+    return f"{name}:{kind}" if name else text
 
 
 def _job_report(state: SiteState, tasks: Tasks) -> dict[str, Any]:

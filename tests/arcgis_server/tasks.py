@@ -110,18 +110,25 @@ def task_json(service: str, task: str, tasks: Tasks) -> dict[str, Any]:
 
 
 def parameters_of(task: str, tasks: Tasks) -> list[dict[str, Any]]:
-    """Return the parameters of a task that this stand-in runs, under their canonical names."""
+    """Return the parameters of a task, under their canonical names.
+
+    Of tasks that this stand-in does not run, those that every such task has.
+    """
     return {
         TILES_TASK: _tile_parameters,
         STATUS_TASK: _status_parameters,
         EXPORT_TASK: _export_parameters,
         IMPORT_TASK: _import_parameters,
-    }[task](tasks)
+    }.get(task, _plain_parameters)(tasks)
 
 
 def public_name(tasks: Tasks, name: str) -> str:
     """Return how this site calls a parameter that ArcGIS 10.8 calls ``name``."""
     return tasks.names.get(name, name)
+
+
+def _plain_parameters(tasks: Tasks) -> list[dict[str, Any]]:
+    return [_service_parameter(), _instances_parameter(), _output_parameter()]
 
 
 def _tile_parameters(tasks: Tasks) -> list[dict[str, Any]]:
