@@ -1,4 +1,4 @@
-"""Asking a person whether the portal that a site belongs to may be given the sign-in."""
+"""Asking a person whether a sign-in may go to the portal of a site, or to an item's site."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
-from ..plugin.core.errors import SignInFailed
+from ..plugin.core.errors import ItemElsewhere, SignInFailed
 from ..plugin.host import settings
 from .notices import Notice
 from .service_loader import ServiceLoader
@@ -23,7 +23,8 @@ class PortalTrust(QObject):
     """Puts a button on the complaint about a site whose portal has not been trusted yet.
 
     Pressed, it has the portal trusted with the sign-in details that `loader` asked with, from now
-    on. `trusted` then carries the address and those details' id, to be asked again.
+    on. `trusted` then carries the address and those details' id, to be asked again. The same for an
+    item whose service is on a site that the portal does not know: then that address is carried.
     """
 
     trusted = pyqtSignal(str, str)
@@ -34,6 +35,9 @@ class PortalTrust(QObject):
 
     def offer(self, error: Exception, notice: Notice) -> None:
         """Add the button to `notice`, which tells `error`, where it is of use."""
+        if isinstance(error, ItemElsewhere):
+            self._offer_site(error.service_url, notice)
+            return
         portal_url = error.portal_url if isinstance(error, SignInFailed) else ""
         name = _name(portal_url)
         address, auth_config_id = self._loader.asked
@@ -45,6 +49,18 @@ class PortalTrust(QObject):
         tip = self.tr("Gives {host} what your sign-in details hold, now and in future")
         button.setToolTip(tip.format(host=name))
         button.clicked.connect(lambda: self._trust(portal_url, address, auth_config_id))
+
+    def _offer_site(self, service_url: str, notice: Notice) -> None:
+        name = _name(service_url)
+        if not name:
+            return
+        shown = name if len(name) <= LONGEST_NAME else f"…{name[-LONGEST_NAME:]}"
+        button = notice.add_button("trust_site_button", self.tr("Load from {host}"))
+        button.setText(button.text().format(host=shown))
+        tip = self.tr("Loads the service from {host}, with your sign-in details")
+        button.setToolTip(tip.format(host=name))
+        auth_config_id = self._loader.asked[1]
+        button.clicked.connect(lambda: self.trusted.emit(service_url, auth_config_id))
 
     def _trust(self, portal_url: str, address: str, auth_config_id: str) -> None:
         settings.trust_portal(auth_config_id, portal_url)

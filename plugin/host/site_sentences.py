@@ -222,8 +222,8 @@ def _item_unusable(error: errors.ItemUnusable) -> str:
 def _item_elsewhere(error: errors.ItemElsewhere) -> str:
     text = tr(
         "The item “{name}” shows the service {service}, which the portal does not know as its own,"
-        " so your sign-in was not sent there: if you trust that site, enter the address of the"
-        " service itself."
+        " so your sign-in was not sent there: if you trust that site, load the service by its own"
+        " address."
     )
     return text.format(name=quoted_message(error.name), service=plain(error.service_url))
 

@@ -418,6 +418,26 @@ def test_a_service_that_is_found_is_loaded_in_the_dialog(
     assert settings.trusted_portals(publisher) == (fresh_site.site_url("portal"),)
 
 
+def test_an_item_of_a_site_that_the_portal_does_not_know_is_loaded_when_told_to(
+    visitor: Any, fresh_site: Any, publisher: str
+) -> None:
+    fresh_site.allow_exchange("portal", False)
+    url = fresh_site.service_url("classic", "World")
+    fresh_site.add_items("portal", [{"title": "Foreign", "type": "Map Service", "url": url}])
+    (item,) = [each for each in fresh_site.items("portal") if each["title"] == "Foreign"]
+    visitor.find("auth_select").setConfigId(publisher)
+    page = f"{fresh_site.site_url('portal')}/home/item.html?id={item['id']}"
+    visitor.find("address_combo").setEditText(page)
+    visitor.click("load_button")
+    assert url in visitor.wait_for_error()
+    assert not fresh_site.heard_urls("classic")
+    visitor.click("trust_site_button")
+    visitor.wait_until(visitor.ticked, 20, "the scales")
+
+    assert visitor.find("address_combo").currentText() == url
+    assert visitor.error() == ""
+
+
 def test_it_closes_with_the_dialog(visitor: Any) -> None:
     visitor.find("browse_button").menu().actions()[0].trigger()
     window = visitor.dialog.findChild(SiteBrowser)
