@@ -28,6 +28,7 @@ from tile_cache_manager.plugin.core.errors import (
     CachingUnavailable,
     ModeNotOffered,
     NotTakenUp,
+    SubmissionUnclear,
     Unavailable,
 )
 from tile_cache_manager.plugin.core.planned import planned_tiles, touched_tiles
@@ -434,6 +435,20 @@ def test_a_submission_whose_answer_is_lost_is_found_and_not_sent_again(
     assert set(tiles(online)) == expected
     assert len(online.submissions("online")) == 2
     assert len({part.job_url for part in keeper.last.parts}) == 2
+
+
+def test_an_earlier_job_that_did_the_same_is_not_taken_for_one_that_never_began(
+    online: RunningSite,
+) -> None:
+    cache, request, _ = request_on(online, 8)
+    assert cache.update(request, Feedback()).outcome is Outcome.DONE
+    submitted = len(online.submissions("online"))
+    online.fault("online", "/updateTiles$", "drop")
+    keeper = Keeper()
+    with pytest.raises(SubmissionUnclear):
+        cache.update(request, keeper.feedback)
+    assert len(online.submissions("online")) == submitted
+    assert keeper.last.job_urls == ()
 
 
 def test_a_token_that_ends_in_mid_job(online: RunningSite) -> None:

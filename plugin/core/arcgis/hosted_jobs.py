@@ -43,9 +43,6 @@ from .hosted import (
 )
 from .jobs import Followed, JobPhase, JobState, parse_job
 
-CLOCKS_APART = 300.0
-"""By how many seconds the site's clock may be behind ours, where a lost job is looked for."""
-
 SETTLING_SECONDS = 20.0
 """For so long a job that is run again may still tell of its earlier end."""
 
@@ -112,35 +109,26 @@ class HostedJobs:
         return self._job(job_id)
 
     def listed(self, since: float) -> tuple[str, ...] | None:
-        """The jobs in the administration's list from about then on."""
+        """All jobs in the administration's list: clocks may differ by more than one would think."""
         try:
-            jobs = items(self._client.read(self._jobs_url).get("jobs"))
+            return tuple(self._listed())
         except SiteRefused as error:
             if is_busy(error):
                 raise
             return None
-        return tuple(
-            self._job(text(job.get("id"))).url
-            for job in map(mapping, jobs)
-            if _JOB_ID.fullmatch(text(job.get("id")))
-            and (number(job.get("submitTime")) or 0) / 1000 >= since - CLOCKS_APART
-        )
 
     def find_lost(self, part: UpdatePart, since: float, known: frozenset[str]) -> str | None:
-        """The first job in the administration's list from then on that does what `part` does."""
-        listed = [mapping(job) for job in items(self._client.read(self._jobs_url).get("jobs"))]
-        candidates = []
-        for job in listed:
-            job_id, submitted = text(job.get("id")), number(job.get("submitTime"))
-            if (
-                not _JOB_ID.fullmatch(job_id)
-                or submitted is None
-                or submitted / 1000 < since - CLOCKS_APART
-            ):
-                continue
-            url = self._job(job_id).url
-            if url not in known and _does(job, part):
-                candidates.append((submitted, url))
+        """The first job in the administration's list, none of `known`, that does what `part` does.
+
+        Raises SiteError.
+        """
+        candidates = [
+            (submitted, url)
+            for url, job in self._listed().items()
+            if url not in known
+            and _does(job, part)
+            and (submitted := number(job.get("submitTime"))) is not None
+        ]
         return min(candidates)[1] if candidates else None
 
     def take_ups(self) -> tuple[TakeUp, ...]:
@@ -188,6 +176,15 @@ class HostedJobs:
     @property
     def _jobs_url(self) -> str:
         return f"{self._admin_url}/jobs"
+
+    def _listed(self) -> dict[str, JsonObject]:
+        """The jobs that the administration lists, by URL. Raises SiteError."""
+        jobs = map(mapping, items(self._client.read(self._jobs_url).get("jobs")))
+        return {
+            self._job(text(job.get("id"))).url: job
+            for job in jobs
+            if _JOB_ID.fullmatch(text(job.get("id")))
+        }
 
     def _job(self, job_id: str) -> HostedJob:
         return HostedJob(self._client, f"{self._jobs_url}/{job_id}")
