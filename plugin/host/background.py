@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qgis.core import Qgis, QgsApplication, QgsTask
-from qgis.PyQt.QtCore import pyqtSignal
+from qgis.PyQt.QtCore import QThreadPool, pyqtSignal
 
 from ..core.request import Feedback
 from ..core.site_update import SiteUpdate
@@ -33,6 +33,13 @@ def _flags(is_asked_about: bool) -> QgsTask.Flags:
     """Of a task that QGIS lists and tells of."""
     flags = QgsTask.Flag.CanCancel
     return flags if is_asked_about else flags | QgsTask.Flag.CancelWithoutPrompt
+
+
+def _threads() -> QThreadPool:
+    """Those in which QGIS runs tasks."""
+    manager = QgsApplication.taskManager()  # later versions have a pool for tasks alone
+    has_own = hasattr(manager, "threadPool")
+    return manager.threadPool() if has_own else QThreadPool.globalInstance()
 
 
 class Task(QgsTask):
@@ -129,6 +136,20 @@ class FollowingTask(Task):
         super().cancel()
 
     # QgsTask
+
+    def run(self) -> bool:
+        """That of a site waits nearly all of the time, for days: it takes no thread from others.
+
+        QGIS has as many threads as the computer has cores, also for what draws the map.
+        """
+        if not self._is_at_site:
+            return super().run()
+        pool = _threads()
+        pool.releaseThread()
+        try:
+            return super().run()
+        finally:
+            pool.reserveThread()
 
     def cancel(self) -> None:
         """What QGIS calls."""

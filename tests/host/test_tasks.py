@@ -12,6 +12,7 @@ import pytest
 from host.samples import WEB_MERCATOR_LEVELS, degrees, drawn, drawn_wkt, web_mercator
 from host.task_ends import Ends
 from qgis.core import Qgis, QgsApplication, QgsCoordinateReferenceSystem, QgsTask
+from qgis.PyQt.QtCore import QThreadPool
 from shapely.geometry import Polygon, box
 
 from tile_cache_manager.plugin.core.arcgis.catalogue import ServiceEntry
@@ -225,6 +226,25 @@ def test_an_update_that_is_let_go_ends_without_cancelling_the_job(
     wait_until(lambda: ends.told and not kept)
     assert ends.only() == ("reported", report(Outcome.SUBMITTED))
     assert cancel_asked == [False]
+
+
+def test_following_many_jobs_leaves_threads_to_others(
+    cache: FakeCache, kept: list, wait_until: Callable
+) -> None:
+    manager = QgsApplication.taskManager()
+    pool = manager.threadPool() if hasattr(manager, "threadPool") else QThreadPool.globalInstance()
+    before = pool.maxThreadCount(), pool.activeThreadCount()
+    updates = [update_task() for _ in range(pool.maxThreadCount() + 3)]
+    for task in updates:
+        tasks.start(task, kept)
+    wait_until(lambda: len(cache.requests) == len(updates), what="all of them to run")
+    count = count_task("0 0 9 9")
+    ends = Ends(count)
+    tasks.start(count, kept)
+    wait_until(lambda: ends.told, what="another task")
+    cache.released.set()
+    wait_until(lambda: not kept)
+    wait_until(lambda: (pool.maxThreadCount(), pool.activeThreadCount()) == before)
 
 
 def test_an_update_that_is_let_go_before_it_began_sends_nothing(
