@@ -158,6 +158,34 @@ def test_retry_after_is_heeded_and_capped(
     assert waited == [pause]
 
 
+@pytest.mark.parametrize(
+    ("value", "date", "pause"),
+    [
+        ("Fri, 20 Nov 2026 10:00:07 GMT", "Fri, 20 Nov 2026 10:00:00 GMT", 7.0),
+        ("Fri, 20 Nov 2026 12:00:00 GMT", "Fri, 20 Nov 2026 10:00:00 GMT", 30.0),
+        # RFC 9110 lists this older form, too
+        ("Friday, 20-Nov-26 10:00:07 GMT", "Fri, 20 Nov 2026 10:00:00 GMT", 7.0),
+        ("Fri, 20 Nov 2026 10:00:00 GMT", "Fri, 20 Nov 2026 10:00:07 GMT", 1.0),
+        ("soon", "Fri, 20 Nov 2026 10:00:00 GMT", 1.0),
+        ("-5", "", 1.0),
+        ("9" * 5000, "", 30.0),
+    ],
+)
+def test_retry_after_as_a_moment(
+    value: str, date: str, pause: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the clock of the site, which may be any."""
+    waited: list[float] = []
+    monkeypatch.setattr(client_module, "wait", lambda seconds, cancelled: waited.append(seconds))
+    monkeypatch.setattr(random, "uniform", lambda low, high: 1.0)
+    busy = answer("", 503, {"retry-after": value, "date": date})
+    repeats = Repeats(times=3, first_seconds=1.0, longest_seconds=30.0)
+
+    Client(ScriptedSite((GET, busy), (GET, FINE)), SITE, repeats=repeats).read(PAGE)
+
+    assert waited == [pause]
+
+
 def test_waiting() -> None:
     started = time.monotonic()
     wait(0.05)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import Any
 
 import pytest
 from scripted_site import answer, error, html
 
-from tile_cache_manager.plugin.core.arcgis.envelope import body_of, is_busy
+from tile_cache_manager.plugin.core.arcgis.envelope import (
+    LONGEST_TEXT,
+    MOST_DETAILS,
+    body_of,
+    is_busy,
+)
 from tile_cache_manager.plugin.core.arcgis.transport import HttpResponse
 from tile_cache_manager.plugin.core.errors import (
     NotAllowed,
@@ -16,6 +22,8 @@ from tile_cache_manager.plugin.core.errors import (
     NotFound,
     SignInNeeded,
     SiteRefused,
+    SiteUnreachable,
+    Unreachable,
 )
 
 URL = "https://h.example/arcgis/rest/info"
@@ -96,6 +104,93 @@ NO_JSON_OBJECTS = [
     HttpResponse("", 200, {}, b'{"name": "Stra\xdfe"}'),
     HttpResponse("", 200, {}, b"\x89PNG\r\n\x1a\n"),
 ]
+
+
+# JSON text, what it is read as; numbers that are none are null, as where a site knows nothing
+NUMBERS = [
+    ('{"a": NaN}', {"a": None}),
+    ('{"a": [Infinity, -Infinity, 1]}', {"a": [None, None, 1]}),
+    ('{"a": 1e999, "b": -1e999, "c": 1e-999}', {"a": None, "b": None, "c": 0.0}),
+    ('{"a": 9007199254740993}', {"a": 9007199254740993}),
+    ('{"a": -' + "9" * 38 + "}", {"a": -int("9" * 38)}),
+    ('{"a": 1' + "0" * 100 + "}", {"a": 1e100}),
+    ('{"a": ' + "9" * 5000 + "}", {"a": None}),
+    ('{"a": ' + "9" * 2_000_000 + "}", {"a": None}),
+    ('{"a": 0.' + "9" * 2_000_000 + "}", {"a": 1.0}),
+    ('{"a": "NaN", "b": "1e999"}', {"a": "NaN", "b": "1e999"}),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), NUMBERS, ids=lambda value: str(value)[:30])
+def test_numbers_that_are_none(text: str, expected: dict[str, Any]) -> None:
+    started = time.monotonic()
+
+    assert body_of(answer(text)) == expected
+
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("depth", [50, 1_000, 100_000, 5_000_000])
+@pytest.mark.parametrize("pair", ["[]", ("{'a':".replace("'", '"'), "}")])
+def test_depth(depth: int, pair: tuple[str, str]) -> None:
+    """Read, or no JSON; nothing else comes of it."""
+    text = '{"deep": ' + pair[0] * depth + "1" + pair[1] * depth + "}"
+    try:
+        found = body_of(answer(text))
+    except NotArcGIS:
+        assert depth > 50
+    else:
+        assert "deep" in found
+
+
+@pytest.mark.parametrize(
+    ("response", "reason"),
+    [
+        (html(407), Unreachable.PROXY),
+        (answer("<p>No required SSL certificate was sent", 400), Unreachable.CLIENT_CERTIFICATE),
+    ],
+)
+def test_what_stands_between_us_and_the_site(response: HttpResponse, reason: Unreachable) -> None:
+    with pytest.raises(SiteUnreachable) as caught:
+        body_of(response)
+
+    assert caught.value.reason is reason
+
+
+def test_endless_words_are_cut() -> None:
+    words = "ever and " * 20_000
+    site_says = error(400, words, details=[words] * 100)
+
+    with pytest.raises(SiteRefused) as caught:
+        body_of(site_says)
+
+    assert len(caught.value.message) <= LONGEST_TEXT
+    assert sum(map(len, caught.value.details)) <= LONGEST_TEXT * MOST_DETAILS
+    assert len(str(caught.value)) < 2 * LONGEST_TEXT
+
+
+@pytest.mark.parametrize(
+    "message", ['{"code": ' + "9" * 5000 + "}", "[" * 100_000, '{"code": NaN, "message": "x"}']
+)
+def test_json_within_json(message: str) -> None:
+    with pytest.raises(SiteRefused) as caught:
+        body_of(answer({"status": "failed", "statusMessage": message}))
+
+    assert caught.value.code is None
+
+
+@pytest.mark.parametrize(
+    ("status", "challenge", "schemes"),
+    [(401, "Negotiate, NTLM", ("Negotiate", "NTLM")), (401, "", ()), (403, "Basic", ())],
+)
+def test_what_the_web_server_in_front_offers(
+    status: int, challenge: str, schemes: tuple[str, ...]
+) -> None:
+    headers = {"www-authenticate": challenge}
+    for body in ("<html>", {"error": {"code": 499, "message": "Token Required"}}):
+        with pytest.raises(SiteRefused) as caught:
+            body_of(answer(body, status, headers))
+        assert getattr(caught.value, "schemes", ()) == schemes
 
 
 @pytest.mark.parametrize("body", ANSWERS, ids=str)

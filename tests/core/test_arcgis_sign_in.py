@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -156,6 +157,58 @@ def test_a_token_is_renewed_before_its_end(
     client.read(PAGE)
 
     assert sent_tokens(site) == ["t1", "t2" if renewed else "t1"]
+
+
+DAY = 24 * 60.0
+
+
+@pytest.mark.parametrize("skew_minutes", [-3 * DAY, -61, -30, -2, 0, 2, 30, 61, 3 * DAY])
+@pytest.mark.parametrize(
+    ("life", "later", "renewed"),
+    [(60, 50, False), (60, 59.5, True), (10, 8, False), (10, 9.5, True), (1, 0.5, False),
+     (1, 0.9, True), (600, 55, False), (600, 59.5, True)],
+)  # fmt: skip
+def test_a_token_is_renewed_by_the_sites_own_clock(
+    life: float, later: float, renewed: bool, skew_minutes: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the time is by ours: the site says what time it is. In minutes."""
+
+    def given(value: str) -> Answer:
+        theirs = time.time() + 60 * skew_minutes
+        body = {"token": value, "expires": int((theirs + 60 * life) * 1000)}
+        return answer(body, headers={"date": formatdate(theirs, usegmt=True)})
+
+    steps: list[tuple[str, Answer]] = [(INFO, info(TOKENS)), (GENERATE, given("t1")), (POST, FINE)]
+    if renewed:
+        steps += [(INFO, info(TOKENS)), (GENERATE, given("t2"))]
+    site = ScriptedSite(*steps, (POST, FINE))
+    client = quick_client(site, ME)
+    client.read(PAGE)
+    moment = time.monotonic() + 60 * later
+    monkeypatch.setattr(credentials_module.time, "monotonic", lambda: moment)
+
+    client.read(PAGE)
+
+    assert sent_tokens(site) == ["t1", "t2" if renewed else "t1"]
+
+
+@pytest.mark.parametrize("date", ["", "now", "Wed, 99 Foo 2026 07:28:00 GMT", "0", "9" * 4000])
+def test_a_date_that_is_none(date: str) -> None:
+    given = answer({"token": "t1", "expires": int(time.time() * 1000)}, headers={"date": date})
+    site = ScriptedSite((INFO, info(TOKENS)), (GENERATE, given), (POST, FINE))
+
+    assert quick_client(site, ME).read(PAGE) == {"fine": True}
+
+
+@pytest.mark.parametrize("expires", ["soon", None, -1, 10**300, "1e999", [], True])
+def test_an_end_that_is_none(expires: object) -> None:
+    site = ScriptedSite(
+        (INFO, info(TOKENS)), (GENERATE, answer({"token": "t1", "expires": expires})),
+        (POST, FINE), (POST, FINE),
+    )  # fmt: skip
+    client = quick_client(site, ME)
+
+    assert [client.read(PAGE), client.read(PAGE)] == [{"fine": True}] * 2
 
 
 # --- where tokens are given ------------------------------------------------------------------

@@ -39,6 +39,7 @@ _PAGE_BYTES = 64 * 1024
 _TAGS = re.compile(r"<[^<>]*>")
 _PAGE_CODE = re.compile(r"\bCode:\s*([45]\d\d)\b", re.ASCII)
 _PAGE_MESSAGE = re.compile(r"\bError:\s*([^\r\n]{1,200}?)\s*(?=Code:|[\r\n]|$)")
+_PROXY_WANTS_SIGN_IN = 407
 _NO_CERTIFICATE = frozenset({400, 403, 495, 496})
 _CERTIFICATE = re.compile(rb"(SSL|client) certificate", re.IGNORECASE)
 _BUSY = frozenset({429, 502, 503, 504})
@@ -173,6 +174,8 @@ def _from_status_message(url: str, message: str) -> SiteRefused:
 
 def _without_body(response: HttpResponse) -> NotArcGIS | SiteRefused | SiteUnreachable:
     """What an answer without ArcGIS JSON means: the HTTP status is nearly all there is."""
+    if response.status == _PROXY_WANTS_SIGN_IN:
+        return SiteUnreachable(response.url, Unreachable.PROXY)
     if response.status in _NO_CERTIFICATE and _CERTIFICATE.search(response.body[:_PAGE_BYTES]):
         return SiteUnreachable(response.url, Unreachable.CLIENT_CERTIFICATE)
     if response.status in _KINDS or response.status in _BUSY:
