@@ -98,6 +98,11 @@ def job_percent_text(percent: float | None) -> str:
 
 def job_advice(update: SiteUpdate) -> str:
     """What the state of the update means, and what can be done about it, in a sentence."""
+    if update.is_hosted and update.state is PartState.LOST:
+        return tr(
+            "The site does not know the job any more: load the service to see how full its levels"
+            " are, and update again what is missing."
+        )
     return {
         PartState.WAITING: tr(
             "The site was not asked for all of it: press Follow to have it do the rest, or Cancel"
