@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -153,10 +154,10 @@ class UpdateRun:
 
     def _listed(self) -> tuple[str, ...] | None:
         """The jobs that are there already; None where nobody tells."""
-        try:
-            return self._jobs.listed(time.time())
-        except SiteError:
-            return None
+        for _ in range(2):
+            with suppress(SiteError):
+                return self._jobs.listed(time.time())
+        return None
 
     def _not_taken_on(self, index: int, before: UpdatePart, error: TileCacheError) -> None:
         """The site did not take the part on: as `before`, where that can be tried again."""
@@ -181,6 +182,9 @@ class UpdateRun:
 
     def _looked_for(self, index: int) -> str | None:
         part = self.update.parts[index]
+        if part.others is None and not self._is_the_same_job(part):
+            # a job that does the same may have been there before
+            return None
         for look in range(1, LOOKS_FOR_LOST + 1):
             try:
                 url = self._found(part)
@@ -194,15 +198,17 @@ class UpdateRun:
 
     def _found(self, part: UpdatePart) -> str | None:
         """URL of the job of a part whose submission got no answer. Raises SiteError."""
-        if part.job_url and self._jobs.is_hosted:
-            # there, an ended job that is taken up again is the same job
+        if self._is_the_same_job(part):
             is_on = self._jobs.reopen(part).state().phase is JobPhase.RUNNING
             return part.job_url if is_on else None
         if part.others is None:
-            # a job that does the same may have been there before
             return None
         known = frozenset({*self.update.job_urls, *part.others})
         return self._jobs.find_lost(part, part.asked_at, known)
+
+    def _is_the_same_job(self, part: UpdatePart) -> bool:
+        """Whether `part` is a hosted layer's ended job, run again: it has no other id then."""
+        return bool(part.job_url) and self._jobs.is_hosted
 
     # --- following a part ------------------------------------------------------------------------
 
