@@ -98,8 +98,7 @@ class SiteBrowser(FormDialog, FORM):
 
     def unload(self) -> None:
         """End what is asked, and close."""
-        self._typing.stop()
-        self._search.stop()
+        self._stop()
         self.hide()
 
     # QWidget interface
@@ -113,7 +112,7 @@ class SiteBrowser(FormDialog, FORM):
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)
         if not event.spontaneous():
-            self._search.stop()
+            self._stop()
 
     def _first_fields(self) -> list[QWidget]:
         return [self.site_edit]
@@ -145,7 +144,7 @@ class SiteBrowser(FormDialog, FORM):
         self.site_edit.returnPressed.connect(self._open)
         self.open_button.clicked.connect(self._open_or_stop)
         self.refresh_button.clicked.connect(self._refresh)
-        self.search_edit.textChanged.connect(self._typing.start)
+        self.search_edit.textChanged.connect(self._wait_for_more)
         self.search_edit.returnPressed.connect(self._look_for_words)
         self._typing.timeout.connect(self._look_for_words)
         self.services_view.expanded.connect(self._expanded)
@@ -162,9 +161,16 @@ class SiteBrowser(FormDialog, FORM):
 
     def _open_or_stop(self) -> None:
         if self._search.is_asking:
-            self._search.stop()
+            self._stop()
         else:
             self._open()
+
+    def _stop(self) -> None:
+        self._typing.stop()
+        self._search.stop()
+        if not self._model.rowCount():
+            self._opened_address = ""  # nothing is known of it
+        self._show_state()
 
     def _look_at(self, address: str, auth_config_id: str) -> None:
         self.site_edit.setText(address)
@@ -214,6 +220,9 @@ class SiteBrowser(FormDialog, FORM):
         """Hide what only portals tell."""
         for column in (OWNER, CHANGED):
             self.services_view.setColumnHidden(column, are_hidden)
+
+    def _wait_for_more(self) -> None:
+        self._typing.start()
 
     def _look_for_words(self) -> None:
         """Search the portal for what is typed; of a site, show what has it in its name."""

@@ -175,6 +175,9 @@ def test_what_is_typed_filters_all_folders(looker: Looker, fresh_site: Any) -> N
     looker.search("")
     assert looker.rows() == CLASSIC
 
+    QTest.keyClicks(looker.find("search_edit"), "ele")  # and no Return
+    looker.wait_until(lambda: looker.rows() == ["Elevation"], what="what has it in its name")
+
 
 def test_a_folder_that_cannot_be_listed_says_why_and_is_asked_again(
     looker: Looker, fresh_site: Any
@@ -264,6 +267,7 @@ def test_stop_lets_the_window_be_used_at_once(looker: Looker, fresh_site: Any) -
 
     assert looker.shows("open_button") == "Open"
     assert time.monotonic() - begun < 2  # nothing was waited for
+    assert looker.shows("state_label") == FIRST_WORDS
     looker.open(fresh_site.site_url("classic"))
     assert looker.rows() == CLASSIC
 
