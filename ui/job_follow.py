@@ -23,9 +23,9 @@ class JobFollow(TaskRun):
         self.told: deque[str] = deque(maxlen=MESSAGES_KEPT)
         self.message_received.connect(self._note)
 
-    def begin(self, door: job_tasks.Door, how: TakeUp | None) -> None:
-        """Start following; `how`: it has ended, and is taken up so."""
-        self.follow(job_tasks.CarryOnTask(door, how))
+    def begin(self, door: job_tasks.Door, how: TakeUp | None, is_quiet: bool) -> None:
+        """Start following; `how`: it has ended, and is taken up so. `is_quiet`: nobody asked to."""
+        self.follow(job_tasks.CarryOnTask(door, how, is_quiet=is_quiet))
 
     def release(self) -> tasks.Task | None:
         """Hear no more of the task, which goes on; None where there is none."""

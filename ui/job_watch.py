@@ -43,10 +43,12 @@ class JobWatch(QObject):
 
     No thread is taken for as long as they run: each look is short. Nothing is begun on any site,
     and no password asked for. How each is shows in the model.
-    `looked`: a round is through. `stalled` carries a JobStalled of one that does not get on.
+    `looked`: a round is through. `seen` carries the key of an update that its site has told of.
+    `stalled` carries a JobStalled of one that does not get on.
     """
 
     looked = pyqtSignal()
+    seen = pyqtSignal(str)
     stalled = pyqtSignal(object)
 
     def __init__(self, model: JobsModel, parent: QObject) -> None:
@@ -120,6 +122,7 @@ class JobWatch(QObject):
                 self._say(key, self.tr("No Answer"), messages.sentence(result))
             else:
                 self._say_how_it_gets_on(row, result)
+                self.seen.emit(key)
         self.looked.emit()
 
     def _failed(self, error: Exception) -> None:

@@ -26,15 +26,19 @@ JOB_NOTICE = "tile_cache_job_notice"
 ENDS_TOLD = 3
 """So many updates that have ended are told one by one; of more, only how many."""
 
+_BEGINNING = frozenset({PartState.WAITING, PartState.UNCLEAR})
+"""Parts that a site would begin with, were the update followed."""
 _LEVELS = {PartState.DONE: Qgis.MessageLevel.Success, PartState.FAILED: Qgis.MessageLevel.Critical}
 
 
 class Jobs(QObject):
     """One list for all of QGIS, from its start until the plugin is unloaded.
 
-    What runs on a site without anybody following it is looked at now and then, and its end told in
-    QGIS's message bar. `changed` carries the key of an update of which there is something new to
-    read. `wanted`: a person wants to see the list.
+    What ran on a site as QGIS started is followed again, once the site has told that it still does,
+    unless following it would have the site do more. What else runs without anybody following it is
+    looked at now and then, and its end told in QGIS's message bar.
+    `changed` carries the key of an update of which there is something new to read. `wanted`: a
+    person wants to see the list.
     """
 
     changed = pyqtSignal(str)
@@ -54,8 +58,10 @@ class Jobs(QObject):
         self._here: set[str] = set()
         self._ended: list[SiteUpdate] = []
         self._has_begun = False
+        self._left_before: set[str] = set()
         self._is_close = False
         self._watch.looked.connect(self._looked)
+        self._watch.seen.connect(self._follow_again)
         self._watch.stalled.connect(self._tell_error)
         self.model.dataChanged.connect(self._rows_changed)
         self._news = job_record.news()
@@ -70,14 +76,13 @@ class Jobs(QObject):
         """
         if not self._has_begun:
             self._has_begun = True
-            self._read(self._tell_who_waits)
+            self._read(self._note_who_was_left)
 
     def watch_closely(self, is_close: bool) -> None:
         """Read the record anew and look often from now on; or, where not `is_close`, now and then.
 
         For as long as somebody has the list before their eyes.
         """
-        self._has_begun = True
         self._is_close = is_close
         if is_close:
             self._withdraw("")
@@ -114,10 +119,11 @@ class Jobs(QObject):
 
     # What a person can do
 
-    def follow(self, key: str, how: TakeUp | None = None) -> None:
+    def follow(self, key: str, how: TakeUp | None = None, *, is_quiet: bool = False) -> None:
         """Follow an update to its end, and have the site do what it was not asked for yet.
 
         `how`: it has ended, and is taken up so. QGIS may ask for the master password.
+        `is_quiet`: no person has asked for it.
         """
         door = self._door(key)
         if door is None:
@@ -132,7 +138,7 @@ class Jobs(QObject):
             follow.cancelled.connect(partial(self._left_alone, key))
         self._reports.pop(key, None)
         self.model.change(key, care=Care.FOLLOWED, note="", trouble="", followed_percent=None)
-        follow.begin(door, how)
+        follow.begin(door, how, is_quiet)
 
     def cancel(self, key: str) -> None:
         """Cancel an update on its site, also what of it was not begun."""
@@ -197,7 +203,9 @@ class Jobs(QObject):
         self._watch.start(is_close=self._is_close)
         then()
 
-    def _tell_who_waits(self) -> None:
+    def _note_who_was_left(self) -> None:
+        """Follow again, later, what QGIS left to its site; tell of what takes a person."""
+        self._left_before = {row.key for row in self.model.rows if row.runs}
         waiting = [
             row
             for row in self.model.rows
@@ -208,6 +216,15 @@ class Jobs(QObject):
         if waiting:
             sentence = messages.jobs_waiting_sentence(len(waiting))
             self._tell(sentence, Qgis.MessageLevel.Info)
+
+    def _follow_again(self, key: str) -> None:
+        row = self.model.row(key)
+        if row is None or key not in self._left_before:
+            return
+        self._left_before.discard(key)
+        asks_for_more = {part.state for part in row.update.parts} & _BEGINNING
+        if row.runs and not asks_for_more:
+            self.follow(key, is_quiet=True)
 
     def _kept(self, update: SiteUpdate, auth_config_id: str) -> None:
         before = self.model.row(update.key)

@@ -113,14 +113,14 @@ class FollowingTask(Task):
     """Work that, where it `is_at_site`, the site goes on with when nobody follows it any more.
 
     QGIS cancels tasks as it closes, and from its list of them: that leaves the work to the site,
-    and QGIS need not ask anybody. What cancels it there is `stop`.
+    and QGIS need not ask anybody. What cancels it there is `stop`. `is_quiet`: as of Task.
     """
 
     message_received = pyqtSignal(object)
     reported = pyqtSignal(object)
 
-    def __init__(self, title: str, *, is_at_site: bool) -> None:
-        super().__init__(title, is_quiet=False, is_asked_about=not is_at_site)
+    def __init__(self, title: str, *, is_at_site: bool, is_quiet: bool = False) -> None:
+        super().__init__(title, is_quiet=is_quiet, is_asked_about=not is_at_site)
         self._is_at_site = is_at_site
         self._is_let_go = False
 

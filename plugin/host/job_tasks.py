@@ -125,10 +125,12 @@ class CarryOnTask(FollowingTask):
     """Goes on with an update: follows what runs and asks for what waits, to the end of all of it.
 
     `how`: an ended one is taken up so. Cancelled by QGIS, it leaves the update to the site.
+    `is_quiet`: nobody has asked for it, and QGIS does not list it.
     """
 
-    def __init__(self, door: Door, how: TakeUp | None = None) -> None:
-        super().__init__(messages.job_title(door.recorded.update), is_at_site=True)
+    def __init__(self, door: Door, how: TakeUp | None = None, *, is_quiet: bool = False) -> None:
+        title = messages.job_title(door.recorded.update)
+        super().__init__(title, is_at_site=True, is_quiet=is_quiet)
         self._door = door
         self._how = how
 

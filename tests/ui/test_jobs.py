@@ -455,18 +455,19 @@ def test_after_a_run_that_is_not_waited_for_qgis_offers_the_list(
     assert reader.person.find("update_tabs").currentIndex() == 1
 
 
+NEEDS_SOMEBODY = "An update on a site has not ended, and waits for you in the list of jobs."
 STARTS = [
-    ("runs", (RUNNING,), True, ""),
     ("has ended", (DONE,), False, ""),
-    ("waits", (DONE, WAITING), False, "An update on a site has not ended, and waits for you"),
-    ("is unclear", (UNCLEAR,), False, "An update on a site has not ended, and waits for you"),
+    ("runs, with more to be asked for", (DONE, RUNNING, WAITING), True, ""),
+    ("waits", (DONE, WAITING), False, NEEDS_SOMEBODY),
+    ("is unclear", (UNCLEAR,), False, NEEDS_SOMEBODY),
 ]
 
 
 @pytest.mark.parametrize(
     ("states", "is_looked_at", "said"), [each[1:] for each in STARTS], ids=[e[0] for e in STARTS]
 )
-def test_at_qgis_s_start(
+def test_qgis_s_start_has_a_site_do_nothing_new(
     reader: Reader,
     record: JobRecord,
     jobs_site: ScriptedJobs,
@@ -485,5 +486,54 @@ def test_at_qgis_s_start(
     assert jobs_site.looked == (["World"] if is_looked_at else [])
     assert jobs_site.carried_on == []
     item = qgis_bar.currentItem()
-    assert (item.text() if item is not None else "").startswith(said)
-    assert (item is None) == (not said)
+    assert (item.text() if item is not None else "") == said
+
+
+def test_what_still_runs_at_qgis_s_start_is_followed_again(
+    reader: Reader, record: JobRecord, jobs_site: ScriptedJobs, qgis_bar: Any
+) -> None:
+    record.keep(an_update("World", DONE, RUNNING))
+    reader.dialog._jobs.begin()
+    reader.wait_until(lambda: jobs_site.carried_on, what="the job to be followed")
+    assert jobs_site.looked == ["World"]
+    (task,) = QgsApplication.taskManager().activeTasks()
+    assert task.flags() & QgsTask.Flag.CancelWithoutPrompt
+    if hasattr(QgsTask.Flag, "Hidden"):
+        assert task.flags() & QgsTask.Flag.Hidden
+    reader.open()
+    reader.wait_for_state("World", "Running, Followed")
+    reader.wait_until(lambda: "6 of 16 tiles" in reader.text(), what="the message")
+    assert qgis_bar.currentItem() is None
+    jobs_site.go_on.set()
+    reader.wait_for_state("World", "Done")
+    assert " done: 21 tiles in the area" in qgis_bar.currentItem().text()
+
+
+def test_a_site_that_is_away_at_qgis_s_start_is_followed_once_it_is_back(
+    reader: Reader, record: JobRecord, jobs_site: ScriptedJobs
+) -> None:
+    away = errors.SiteUnreachable("https://site.test", errors.Unreachable.TIMEOUT)
+    jobs_site.now["World"] = away
+    record.keep(an_update("World", RUNNING))
+    jobs = reader.dialog._jobs
+    jobs.begin()
+    reader.wait_for_state("World", "Running, No Answer")
+    assert jobs_site.carried_on == []
+    del jobs_site.now["World"]
+    jobs._watch._look()
+    reader.wait_for_state("World", "Running, Followed")
+    assert jobs_site.carried_on == ["World"]
+
+
+def test_one_that_qgis_was_told_to_let_go_of_is_not_followed_again_by_itself(
+    reader: Reader, record: JobRecord, jobs_site: ScriptedJobs
+) -> None:
+    record.keep(an_update("World", RUNNING))
+    jobs = reader.dialog._jobs
+    jobs.begin()
+    reader.wait_for_state("World", "Running, Followed")
+    QgsApplication.taskManager().activeTasks()[0].cancel()
+    reader.wait_for_state("World", "Running")
+    jobs._watch._look()
+    reader.wait_until(lambda: len(jobs_site.looked) == 2, what="another look")
+    assert jobs_site.carried_on == ["World"]

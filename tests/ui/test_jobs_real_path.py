@@ -137,9 +137,9 @@ def test_a_job_goes_on_as_qgis_closes_and_is_found_at_its_next_start(
     later.dialog._jobs.begin()
     wait_until(lambda: row(later), what="the job in the list")
     later.find("update_tabs").setCurrentIndex(1)
-    wait_for_state(later, "Running")
+    wait_for_state(later, "Running, Followed")
     fresh_site.release("classic")
     wait_for_state(later, "Done")
-    wait_until(lambda: ": Done." in qgis_bar.currentItem().text(), what="the end told")
+    wait_until(lambda: " done: 21 tiles" in qgis_bar.currentItem().text(), what="the end told")
     assert tiles(fresh_site) == TILES
     assert len(fresh_site.jobs("classic")) == 1
