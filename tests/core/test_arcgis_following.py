@@ -14,6 +14,7 @@ from tile_cache_manager.plugin.core.arcgis.jobs import (
     JobState,
     Pace,
     follow,
+    parse_job,
     submit_job,
 )
 from tile_cache_manager.plugin.core.errors import (
@@ -373,3 +374,72 @@ def test_right_lost_in_mid_job() -> None:
         follow(job, Recorder().feedback, PACE, lambda state: None)
 
     assert type(caught.value.cause) is NotAllowed
+
+
+# --- answers that tell nothing of a job ----------------------------------------------------------
+
+TELLING_NOTHING = [
+    {},
+    {"jobStatus": "esriJobNotInvented"},
+    {"jobStatus": ["esriJobSucceeded"]},
+    {"jobStatus": None, "messages": [{"description": "Welcome"}]},
+]
+
+
+@pytest.mark.parametrize("page", TELLING_NOTHING, ids=str)
+def test_answers_that_tell_nothing_of_a_job_are_borne_so_long_as_silence(page: Any) -> None:
+    recorder = Recorder()
+
+    with pytest.raises(JobLost) as caught:
+        followed(AnsweringSite({JOB: page}), recorder, IMPATIENT)
+
+    assert caught.value.seconds > IMPATIENT.patience
+    assert isinstance(caught.value.cause, NotArcGIS)
+    assert len(recorder.troubles) == 1
+
+
+def test_a_word_that_is_not_known_is_believed_while_the_job_gets_on() -> None:
+    working = [{"jobStatus": "esriJobThinking", "progress": {"percentage": at}} for at in range(60)]
+    slow = Pace(first=0.004, longest=0.004, patience=0.08, cancel_patience=0.08)
+
+    state = followed(AnsweringSite({JOB: [*working, ended("Succeeded")]}), Recorder(), slow)
+
+    assert state is not None
+    assert state.phase is JobPhase.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("esriJobNew", "esriJobSubmitted", "esriJobWaiting", "esriJobExecuting"),
+        *("esriJobCancelling", "SUBMITTED", "InProgress", "PROCESSING", "Running"),
+    ],
+)
+def test_words_of_jobs_that_go_on(word: str) -> None:
+    assert parse_job({"jobStatus": word}).is_understood
+
+
+# --- what a site names becomes no other address --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "job_id",
+    ["..", "../../admin/x", "a?b", "a#b", "%2f", "a/b", "j1\n", "a b", "j" * 201, 5, None, "é"],
+)
+def test_ids_that_are_none(job_id: object) -> None:
+    site = AnsweringSite({JOB.replace("/jobs/j1", "/submitJob"): {"jobId": job_id}})
+
+    with pytest.raises(JobFailed):
+        submit_job(quick_client(site), TASK, {})
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../../x", "https://elsewhere.example/x", "//elsewhere.example/x", "/x", "a?token=b", "a/b/c"],
+)
+def test_results_that_lie_elsewhere_are_not_read(path: str) -> None:
+    site = AnsweringSite({})
+    state = parse_job({"results": {"out": {"paramUrl": path}}})
+
+    assert job_on(site).result(state, "out") is None
+    assert site.asked == []
