@@ -126,8 +126,9 @@ def _exchange(state: SiteState, server: str, referer: str) -> tuple[str, int]:
     for context in paths:
         if path.startswith(context):
             server = f"{named.scheme}://{named.netloc}{context}"
+    bound_to = value_of("referer") if value_of("client") == "referer" else ""
     return state.tokens.issue_for_server(
-        token, referer, request.remote_addr or "", server, value_of("expiration")
+        token, referer, request.remote_addr or "", server, value_of("expiration"), bound_to
     )
 
 

@@ -76,11 +76,18 @@ class TokenOffice:
         return self._keep(_Issued(user, self._end(seconds)))
 
     def issue_for_server(
-        self, token: str, referer: str, address: str, server: str, minutes: str
+        self,
+        token: str,
+        referer: str,
+        address: str,
+        server: str,
+        minutes: str,
+        bound_to: str = "",
     ) -> tuple[str, int]:
         """Return a token for a federated server in exchange for one of the portal, and its end.
 
-        ``server``: its address, or the part before the path. It holds for the same referer.
+        ``server``: its address, or the part before the path. ``bound_to``: the referer it holds
+        for; else it is bound as the portal's token is.
 
         Raises:
             EsriError: 498 where the portal's token is not valid.
@@ -92,8 +99,8 @@ class TokenOffice:
             _Issued(
                 user,
                 self._end(_seconds(minutes)),
-                bound.referer,
-                bound.address,
+                bound_to or bound.referer,
+                "" if bound_to else bound.address,
                 server.rstrip("/").lower(),
             )
         )

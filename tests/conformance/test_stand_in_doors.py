@@ -99,6 +99,18 @@ def test_an_exchanged_token_is_bound_as_the_portals_is(doors: RunningSite) -> No
     assert code_of(answer.json()) == 498
 
 
+def test_an_exchange_may_bind_to_another_referer(doors: RunningSite) -> None:
+    token = portal_token(doors, "portal")
+    other = {"client": "referer", "referer": "http://elsewhere"}
+    given = exchange(doors, "federated", token, **other)["token"]
+    address = doors.service_url("federated", "World")
+    asked = {"f": "json", "token": given}
+    headers = {"Referer": other["referer"]}
+    assert code_of(get(address, given)) == 498
+    answer = requests.get(address, params=asked, headers=headers, timeout=10)
+    assert code_of(answer.json()) == 0
+
+
 @pytest.mark.parametrize(
     ("key", "form", "code"),
     [
