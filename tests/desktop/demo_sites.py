@@ -1,9 +1,9 @@
 """The fourth act of `make demo`: signing in at portals, leaving a site its job, finding services.
 
-A colleague has mailed the address of a hosted layer. Its site sends passwords to a portal on another
-computer, which the person trusts. Its tiles are made by whole bundles; the job is handed over to
-the site, found again in the list of jobs, and followed. Then the portal is opened in the window for
-services, and searched; a service of one of its servers is loaded.
+A colleague has mailed the address of a hosted layer. Its site sends passwords to a portal on
+another computer, which the person trusts. Its tiles are made by whole bundles; the job is handed
+over to the site, found again in the list of jobs, and followed. Then the portal is opened in the
+window for services, and searched; a service of one of its servers is loaded.
 """
 
 from desktop.demo_steps import count_label, picture, planned_tiles, update_dialog
