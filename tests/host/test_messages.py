@@ -55,6 +55,7 @@ ARGUMENTS = {
     "instances": (0, "0"),
     "name": ("parcels", "parcels"),
     "method": ("OAuth2", "OAuth2"),
+    "schemes": ((), ""),
     "is_owner": (False, ""),
     "job_url": ("https://site.test/arcgis/jobs/j1", "https://site.test/arcgis/jobs/j1"),
     "service_url": ("https://site.test/server", "https://site.test/server"),
@@ -89,6 +90,7 @@ TEXT_OF_ROOTS = {
     *(errors.SourceError, errors.ExportError),
 }
 WITHOUT_SUBJECT = {errors.NothingToDrawReason.NO_SOURCE}
+WHERE_URL_IS_NOT_SAID = {errors.ItemElsewhere, errors.SignInProblem.NO_TOKEN}
 WHERE_DETAIL_IS_SAID = {errors.SignInProblem.REFUSED, errors.SignInProblem.OTHER_HOST}
 
 
@@ -117,6 +119,8 @@ def errors_of(kind: type[Exception]) -> Iterator[tuple[Exception, list[str]]]:
             values["reason"] = member
         if member in WITHOUT_SUBJECT:
             wanted.clear()
+        if WHERE_URL_IS_NOT_SAID & {kind, member}:
+            wanted.remove(URL)
         if member in WHERE_DETAIL_IS_SAID or kind is errors.CachingUnavailable:
             wanted.append(ARGUMENTS["detail"][0])
         yield kind(**values), wanted
@@ -220,8 +224,8 @@ OTHER_SENTENCES = [
      "The sign-in details “abc1234” could not be read: choose others, or make them anew in the"
      " authentication options of QGIS."),
     (SignInUnusable("work", "OAuth2"),
-     "The sign-in details “work” are of kind OAuth2, which cannot be used here: choose some of kind"
-     " Basic, with user name and password, or Esri token."),
+     "The sign-in details “work” cannot be used: complete them in the authentication options of"
+     " QGIS, with “Header” as their access method."),
     (SignInUnusable("work", "EsriToken"),
      "The sign-in details “work” hold no token that can be sent: copy the whole token into them"
      " anew, without anything around it."),
