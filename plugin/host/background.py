@@ -16,6 +16,7 @@ from qgis.PyQt.QtCore import QThreadPool, pyqtSignal
 from ..core.request import Feedback
 from ..core.site_update import SiteUpdate
 from . import areas, messages
+from .token_thread import waiting_unless
 
 HIDING_FLAGS_SINCE = 32600
 """From this version on, QGIS has tasks that it neither lists nor tells of."""
@@ -84,7 +85,8 @@ class Task(QgsTask):
         """Of a quiet task always true: QGIS 3.22 logs every other end as a failed task."""
         self._has_begun = True
         try:
-            self._outcome = self.work()
+            with waiting_unless(self.isCanceled):
+                self._outcome = self.work()
         except areas.Cancelled:
             return self._is_quiet
         except Exception as error:  # an exception that leaves run() ends QGIS

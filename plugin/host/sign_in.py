@@ -196,6 +196,7 @@ def _token_source(config: QgsAuthMethodConfig) -> Callable[[bool], str]:
     thread = _token_thread()
 
     def get(is_refused: bool) -> str:
+        # where what is done here was cancelled, that is raised
         token = thread.token(config_id, is_refused=is_refused)
         if not _TOKEN.fullmatch(token):
             raise SignInFailed(url, SignInProblem.NO_TOKEN, name)

@@ -10,9 +10,12 @@ for it, but for a stated time only.
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from qgis.core import Qgis, QgsApplication, QgsMessageLog, QgsNetworkAccessManager
@@ -32,10 +35,13 @@ from qgis.PyQt.QtCore import (
 )
 from qgis.PyQt.QtNetwork import QNetworkReply, QNetworkRequest
 
+from .areas import Cancelled
 from .text import tr
 
 LONGEST_WAIT = 180.0
 """Seconds that a token may take: QGIS itself gives a person up to 150, by default."""
+RENEWED_FOR_SECONDS = 60.0
+"""So soon a token is not renewed again, however often it is refused."""
 LONGEST_SIGN_IN = 170.0
 """After so many seconds QGIS is told that nobody signs in, and lets go of its lock."""
 RENEWAL_SECONDS = 20.0
@@ -50,12 +56,36 @@ _TAG = "Tile Cache Manager"
 
 @dataclass(eq=False)
 class _Question:
-    """Somebody wants the token of `auth_config_id`; `token` is "" where there is none."""
+    """Somebody wants the token of `auth_config_id`; `token` is "" where there is none.
+
+    `is_dropped`: nobody waits for it any more.
+    """
 
     auth_config_id: str
     is_refused: bool
+    is_dropped: bool = False
     answered: threading.Event = field(default_factory=threading.Event)
     token: str = field(default="", repr=False)
+
+
+_WAITING = threading.local()
+"""`cancelled`: whether what this thread works for was cancelled."""
+
+
+@contextmanager
+def waiting_unless(cancelled: Callable[[], bool]) -> Iterator[None]:
+    """While the block lasts, a token is waited for in this thread until `cancelled` only."""
+    before = getattr(_WAITING, "cancelled", None)
+    _WAITING.cancelled = cancelled
+    try:
+        yield
+    finally:
+        _WAITING.cancelled = before
+
+
+def _is_cancelled() -> bool:
+    cancelled = getattr(_WAITING, "cancelled", None)
+    return cancelled is not None and bool(cancelled())
 
 
 class TokenThread:
@@ -75,7 +105,8 @@ class TokenThread:
     def token(self, auth_config_id: str, *, is_refused: bool = False) -> str:
         """The token now, "" where QGIS gets none in LONGEST_WAIT. Any thread.
 
-        `is_refused`: the last one is not taken any more, so another one is wanted.
+        `is_refused`: the last one is not taken any more, so another one is wanted. Raises
+        Cancelled, see `waiting_unless`.
         """
         if self._ended.is_set():
             return ""
@@ -84,7 +115,11 @@ class TokenThread:
         is_main = _is_main_thread()
         end = time.monotonic() + LONGEST_WAIT
         while not question.answered.wait(_ASK):
-            if self._ended.is_set() or time.monotonic() > end:
+            is_cancelled = _is_cancelled()
+            if is_cancelled or self._ended.is_set() or time.monotonic() > end:
+                self._asker.drop(question)
+                if is_cancelled:
+                    raise Cancelled
                 return ""
             if is_main:  # as in qgis_process: what QGIS does there must go on
                 QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
@@ -101,38 +136,49 @@ class _Asker(QObject):
     """Lives in that thread. QGIS handles events while it waits, so a question may come in then."""
 
     _asked = pyqtSignal()
+    _dropped = pyqtSignal()
 
     def __init__(self) -> None:
         super().__init__()
+        self._question: _Question | None = None
         self._questions: queue.SimpleQueue[_Question] = queue.SimpleQueue()
-        self._is_busy = False
         self._own: set[str] = set()
         self._last: dict[str, str] = {}
+        self._renewed_at: dict[str, float] = {}
         self._forgetter = _Forgetter()
         self._limit = QTimer(self)
         self._limit.setSingleShot(True)
         self._limit.timeout.connect(self._give_up, Qt.ConnectionType.DirectConnection)
         self._asked.connect(self._answer, Qt.ConnectionType.QueuedConnection)
+        self._dropped.connect(self._look_whether_wanted, Qt.ConnectionType.QueuedConnection)
 
     def ask(self, question: _Question) -> None:
         """Answer `question` soon. Any thread."""
         self._questions.put(question)
         self._asked.emit()
 
+    def drop(self, question: _Question) -> None:
+        """Nobody waits for the answer to `question` any more. Any thread."""
+        question.is_dropped = True
+        self._dropped.emit()
+
     @pyqtSlot()
     def _answer(self) -> None:
-        if self._is_busy:  # QGIS's lock may not be taken twice; they are answered afterwards
-            return
-        self._is_busy = True
-        try:
-            while not self._questions.empty():
-                question = self._questions.get()
-                try:
+        # what comes in meanwhile is answered afterwards: QGIS's lock may not be taken twice
+        while self._question is None and not self._questions.empty():
+            self._question = question = self._questions.get()
+            try:
+                if not question.is_dropped:
                     question.token = self._token(question)
-                finally:
-                    question.answered.set()
-        finally:
-            self._is_busy = False
+            finally:
+                self._question = None
+                question.answered.set()
+
+    @pyqtSlot()
+    def _look_whether_wanted(self) -> None:
+        """QGIS need not wait for a person whom nobody else waits for."""
+        if self._question is not None and self._question.is_dropped:
+            self._give_up()
 
     def _token(self, question: _Question) -> str:
         config_id = question.auth_config_id
@@ -140,10 +186,13 @@ class _Asker(QObject):
             self._own.add(config_id)
             if Qgis.QGIS_VERSION_INT < _OWN_THREAD_SINCE:
                 self._forgetter.forget(config_id)
+        last = self._last.get(config_id, "")
+        if not (last or QgsApplication.authManager().masterPasswordIsSet()):
+            return ""  # QGIS would ask for it now
         self._limit.start(round(LONGEST_SIGN_IN * 1000))
         token = signing_token(config_id)
         self._limit.stop()
-        if question.is_refused and token and token == self._last.get(config_id):
+        if question.is_refused and token and token == last:
             token = self._renewed(config_id, token)
         self._last[config_id] = token
         return token
@@ -154,7 +203,14 @@ class _Asker(QObject):
         QgsNetworkAccessManager.instance().authBrowserAborted.emit()
 
     def _renewed(self, config_id: str, old: str) -> str:
-        """Another token than `old`: QGIS renews one once a reply says HTTP 401."""
+        """Another token than `old`: QGIS renews one once a reply says HTTP 401.
+
+        `old` itself, where it is as good as new: a site that refuses it refuses all.
+        """
+        now = time.monotonic()
+        if now - self._renewed_at.get(config_id, -math.inf) < RENEWED_FOR_SECONDS:
+            return old
+        self._renewed_at[config_id] = now
         reply = _RefusedReply()
         try:
             if not QgsApplication.authManager().updateNetworkReply(reply, config_id):

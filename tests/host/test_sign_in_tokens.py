@@ -19,6 +19,8 @@ from qgis.PyQt.QtNetwork import QNetworkRequest
 from tile_cache_manager.plugin.core.arcgis.credentials import GivenToken
 from tile_cache_manager.plugin.core.errors import SignInFailed, SignInProblem
 from tile_cache_manager.plugin.host import messages, sign_in, token_thread
+from tile_cache_manager.plugin.host.areas import Cancelled
+from tile_cache_manager.plugin.host.background import Task, start
 
 pytestmark = pytest.mark.usefixtures("qgis_app")
 
@@ -343,7 +345,7 @@ def test_waiting_ends(
         in_thread(lambda: get(False))
     assert time.monotonic() - begun < 1.0
     monkeypatch.undo()
-    assert in_thread(lambda: get(False)) == "token1"  # what was asked for came all the same
+    assert in_thread(lambda: get(False)).startswith("token")  # and the next one is not in its way
 
 
 def test_details_that_send_a_token_by_form_are_refused_at_once(store: Callable[..., str]) -> None:
@@ -370,3 +372,82 @@ def test_whether_a_person_is_needed(
     finally:
         assert manager.setMasterPassword("master", True)
     assert service.asked == []
+
+
+def test_a_site_that_refuses_every_token_does_not_have_it_renewed_time_and_again(
+    store: Callable[..., str], service: TokenService, in_thread: Callable[[Work], Any]
+) -> None:
+    get = source(store())
+    assert in_thread(lambda: get(False)) == "token1"
+    assert [in_thread(lambda: get(True)) for _ in range(4)] == ["token2"] * 4
+    assert len(service.asked) == 2
+
+
+def test_a_cancel_ends_the_waiting_and_makes_room_for_others(
+    store: Callable[..., str], service: TokenService, in_thread: Callable[[Work], Any]
+) -> None:
+    """By browser, where nobody signs in, QGIS would wait for minutes."""
+    by_browser = source(
+        store(grantFlow=BY_BROWSER, requestUrl=f"{service.address}/authorize", requestTimeout=30)
+    )
+    begun = time.monotonic()
+
+    def cancelled_soon() -> str:
+        with token_thread.waiting_unless(lambda: time.monotonic() - begun > 0.3):
+            return by_browser(False)
+
+    with pytest.raises(Cancelled):
+        in_thread(cancelled_soon)
+    assert time.monotonic() - begun < 5
+    assert in_thread(lambda: source(store())(False)) == "token1"
+    assert time.monotonic() - begun < 10
+
+
+def test_a_cancelled_task_tells_that_it_was_cancelled(
+    store: Callable[..., str], service: TokenService, wait_until: Callable[..., None]
+) -> None:
+    service.delay = 1.0
+    get, ends = source(store()), []
+
+    class Asking(Task):
+        def work(self) -> tuple[Any, object]:
+            return self.failed, get(False)
+
+    task = Asking("asking")
+    task.cancelled.connect(lambda: ends.append("cancelled"))
+    task.failed.connect(lambda _: ends.append("failed"))
+    start(task, [])
+    wait_until(lambda: task.has_begun)
+    task.cancel()
+    wait_until(lambda: ends, what="its end")
+    assert ends == ["cancelled"]
+
+
+def test_nobody_is_asked_for_a_master_password_by_a_thread(
+    store: Callable[..., str], service: TokenService, in_thread: Callable[[Work], Any]
+) -> None:
+    manager, get = QgsApplication.authManager(), source(store())
+    manager.clearMasterPassword()
+    try:
+        with pytest.raises(SignInFailed):
+            in_thread(lambda: get(False))
+        assert service.asked == []
+    finally:
+        assert manager.setMasterPassword("master", True)
+    assert in_thread(lambda: get(False)) == "token1"
+
+
+def test_as_qgis_ends_nobody_waits_any_more(
+    store: Callable[..., str], service: TokenService, wait_until: Callable[..., None]
+) -> None:
+    service.delay = 1.0
+    config_id, tokens, found = store(), token_thread.TokenThread(), []
+    thread = threading.Thread(target=lambda: found.append(tokens.token(config_id)))
+    thread.start()
+    time.sleep(0.2)
+    begun = time.monotonic()
+    tokens.end()
+    thread.join(5)
+    assert found == [""]
+    assert time.monotonic() - begun < 3.5
+    assert tokens.token(config_id) == ""
