@@ -29,11 +29,37 @@ def job_address_text(update: SiteUpdate) -> str:
 
 
 def job_end_sentence(update: SiteUpdate) -> str:
-    """That the site has come to the end of an update, or of the part that ran, and how."""
-    text = tr("{title}: {state}. {advice}")
-    return text.format(
-        title=job_title(update), state=job_state_text(update), advice=job_advice(update)
-    )
+    """How a site has come to the end of an update, or of the part of it that ran."""
+    text = {
+        PartState.DONE: tr("The site has finished “{mode}” of {service}."),
+        PartState.PARTIAL: tr(
+            "The site has finished “{mode}” of {service}, but some tiles failed: look for the"
+            " reason in the list of jobs."
+        ),
+        PartState.CANCELLED: tr(
+            "“{mode}” of {service} was cancelled, and what was done until then is kept: take it up"
+            " in the list of jobs to do the rest."
+        ),
+        PartState.FAILED: tr(
+            "“{mode}” of {service} failed on its site: look for the reason in the list of jobs."
+        ),
+        PartState.LOST: tr(
+            "The site does not know the job of “{mode}” of {service} any more: load the service to"
+            " see how full its levels are."
+        ),
+        PartState.WAITING: tr(
+            "The site has finished a part of “{mode}” of {service}: press Follow in the list of"
+            " jobs to have it do the rest."
+        ),
+        PartState.UNCLEAR: tr(
+            "Nobody knows whether the site does “{mode}” of {service}: press Follow in the list of"
+            " jobs to look for it."
+        ),
+        PartState.RUNNING: tr(
+            "The site is still at work on “{mode}” of {service}: follow it in the list of jobs."
+        ),
+    }[update.state]
+    return text.format(mode=mode_text(update.mode), service=plain(update.name))
 
 
 def jobs_ended_sentence(count: int) -> str:
@@ -157,13 +183,14 @@ def place_lines(places: tuple[FailedPlace, ...], most: int) -> list[str]:
 
 def place_line(place: FailedPlace) -> str:
     """Bundles that a site could not make, and why."""
-    text = tr("Failed at {scale}: bundles in rows {rows}, columns {cols}: {message}")
-    if (place.first_row, place.first_col) == (place.last_row, place.last_col):
-        text = tr("Failed at {scale}: bundle in row {rows}, column {cols}: {message}")
+    rows, cols = (place.first_row, place.last_row), (place.first_col, place.last_col)
+    text = tr("Failed at {scale}: bundles in {rows}, {cols}: {message}")
+    if rows[0] == rows[1] and cols[0] == cols[1]:
+        text = tr("Failed at {scale}: bundle in {rows}, {cols}: {message}")
     return text.format(
         scale=scale_text(place.level.scale),
-        rows=_range_text(place.first_row, place.last_row),
-        cols=_range_text(place.first_col, place.last_col),
+        rows=_range_text(*rows, tr("row {first}"), tr("rows {first} to {last}")),
+        cols=_range_text(*cols, tr("column {first}"), tr("columns {first} to {last}")),
         message=plain(place.message),
     )
 
@@ -208,7 +235,6 @@ def _more_line(count: int, most: int = PARTS_LISTED) -> list[str]:
     return [tr("… and {count} more").format(count=number_text(count - most))]
 
 
-def _range_text(first: int, last: int) -> str:
-    if first == last:
-        return number_text(first)
-    return tr("{first} to {last}").format(first=number_text(first), last=number_text(last))
+def _range_text(first: int, last: int, one: str, several: str) -> str:
+    text = one if first == last else several
+    return text.format(first=number_text(first), last=number_text(last))

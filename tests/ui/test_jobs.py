@@ -219,9 +219,7 @@ def test_an_end_that_nobody_followed_is_told_in_qgis(
     jobs_site.now["World"] = in_state(update, DONE)
     opened(reader, record, update)
     reader.wait_until(lambda: qgis_bar.currentItem() is not None, what="a line in QGIS's bar")
-    assert qgis_bar.currentItem().text() == (
-        "World: Recreate All Tiles: Done. The site has done all of it."
-    )
+    assert qgis_bar.currentItem().text() == ("The site has finished “Recreate All Tiles” of World.")
     assert qgis_bar.currentItem().level() == Qgis.MessageLevel.Success
     assert record.find("World").update.state is DONE
 

@@ -77,7 +77,7 @@ def test_a_job_that_is_not_waited_for_is_listed_and_its_end_told(
     fresh_site.release("classic")
     wait_for_state(visitor, "Done")
     assert row(visitor)[PROGRESS] == "100 %"
-    visitor.wait_until(lambda: ": Done." in qgis_bar.currentItem().text(), what="the end told")
+    visitor.wait_until(lambda: "has finished" in qgis_bar.currentItem().text(), what="the end told")
 
     visitor.click("report_button")
     text = visitor.find("job_text_view")
