@@ -113,6 +113,10 @@ def _restart(state: SiteState, values: Values) -> None:
         state.faults.add(Fault(".", int(values["away"]), "status", code=503))
 
 
+def _struck(state: SiteState, values: Values) -> Values:
+    return {"struck": list(state.faults.struck.elements())}
+
+
 def _clock_skew(state: SiteState, values: Values) -> None:
     state.tokens.clock_skew = float(values["seconds"])
 
@@ -286,6 +290,7 @@ _ACTIONS: dict[str, Callable[[SiteState, Values], Values | None]] = {
     "forget_jobs": _forget_jobs,
     "restart": _restart,
     "clock_skew": _clock_skew,
+    "struck": _struck,
     "heard_urls": _heard_urls,
     "issued_tokens": _issued_tokens,
     "fill": _fill,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from dataclasses import dataclass
 
 KINDS = (
@@ -55,12 +56,13 @@ class Fault:
 
 
 class FaultBox:
-    """The faults of one site, in the order they were set."""
+    """The faults of one site, in the order they were set. ``struck``: how often which kind did."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         self._cleared = threading.Event()
+        self.struck: Counter[str] = Counter()
 
     def add(self, fault: Fault) -> None:
         """Set a fault.
@@ -93,6 +95,7 @@ class FaultBox:
             fault = self._due(path)
             if fault is None:
                 return None
+            self.struck[fault.kind] += 1
             fault.count -= 1
             if fault.count <= 0:
                 self._faults.remove(fault)

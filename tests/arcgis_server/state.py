@@ -118,6 +118,7 @@ class SiteState:
     def reset(self) -> None:
         """Bring the site back to how it started: empty caches, no jobs, no faults."""
         self.faults.clear()
+        self.faults.struck.clear()
         self.jobs.clear()
         self.tokens.reset()
         self.oauth.clear()
