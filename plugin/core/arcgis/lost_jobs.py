@@ -16,6 +16,9 @@ from ..esri_json import JsonObject, items, mapping, number, text, whole
 from .client import Client
 from .envelope import is_busy
 
+READ_SECONDS = 15.0
+"""A list is good to have, and not worth holding up an update for."""
+
 CLOCKS_DIFFER = 300.0
 """By so many seconds a site's clock may be behind ours."""
 
@@ -72,7 +75,8 @@ def _pages(client: Client, url: str, query: Mapping[str, str]) -> Iterator[JsonO
     """The jobs that a query finds, page after page. Raises SiteError."""
     start = 1
     for _ in range(_PAGES):
-        body = client.read(url, {**query, "start": str(start)})
+        form = {**query, "start": str(start)}
+        body = client.once().submit(url, form, read_seconds=READ_SECONDS)
         jobs = body.get("results", body.get("jobs"))
         yield from map(mapping, items(jobs))
         yield from ({"jobId": job_id, **mapping(job)} for job_id, job in mapping(jobs).items())

@@ -39,6 +39,12 @@ from .submissions import has_forgotten, is_passing, may_have_arrived, only_a_pag
 LOOKS_FOR_LOST = 4
 """A site that was just restarted, or a job that was just taken on, may not be listed at once."""
 
+LOOKS_FOR_OTHERS = 2
+"""How often the list is asked for before a submission, where there is no answer."""
+
+SLOW_SECONDS = 10.0
+"""A site that takes longer to list no jobs is not asked for them again in this run."""
+
 _ENDS = {
     JobPhase.SUCCEEDED: PartState.DONE,
     JobPhase.PARTIAL: PartState.PARTIAL,
@@ -81,6 +87,7 @@ class UpdateRun:
         )
         self._isolation = Isolation(jobs, describe, feedback.message)
         self._shares = Shares(update)
+        self._lists = True
         self._error: JobError | None = None
 
     def run(self, *, follows: bool) -> SiteUpdate:
@@ -154,9 +161,12 @@ class UpdateRun:
 
     def _listed(self) -> tuple[str, ...] | None:
         """The jobs that are there already; None where nobody tells."""
-        for _ in range(2):
+        begun = time.monotonic()
+        for _ in range(LOOKS_FOR_OTHERS if self._lists else 0):
             with suppress(SiteError):
                 return self._jobs.listed(time.time())
+        # who holds us up over it is not asked before each of a thousand parts
+        self._lists = self._lists and time.monotonic() - begun < SLOW_SECONDS
         return None
 
     def _not_taken_on(self, index: int, before: UpdatePart, error: TileCacheError) -> None:
