@@ -64,8 +64,12 @@ class JobWatch(QObject):
 
     def start(self, *, is_close: bool = False) -> None:
         """Look now, and from now on now and then; often where `is_close`."""
-        self._timer.start(CLOSE_WATCH_MS if is_close else WATCH_MS)
+        self.set_close(is_close)
         self._look()
+
+    def set_close(self, is_close: bool) -> None:
+        """Look often from now on, or only now and then."""
+        self._timer.start(CLOSE_WATCH_MS if is_close else WATCH_MS)
 
     def try_again(self) -> None:
         """Somebody may have mended their sign-in: look also where a site let nobody in."""

@@ -59,6 +59,7 @@ class Jobs(QObject):
         self._ended: list[SiteUpdate] = []
         self._has_begun = False
         self._left_before: set[str] = set()
+        self._quiet: set[str] = set()
         self._is_close = False
         self._watch.looked.connect(self._looked)
         self._watch.seen.connect(self._follow_again)
@@ -89,7 +90,7 @@ class Jobs(QObject):
             self._watch.try_again()
             self._read(lambda: None)
         else:
-            self._watch.start()
+            self._watch.set_close(False)
 
     def unload(self) -> None:
         """See after nothing any more. What runs on a site goes on there."""
@@ -138,6 +139,9 @@ class Jobs(QObject):
             follow.cancelled.connect(partial(self._left_alone, key))
         self._reports.pop(key, None)
         self.model.change(key, care=Care.FOLLOWED, note="", trouble="", followed_percent=None)
+        self._quiet.discard(key)
+        if is_quiet:
+            self._quiet.add(key)
         follow.begin(door, how, is_quiet)
 
     def cancel(self, key: str) -> None:
@@ -305,6 +309,8 @@ class Jobs(QObject):
         self._left_alone(key)
         if isinstance(error, FollowedElsewhere):
             self.model.change(key, care=Care.ELSEWHERE)
+            if key in self._quiet:
+                return  # nobody has asked for it
         self._reports[key] = messages.sentence(error)
         self._tell(self._reports[key], Qgis.MessageLevel.Critical, key)
         self.changed.emit(key)
@@ -312,7 +318,8 @@ class Jobs(QObject):
     def _left_alone(self, key: str) -> None:
         """Nobody here is at work on it any more."""
         self._reports.pop(key, None)
-        self.model.change(key, care=Care.NOBODY, followed_percent=None)
+        care = Care.HERE if key in self._here else Care.NOBODY
+        self.model.change(key, care=care, followed_percent=None)
 
     def _offered(self, key: str, changed: float, found: tuple[TakeUp, ...]) -> None:
         self._offers[key] = (changed, found)

@@ -19,6 +19,8 @@ from .background import FollowingTask, Task
 
 HOLD_SECONDS = 15.0
 """So long a person's wish waits for somebody who just looks how the update is."""
+CANCEL_HOLD_SECONDS = 1.0
+"""So long a wish to cancel does, which need not wait: who follows the update sees its end."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ class CancelTask(Task):
     def work(self) -> tuple[Any, object]:
         with job_record.keep_in_record(self._door.recorded.auth_config_id) as keep:
             try:
-                keep.hold(self._door.key, HOLD_SECONDS, self.isCanceled)
+                keep.hold(self._door.key, CANCEL_HOLD_SECONDS, self.isCanceled)
             except FollowedElsewhere:
                 # who follows it sees that it is cancelled, and keeps that
                 feedback = Feedback(abandoned=self.isCanceled)

@@ -339,6 +339,22 @@ def test_cancel_what_nobody_follows(
     assert record.find("World").update.state is CANCELLED
 
 
+def test_cancel_what_another_part_of_qgis_follows(
+    reader: Reader, record: JobRecord, jobs_site: ScriptedJobs
+) -> None:
+    reader.open()
+    with job_record.keep_in_record("") as keep:
+        keep(an_update("World", RUNNING))
+        reader.wait_for_state("World", "Running, Followed")
+        reader.person.click("cancel_job_button")
+        reader.wait_until(lambda: jobs_site.cancelled == ["World"], what="the cancel")
+        reader.wait_for_state("World", "Cancelled")
+        # how it ended, who follows it keeps
+        assert record.find("World").update.state is RUNNING
+        keep(in_state(keep.update, CANCELLED))
+    assert record.find("World").update.state is CANCELLED
+
+
 # Ended ones
 
 
@@ -535,3 +551,20 @@ def test_one_that_qgis_was_told_to_let_go_of_is_not_followed_again_by_itself(
     jobs._watch._look()
     reader.wait_until(lambda: len(jobs_site.looked) == 2, what="another look")
     assert jobs_site.carried_on == ["World"]
+
+
+def test_two_qgis_that_start_at_once_do_not_quarrel(
+    reader: Reader,
+    record: JobRecord,
+    jobs_site: ScriptedJobs,
+    qgis_bar: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def followed_by_now(*_given: object, **_door: object) -> None:
+        raise errors.FollowedElsewhere(f"{TASK_URL}/jobs/jWorld0")
+
+    monkeypatch.setattr(job_tasks, "carry_on", followed_by_now)
+    record.keep(an_update("World", RUNNING))
+    reader.dialog._jobs.begin()
+    reader.wait_for_state("World", "Running, in Another QGIS")
+    assert qgis_bar.currentItem() is None

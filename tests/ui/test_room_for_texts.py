@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +16,14 @@ from qgis.PyQt.QtWidgets import (
     QStyle,
     QStyleOptionComboBox,
 )
+from scripted_jobs import an_update
 from service_layers import service_layer
 
 from tile_cache_manager.plugin.core import errors
 from tile_cache_manager.plugin.core.description import UnfinishedRun
+from tile_cache_manager.plugin.core.jobs import JobRecord
 from tile_cache_manager.plugin.core.request import UpdateMode
+from tile_cache_manager.plugin.core.site_update import PartState
 
 WORLD_URL = "https://site.test/arcgis/rest/services/World/MapServer"
 JOB_URL = (
@@ -84,6 +88,36 @@ def test_all_columns_of_the_scales_are_seen(large: Any, person: Any) -> None:
     last = view.model().columnCount() - 1
     assert view.columnWidth(last) >= view.sizeHintForColumn(last)
     assert view.columnWidth(last) >= view.horizontalHeader().sectionSizeHint(last)
+
+
+# Jobs
+
+
+@pytest.fixture
+def listed(large: Any, person: Any, job_file: Path) -> Any:
+    """The dialog, as small as can be, with jobs in all states on show, one with a long name."""
+    record = JobRecord(job_file)
+    for number, state in enumerate(PartState):
+        name = f"{'Cadastre/Parcels_and_buildings_of_the_whole_county' * (not number)}{state.name}"
+        record.keep(an_update(name, state, state))
+    large.show_jobs()
+    person.wait_until(lambda: person.find("jobs_view").model().rowCount(), what="the jobs")
+    large.resize(large.minimumSizeHint())
+    return large
+
+
+def test_all_columns_and_buttons_of_the_jobs_are_seen(listed: Any, person: Any) -> None:
+    view = person.find("jobs_view")
+    assert view.horizontalScrollBar().maximum() == 0
+    for column in range(1, view.model().columnCount()):
+        assert view.columnWidth(column) >= view.sizeHintForColumn(column)
+    assert view.columnWidth(0) >= view.fontMetrics().horizontalAdvance("Cadastre")
+    for name in (
+        *("follow_button", "cancel_job_button", "take_up_button"),
+        *("report_button", "copy_button", "remove_button"),
+    ):
+        button = person.find(name)
+        assert button.width() >= button.sizeHint().width(), name
 
 
 # A cache on this computer
