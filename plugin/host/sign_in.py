@@ -199,7 +199,7 @@ def _token_source(config: QgsAuthMethodConfig) -> Callable[[bool], str]:
         # where what is done here was cancelled, that is raised
         token = thread.token(config_id, is_refused=is_refused)
         if not _TOKEN.fullmatch(token):
-            raise SignInFailed(url, SignInProblem.NO_TOKEN, name)
+            raise SignInFailed(url, SignInProblem.NOTHING_GIVEN, name)
         return token
 
     return get

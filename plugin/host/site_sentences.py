@@ -120,7 +120,7 @@ def _sign_in_failed(error: errors.SignInFailed) -> str:
             "The web server in front of {url} wants a sign-in of its own{detail}: choose sign-in"
             " details that it takes, or ask the site's administrator which ones it does."
         ),
-        errors.SignInProblem.NO_TOKEN: tr(
+        errors.SignInProblem.NOTHING_GIVEN: tr(
             "QGIS got no token for the sign-in details “{detail}”: check them in the authentication"
             " options of QGIS, then try again and sign in where a browser opens for it."
         ),

@@ -1,4 +1,7 @@
-"""Other rooms reach areas through `areas` and words through `messages`, and nothing behind them."""
+"""Other rooms reach areas through `areas`, words through `messages`, sign-in through `sign_in`.
+
+And nothing behind them.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,13 @@ BEHIND_DOORS = {
     for name in (
         *("area_sources", "geometries", "reprojection"),
         *(
+            "client_certificates",
             "error_sentences",
             "site_sentences",
             "storage_sentences",
             "local_wording",
             "text",
+            "token_thread",
             "wording",
         ),
     )

@@ -90,7 +90,7 @@ TEXT_OF_ROOTS = {
     *(errors.SourceError, errors.ExportError),
 }
 WITHOUT_SUBJECT = {errors.NothingToDrawReason.NO_SOURCE}
-WHERE_URL_IS_NOT_SAID = {errors.ItemElsewhere, errors.SignInProblem.NO_TOKEN}
+WHERE_URL_IS_NOT_SAID = {errors.ItemElsewhere, errors.SignInProblem.NOTHING_GIVEN}
 WHERE_DETAIL_IS_SAID = {errors.SignInProblem.REFUSED, errors.SignInProblem.OTHER_HOST}
 
 

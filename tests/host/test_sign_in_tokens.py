@@ -321,7 +321,7 @@ def test_no_token(
     with pytest.raises(SignInFailed) as caught:
         in_thread(lambda: get(False))
     error = caught.value
-    assert error.reason is SignInProblem.NO_TOKEN
+    assert error.reason is SignInProblem.NOTHING_GIVEN
     assert (error.url, error.detail) == (
         f"{service.address}/sharing/rest/oauth2/token",
         "my OAuth2",

@@ -116,14 +116,14 @@ class SignInProblem(Enum):
     OTHER_HOST = "token service on another host"
     NOT_ENCRYPTED = "token service not on https"
     WEB_SERVER = "the web server in front wants a sign-in of its own"
-    NO_TOKEN = "the program that keeps the token fresh gave none"
+    NOTHING_GIVEN = "the program that keeps the token fresh gave none"
 
 
 class SignInFailed(SiteError):
     """Nobody could be signed in at the site `url`; `detail`: its own message, or the other host.
 
-    Of NO_TOKEN, `url` is where tokens are got ("" where that is not known), `detail` the name of
-    the sign-in details.
+    Of NOTHING_GIVEN, `url` is where tokens are got ("" where that is not known), `detail` the name
+    of the sign-in details.
 
     `portal_url`: where the site belongs to a portal that the person has not trusted with the
     password yet, the portal's address.
