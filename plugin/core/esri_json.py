@@ -20,6 +20,10 @@ from .tiling import Extent, Level, SpatialReference, TilingScheme
 JsonObject = Mapping[str, Any]
 
 _USUAL_DPI = 96.0
+_FARTHEST = 1e12
+"""No coordinate is farther away, in whatever units."""
+_LARGEST_WHOLE = 2.0**53
+"""Of larger numbers, neighbours are one and the same double."""
 
 
 class UnusableKey(ValueError):
@@ -42,9 +46,14 @@ def number(value: object) -> float | None:
 
 
 def whole(value: object) -> int | None:
-    """`value` as a whole number, also where it came as text or as 3.0; else None."""
+    """`value` as a whole number, also where it came as text or as 3.0; else None.
+
+    None, too, where it is larger than any that JSON carries exactly.
+    """
     result = number(value)
-    return int(result) if result is not None and result == int(result) else None
+    if result is None or abs(result) > _LARGEST_WHOLE or result != int(result):
+        return None
+    return int(result)
 
 
 def mapping(value: object) -> JsonObject:
@@ -88,11 +97,16 @@ def spatial_reference_json(crs: SpatialReference) -> dict[str, object]:
 
 
 def extent(value: object) -> Extent | None:
-    """The rectangle of an envelope object, in its own CRS; None where it has no surface."""
+    """The rectangle of an envelope object, in its own CRS.
+
+    None where it has no surface, or one that no map has.
+    """
     body = mapping(value)
     xmin, ymin = number(body.get("xmin")), number(body.get("ymin"))
     xmax, ymax = number(body.get("xmax")), number(body.get("ymax"))
     if xmin is None or ymin is None or xmax is None or ymax is None:
+        return None
+    if max(abs(xmin), abs(ymin), abs(xmax), abs(ymax)) > _FARTHEST:
         return None
     return Extent(xmin, ymin, xmax, ymax) if xmin < xmax and ymin < ymax else None
 
