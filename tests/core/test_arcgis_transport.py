@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tile_cache_manager.plugin.core.arcgis import connections as connections_module
 from tile_cache_manager.plugin.core.arcgis import transport as transport_module
 from tile_cache_manager.plugin.core.arcgis.client import Client
 from tile_cache_manager.plugin.core.arcgis.credentials import FixedToken
@@ -319,15 +320,24 @@ def test_a_download_may_take_longer_than_an_answer(
     assert time.monotonic() - started > 0.6
 
 
-def test_threads_that_watch_end_with_their_requests(
-    server: _Server, transport: RequestsTransport
+def test_one_thread_watches_and_goes_when_there_is_nothing_to_watch(
+    server: _Server, transport: RequestsTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = threading.active_count()
+    def watching() -> int:
+        return sum(thread.name == "deadlines" for thread in threading.enumerate())
+
+    monkeypatch.setattr(connections_module, "_IDLE_SECONDS", 0.05)
     for _ in range(20):
         get(transport, f"{server.url}/a")
+        assert watching() <= 1
 
-    # the server's thread for the one connection may be among them
-    assert threading.active_count() <= before + 2
+    # one that has gone to rest before looks up after the usual while only
+    until = time.monotonic() + 10
+    while watching() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert watching() == 0
+    monkeypatch.setattr(transport_module, "TOTAL_SECONDS", 0.3)
+    assert reason(transport, f"{server.url}/drip") is Unreachable.TIMEOUT
 
 
 def test_nobody_listens(transport: RequestsTransport) -> None:

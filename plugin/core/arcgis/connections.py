@@ -7,6 +7,7 @@ with whatever edition of it QGIS brings.
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import ssl
 import threading
@@ -24,6 +25,7 @@ from .address import origin_of
 
 _Origin = tuple[str, str, int]
 _LAST_WORDS_SECONDS = 1.0
+_IDLE_SECONDS = 5.0
 _CURRENT = threading.local()
 """`deadline`: that of the request which this thread is at."""
 
@@ -52,16 +54,14 @@ class Deadline:
     """
 
     def __init__(self, seconds: float) -> None:
-        self._until = self._looks_at = time.monotonic() + seconds
+        self.until = time.monotonic() + seconds
         self._lock = threading.Lock()
         self._socket: Any = None
-        self._timer: threading.Timer | None = None
         self.has_passed = False
 
     def __enter__(self) -> Deadline:
         _CURRENT.deadline = self
-        with self._lock:
-            self._look_again()
+        _WATCH.add(self)
         return self
 
     def __exit__(
@@ -71,20 +71,15 @@ class Deadline:
         trace: TracebackType | None,
     ) -> None:
         _CURRENT.deadline = None
+        _WATCH.remove(self)
         with self._lock:
             # from here on the connection may serve another request
             self._socket = None
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
 
     def extend(self, seconds: float) -> None:
         """The time is over in `seconds` from now."""
-        with self._lock:
-            self._until = time.monotonic() + seconds
-            if self._timer is not None and self._until < self._looks_at:
-                self._timer.cancel()
-                self._look_again()
+        self.until = time.monotonic() + seconds
+        _WATCH.look_by(self.until)
 
     def watch(self, sock: Any) -> None:
         """Cut `sock` when it is time."""
@@ -93,21 +88,60 @@ class Deadline:
             if self.has_passed:
                 _cut(sock)
 
-    def _look_again(self) -> None:
-        self._looks_at = self._until
-        self._timer = threading.Timer(max(self._until - time.monotonic(), 0.0), self._look)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _look(self) -> None:
+    def pass_by(self) -> None:
+        """The time is over now."""
         with self._lock:
-            if self._timer is None:
-                return
-            if time.monotonic() < self._until:
-                self._look_again()
-                return
             self.has_passed = True
             _cut(self._socket)
+
+
+class _Watch:
+    """One thread that looks after all deadlines; it is there while there are any, and for a bit."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._deadlines: set[Deadline] = set()
+        self._thread: threading.Thread | None = None
+        self._looks_at = math.inf
+
+    def add(self, deadline: Deadline) -> None:
+        with self._changed:
+            self._deadlines.add(deadline)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
+                self._thread.start()
+        self.look_by(deadline.until)
+
+    def remove(self, deadline: Deadline) -> None:
+        with self._changed:
+            self._deadlines.discard(deadline)
+
+    def look_by(self, moment: float) -> None:
+        """Look at the deadlines again by then."""
+        if moment < self._looks_at:
+            with self._changed:
+                self._looks_at = moment
+                self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                now = time.monotonic()
+                over = [each for each in self._deadlines if each.until <= now]
+                self._deadlines.difference_update(over)
+                idles = not (self._deadlines or over)
+                ends = [each.until for each in self._deadlines]
+                self._looks_at = min([now + _IDLE_SECONDS, *ends])
+                if not over:
+                    self._changed.wait(max(self._looks_at - now, 0.0))
+                if idles and not self._deadlines:
+                    self._thread, self._looks_at = None, math.inf
+                    return
+            for deadline in over:
+                deadline.pass_by()
+
+
+_WATCH = _Watch()
 
 
 def _cut(sock: Any) -> None:
