@@ -13,13 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from arcgis_server.handle import PUBLISHER
+from arcgis_server.handle import API_KEY, PUBLISHER
 from scripted_site import Recorder
 from shapely.geometry import box
 from site_caches import levels_of, open_on, sign_in, touched
 
+from tile_cache_manager.plugin.core.arcgis.address import service_of
+from tile_cache_manager.plugin.core.arcgis.cache import ArcGISCache
+from tile_cache_manager.plugin.core.arcgis.client import Client
+from tile_cache_manager.plugin.core.arcgis.credentials import FixedToken
 from tile_cache_manager.plugin.core.arcgis.isolating import IN_A_ROW
 from tile_cache_manager.plugin.core.arcgis.jobs import Pace
+from tile_cache_manager.plugin.core.arcgis.transport import RequestsTransport
 from tile_cache_manager.plugin.core.carrying_on import (
     cancel_update,
     carry_on,
@@ -231,6 +236,19 @@ def test_looking_asks_for_nothing(person: Person) -> None:
     assert any(is_over() for _ in range(500))
     assert [each["jobId"] for each in person.site.jobs("classic")] == [job["jobId"]]
     assert person.states == [RUNNING, WAITING]
+
+
+def test_looking_tells_how_far_all_that_runs_is(person: Person) -> None:
+    person.site.pause_after("classic", 16)
+    person.update(wait=False)
+    person.site.wait_until_paused("classic")
+    expected = pytest.approx(50 * 16 / WEST_3 + 50 * 16 / EAST_4, abs=1)
+
+    def seen() -> float | None:
+        return look_at(person.recorded, pace=PACE, **person.door).percent
+
+    # the second job may still be on its way there
+    assert any(seen() == expected for _ in range(500))
 
 
 def test_looking_at_a_site_that_is_away(person: Person) -> None:
@@ -593,6 +611,30 @@ def test_a_cancelled_job_is_taken_up_by_its_address_alone(person: Person) -> Non
 
     assert report.outcome is Outcome.DONE
     assert person.tiles() == {3: WEST_3}
+
+
+@pytest.mark.parametrize("mode", [ALL, DELETE])
+def test_a_hosted_layers_job_is_followed_by_its_address_alone(
+    person: Person, mode: UpdateMode
+) -> None:
+    service = service_of(person.site.service_url("online", "World_Tiles"))
+    key = FixedToken(API_KEY)
+    person.site.fill("online", "World_Tiles:MapServer", [2, 3])
+    client = Client(RequestsTransport(), service.site_url, key)
+    cache = ArcGISCache(service, client, PACE)
+    description = cache.describe()
+    levels = levels_of(description, 2, 3)
+    request = UpdateRequest.of(description, levels, mode, None, wait=False)
+    report = cache.update(request, person.feedback)
+
+    found = update_at(report.job_url, sign_in=key)
+
+    assert (found.name, found.mode, found.is_hosted) == ("World_Tiles", mode, True)
+    assert found.levels == levels
+    again = carry_on(found, Feedback(), sign_in=key, pace=PACE)
+    assert again.outcome is Outcome.DONE
+    assert again.job_url == report.job_url
+    person.site.reset("online")
 
 
 NO_JOBS = [

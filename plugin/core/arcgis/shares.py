@@ -14,6 +14,7 @@ class Shares:
 
     def __init__(self, update: SiteUpdate) -> None:
         self._shares = [_share(part, update.is_hosted) for part in update.parts]
+        self._percents: dict[int, float] = {}
         self._told = 0.0
 
     def split(self, index: int, pieces: int) -> None:
@@ -23,15 +24,14 @@ class Shares:
             self._shares[index] = 0.0
 
     def percent(self, parts: tuple[UpdatePart, ...], index: int, percent: float) -> float:
-        """Percent of the whole, part `index` being so far, and others ended or not begun."""
+        """Percent of the whole, part `index` being so far, and others as they were told of."""
+        self._percents[index] = percent
         whole = sum(self._shares) or 1.0
-        ended = sum(
-            share
+        done = sum(
+            share * (100.0 if at != index and part.has_ended else self._percents.get(at, 0.0))
             for at, (share, part) in enumerate(zip(self._shares, parts))
-            if at != index and part.has_ended
         )
-        done = (100.0 * ended + percent * self._shares[index]) / whole
-        self._told = max(self._told, min(done, 100.0))
+        self._told = max(self._told, min(done / whole, 100.0))
         return self._told
 
 
