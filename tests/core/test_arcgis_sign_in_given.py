@@ -13,6 +13,7 @@ from tile_cache_manager.plugin.core.arcgis import credentials as credentials_mod
 from tile_cache_manager.plugin.core.arcgis.credentials import FixedToken, GivenToken, SignIn
 from tile_cache_manager.plugin.core.arcgis.transport import HttpRequest, HttpResponse
 from tile_cache_manager.plugin.core.errors import (
+    NotAllowed,
     SignInFailed,
     SignInNeeded,
     SignInProblem,
@@ -191,9 +192,33 @@ def test_a_first_token_that_ended_long_ago_is_renewed_and_exchanged() -> None:
     keeper = Keeper()
     doors = site(takes("for-k2"), PORTAL, exchange_for("k2"))
 
-    assert quick_client(doors, GivenToken(keeper.get, (PORTAL,)), SITE).read(PAGE) == FINE
+    client = quick_client(doors, GivenToken(keeper.get, (PORTAL,)), SITE)
+    assert [client.read(PAGE), client.read(PAGE)] == [FINE, FINE]
 
-    assert used(doors) == ["k1", "for-k2"]
+    assert used(doors) == ["k1", "for-k2", "for-k2"]
+
+
+def test_a_token_that_the_site_took_as_it_is_goes_on_so() -> None:
+    keeper = Keeper()
+    doors = site([takes("k1"), takes("k2")], PORTAL, exchange_for("k1", "k2"))
+    client = quick_client(doors, GivenToken(keeper.get, (PORTAL,)), SITE)
+    client.read(PAGE)
+
+    assert client.read(PAGE) == FINE
+
+    assert doors.lines == [POST] * 3
+
+
+@pytest.mark.parametrize("person", [GivenToken(Keeper().get, (PORTAL,)), FixedToken("k1")])
+def test_who_has_no_right_gets_none_by_another_token(person: SignIn) -> None:
+    doors = site(error(403, "No rights"), PORTAL)
+    client = quick_client(doors, person, SITE)
+
+    for _ in range(2):
+        with pytest.raises(NotAllowed):
+            client.read(PAGE)
+
+    assert doors.lines == [POST] * 2
 
 
 def test_a_fixed_token_whose_exchange_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from scripted_site import answer, error, html, quick_client, redirect
 from tile_cache_manager.plugin.core.arcgis.credentials import Credentials
 from tile_cache_manager.plugin.core.arcgis.transport import HttpRequest, HttpResponse
 from tile_cache_manager.plugin.core.errors import (
+    NotAllowed,
     SignInFailed,
     SignInProblem,
     SiteRefused,
@@ -123,6 +124,18 @@ def test_renewed_in_the_midst() -> None:
     assert client.submit(PAGE, {"levels": "1"}) == {"fine": True}
     values = [sent_token(each) for each in doors.asked(f"POST {PAGE}")]
     assert values == ["first", "first", "second"]
+
+
+def test_who_has_no_right_signs_in_once() -> None:
+    doors = federated(page=error(403, "No rights"))
+    client = quick_client(doors, me(PORTAL), SITE)
+
+    for _ in range(3):
+        with pytest.raises(NotAllowed):
+            client.read(PAGE)
+
+    assert doors.lines.count(f"POST {TOKENS}") == 2
+    assert doors.lines.count(f"POST {PAGE}") == 3
 
 
 # what the portal says of itself (None: nothing of use); what the site names as its token service;

@@ -25,7 +25,7 @@ from .address import origin_of
 
 _Origin = tuple[str, str, int]
 _LAST_WORDS_SECONDS = 1.0
-_IDLE_SECONDS = 5.0
+_IDLE_SECONDS = 0.5
 _CURRENT = threading.local()
 """`deadline`: that of the request which this thread is at."""
 

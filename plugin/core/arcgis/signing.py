@@ -115,6 +115,9 @@ class Signing:
         if self._sign_in is None or not self.is_own(refused.url):
             # another origin, which a redirect led to, was sent no signature
             return False
+        by_web_tier = not isinstance(self._sign_in, (Credentials, FixedToken, GivenToken))
+        if isinstance(refused, NotAllowed) and (used.token is not None or not by_web_tier):
+            return False
         with self._lock:
             schemes = refused.schemes if isinstance(refused, SignInNeeded) else ()
             if schemes and Step.WEB_TIER not in steps:
@@ -124,21 +127,19 @@ class Signing:
             if _value(used.token) != _value(self._token) and Step.OTHERS not in steps:
                 steps.add(Step.OTHERS)
                 return True
-            return self._gets_another(used, refused, steps)
+            return self._gets_another(used, steps)
 
     # --- tokens: what follows runs under the lock ---
 
-    def _gets_another(self, used: Signature, refused: SiteRefused, steps: set[Step]) -> bool:
+    def _gets_another(self, used: Signature, steps: set[Step]) -> bool:
         if isinstance(self._sign_in, (FixedToken, GivenToken)):
-            return isinstance(refused, SignInNeeded) and self._another_given(used, steps)
+            return self._another_given(used, steps)
         if Step.RENEW in steps:
             return False
         steps.add(Step.RENEW)
         if isinstance(self._sign_in, Credentials):
             self._token, self._needs_no_token = None, False
-            return isinstance(refused, SignInNeeded)
-        if isinstance(refused, NotAllowed) and used.token is not None:
-            return False
+            return True
         try:
             self._token, self._needs_no_token = self._by_web_tier(), False
         except NotArcGIS:
@@ -159,7 +160,7 @@ class Signing:
             if step is Step.RENEW and isinstance(self._sign_in, GivenToken):
                 old, new = _value(used.token), self._sign_in.get(True)
                 if self._exchanges or new != old:
-                    self._token = self._exchanged(new) or self._as_given(new)
+                    self._take(new)
                     return True
             elif step is Step.EXCHANGE and not self._exchanges:
                 token = self._exchanged(self._given_value())
@@ -167,6 +168,12 @@ class Signing:
                     self._token, self._exchanges = token, True
                     return True
         return False
+
+    def _take(self, value: str) -> None:
+        """Sign with the token `value` from now on, exchanged where it was not taken as it is."""
+        token = None if self._has_worked and not self._exchanges else self._exchanged(value)
+        self._exchanges = token is not None
+        self._token = token or self._as_given(value)
 
     def _new_token(self) -> Token | None:
         if isinstance(self._sign_in, Credentials):
