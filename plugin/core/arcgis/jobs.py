@@ -62,7 +62,7 @@ _PHASES = {
 _GOES_ON = frozenset(
     {
         *("esrijobnew", "esrijobsubmitted", "esrijobwaiting", "esrijobexecuting"),
-        *("esrijobcancelling", "new", "submitted", "waiting", "pending", "queued"),
+        *("esrijobcancelling", "new", "submitted", "waiting", "pending", "queued", "started"),
         *("executing", "inprogress", "processing", "running", "cancelling", "canceling"),
     }
 )
