@@ -9,7 +9,6 @@ from ..request import LevelReport, Outcome, UpdateMode, UpdateReport
 from ..site_update import PartState, SiteUpdate
 from ..tiling import Level
 from .hosted import keeps_existing
-from .hosted import keeps_tiles
 from .progress import TileCounts
 
 
