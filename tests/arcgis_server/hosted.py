@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, request
@@ -10,6 +11,7 @@ from flask import Response, request
 from .answers import EsriError, answer, bad_request, not_found, value_of
 from .bundles import tiles_present
 from .coverage import BadArea, expected_count
+from .hosted_imports import ImportTilesJob
 from .hosted_jobs import (
     DELETE,
     UPDATE,
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 
 _KINDS = ("MapServer", "ImageServer")
 _TASKS = {"updateTiles": UPDATE, "deleteTiles": DELETE}
-_FIELDS = ("levels", "extent", "mergeBundle", "replaceTiles")
+_IMPORT = "importTiles"
+_FIELDS = ("sourceItemId", "levels", "extent", "mergeBundle", "replaceTiles")
 
 
 def respond(state: SiteState, parts: list[str]) -> Response:
@@ -52,7 +55,7 @@ def _data(state: SiteState, service: Service, rest: list[str]) -> dict[str, Any]
     if not rest:
         return _resource(state, service)
     operation = rest[0]
-    if operation in _TASKS and len(rest) == 1:
+    if operation in {*_TASKS, _IMPORT} and len(rest) == 1:
         _check_post()
         return _submit(state, service, operation)
     if operation == "refresh":
@@ -100,7 +103,11 @@ def _submit(state: SiteState, service: Service, operation: str) -> dict[str, Any
     try:
         levels_of(service, form["levels"])
         extent_of(service, form["extent"])
-        job = state.jobs.start(HostedJob(state, _TASKS[operation], service, form))
+        if operation == _IMPORT:
+            job: HostedJob = ImportTilesJob(state, service, form, _package(state, form))
+        else:
+            job = HostedJob(state, _TASKS[operation], service, form)
+        state.jobs.start(job)
     except BadArea as error:
         raise bad_request(f"{error}.") from error
     with state.lock:
@@ -114,6 +121,15 @@ def _submit(state: SiteState, service: Service, operation: str) -> dict[str, Any
         "type": "Image Service" if service.kind == "ImageServer" else "Map Service",
         "jobId": job.job_id,
     }
+
+
+def _package(state: SiteState, form: dict[str, str]) -> Path:
+    """Return the file of an item of the portal; tests put it into the server's share."""
+    wanted = form["sourceItemId"]
+    known = {path.stem: path for path in sorted(state.shares_folder.glob("*.tpk*"))}
+    if wanted not in known:
+        raise EsriError(400, "Item does not exist or is inaccessible.", message_code="CONT_0001")
+    return known[wanted]
 
 
 def _edit(state: SiteState, service: Service) -> dict[str, Any]:

@@ -145,21 +145,24 @@ class HostedJob(Job):
 
     def _fill(self, task: BundleTask) -> None:
         folder = self._state.cache_folder(self.service)
-        mode = "DELETE_TILES" if self.task == DELETE else "RECREATE_ALL_TILES"
-        if self.task == UPDATE and not self._is("mergeBundle"):
+        if self.task != DELETE and not self._is("mergeBundle"):
             self._empty(task)  # the new bundle takes the place of the old one
         keeps = self._is("mergeBundle") and not self._is("replaceTiles")
+        for change in self._changes(task):
+            self._gate()
+            self._keep_pace()
+            if keeps and has_tile(folder, change.level, *change.tile):
+                self.created += 1  # made, but the old one stays
+            else:
+                self._put(change)
+            task.made += 1
+            task.bytes_made += len(change.data or b"")
+
+    def _changes(self, task: BundleTask) -> Iterator[TileChange]:
+        mode = "DELETE_TILES" if self.task == DELETE else "RECREATE_ALL_TILES"
         maker = TileMaker(self._state, self.service, mode)
         for tiles in maker.batches(task.tiles):
-            for change in maker.changes(task.lod, tiles):
-                self._gate()
-                self._keep_pace()
-                if keeps and has_tile(folder, change.level, *change.tile):
-                    self.created += 1  # made, but the old one stays
-                else:
-                    self._put(change)
-                task.made += 1
-                task.bytes_made += len(change.data or b"")
+            yield from maker.changes(task.lod, tiles)
 
     def _put(self, change: TileChange) -> None:
         replaced = change.apply()
@@ -191,7 +194,6 @@ class HostedJob(Job):
             check_size(self.service, known, area)
         except TooManyTiles as error:
             raise JobRefused(f"Requested tile count({error.args[0]}) is too large.") from error
-        folder = self._state.cache_folder(self.service)
         for lod in known:
             first_row, first_col, end_row, end_col = scheme.range_of(lod, self.extent)
             tiles = [
@@ -200,11 +202,17 @@ class HostedJob(Job):
             bundles: dict[Tile, list[Tile]] = {}
             for tile in tiles:
                 bundles.setdefault(bundle_of(tile), []).append(tile)
-            present = tiles_present(folder, lod.level) if self.task == DELETE else {}
-            for bundle, covered in bundles.items():
-                if self.task == DELETE:  # the whole file goes
-                    covered = [tile for tile in sorted(present) if bundle_of(tile) == bundle]
-                yield BundleTask(lod, bundle, tuple(covered))
+            yield from self._tasks_of(lod, bundles)
+
+    def _tasks_of(self, lod: Lod, bundles: dict[Tile, list[Tile]]) -> Iterator[BundleTask]:
+        """Yield the work on a level; ``bundles``: the tiles that the rectangle covers."""
+        present: dict[Tile, int] = {}
+        if self.task == DELETE:  # the whole file goes
+            present = tiles_present(self._state.cache_folder(self.service), lod.level)
+        for bundle, covered in bundles.items():
+            if self.task == DELETE:
+                covered = [tile for tile in sorted(present) if bundle_of(tile) == bundle]
+            yield BundleTask(lod, bundle, tuple(covered))
 
 
 def levels_of(service: Service, text: str) -> list[int]:

@@ -53,6 +53,7 @@ AREA = Polygon([(-4e6, -4e6), (-1e6, -4e6), (4e6, 3e6), (4e6, 4e6)])
 LEVEL = 5
 CORNER = {(row, col) for row in range(124, 132) for col in range(124, 132)}
 """All tiles of Corner_Tiles at level 8; four bundles share them."""
+ITEM = "a" * 32
 SMALL = "1,-300000,300000,-1"
 """Four tiles of the south-eastern bundle."""
 JOBS = "admin/services/System/CachingControllers.GPServer/jobs"
@@ -464,6 +465,24 @@ def test_deletes_tiles_of_a_hosted_layer(
         )
     gone = {(r, c) for r, c in CORNER if r >= BUNDLE_SIDE and c >= BUNDLE_SIDE}
     assert set(on_disk(site, "online", "Corner_Tiles", 8)) == CORNER - gone
+
+
+def test_imports_a_package_into_a_hosted_layer(
+    esri: EsriClient, site: RunningSite, online: str, tmp_path: Path
+) -> None:
+    wait_for(esri, site, start(esri, site, "update_tiles", levels=[8]))
+    made = on_disk(site, "online", "Corner_Tiles", 8)
+    folder = site.cache_folder("online", "Corner_Tiles")
+    packed = shutil.make_archive(str(tmp_path / "package"), "zip", folder)
+    shutil.move(packed, site.server_share("online") / f"{ITEM}.tpk")
+    wait_for(esri, site, start(esri, site, "delete_tiles", levels="8"))
+    assert on_disk(site, "online", "Corner_Tiles", 8) == {}
+    job_id = start(esri, site, "import_tiles", item=ITEM, levels="8")
+    assert wait_for(esri, site, job_id)["jobStatus"] == "DONE"
+    back = on_disk(site, "online", "Corner_Tiles", 8)
+    assert {tile: stored.sha1 for tile, stored in back.items()} == {
+        tile: stored.sha1 for tile, stored in made.items()
+    }
 
 
 def test_cancels_and_reruns_a_hosted_job(esri: EsriClient, site: RunningSite, online: str) -> None:

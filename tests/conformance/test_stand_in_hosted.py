@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import requests
 from arcgis_server.handle import API_KEY, PUBLISHER, VIEWER, RunningSite
 
 FIXTURES = Path(__file__).resolve().parents[3] / "shared/fixtures"
+ITEM = "a" * 32
 ENDED = {"DONE", "CANCELED", "PARTIALERROR", "ERROR", "FAILED"}
 CORNER = range(124, 132)
 """Rows and columns of Corner_Tiles at level 8: four tiles on each side of a bundle's corner."""
@@ -158,6 +160,35 @@ def test_imagery_is_managed_alike(online: RunningSite) -> None:
     assert set(tiles(online, name="Relief_Tiles")) == ALL
     where = {"name": "Relief_Tiles", "kind": "ImageServer"}
     assert get(online, f"/jobs/{job['jobId']}/status", **where)["jobStatus"] == "DONE"
+
+
+@pytest.mark.parametrize(
+    ("merges", "replaces", "kept"), [(False, False, 0), (True, False, 60), (True, True, 60)]
+)
+def test_tiles_come_out_of_a_package(
+    online: RunningSite, tmp_path: Path, merges: bool, replaces: bool, kept: int
+) -> None:
+    run(online, levels="8", extent=extent(1, -3e5, 3e5, -1))
+    packed = tiles(online)
+    assert len(packed) == 4
+    made = shutil.make_archive(
+        str(tmp_path / "package"), "zip", online.cache_folder("online", "Corner_Tiles")
+    )
+    shutil.move(made, online.server_share("online") / f"{ITEM}.tpk")
+    online.set_revision("online", 2)
+    run(online, levels="8")
+    before = tiles(online)
+    options = {"mergeBundle": str(merges), "replaceTiles": str(replaces)}
+    job = run(online, "importTiles", sourceItemId=ITEM, levels="8", **options)
+    after = tiles(online)
+    assert (job["numTasks"], job["numTiles"]) == (1, 4)
+    assert set(after) == (ALL if merges else ALL - SOUTH_EAST | set(packed))
+    back = all(after[tile].sha1 == packed[tile].sha1 for tile in packed)
+    assert back == (replaces or not merges)
+    others = set(before) - set(packed)
+    assert sum(after.get(tile) == before[tile] for tile in others) == (kept or 48)
+    unknown = post(online, "/importTiles", sourceItemId="0" * 32, levels="8")
+    assert code_of(unknown) == 400
 
 
 # --- jobs -------------------------------------------------------------------------------------
