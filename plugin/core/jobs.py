@@ -15,18 +15,20 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from .errors import (
     CacheInUse,
     FollowedElsewhere,
+    HostileFile,
     NotACache,
     NotACacheReason,
     StorageError,
     UnknownJob,
 )
-from .esri_json import mapping, text
+from .esri_json import items, mapping, text
 from .site_update import SiteUpdate
 from .site_update_json import UNREADABLE, read_update, update_json
 from .storage.files import storage_errors, write_whole
@@ -35,9 +37,11 @@ from .storage.small_files import read_small
 
 VERSION = 1
 MOST_ENDED = 200
-"""Updates that have ended and are kept; the oldest go first."""
+"""Updates that have ended and are kept; those that ended first go first."""
+MOST_ENDED_BYTES = 16 * 1024 * 1024
+"""So large they are together, for an area can have as many corners as it likes."""
 
-_LARGEST = 64 * 1024 * 1024  # bytes
+_LARGEST = 512 * 1024 * 1024  # bytes
 _PATIENCE = 10.0  # seconds to wait for another process that writes
 _MOMENT = 0.05
 _Entry = dict[str, Any]
@@ -119,7 +123,11 @@ class JobRecord:
             content = self._content(sets_aside=True)
             before = [_key_of(entry) for entry in content["updates"]]
             yield content["updates"]
-            write_whole(self._path, json.dumps(content, indent=1).encode())
+            written = json.dumps(content, indent=1).encode()
+            if len(written) > _LARGEST:
+                # what is not read any more would be lost as a whole
+                raise HostileFile(str(self._path), f"more than {_LARGEST} bytes")
+            write_whole(self._path, written)
             for key in {*before} - {_key_of(entry) for entry in content["updates"]}:
                 self._forget_lock(key)
 
@@ -176,11 +184,25 @@ def _key_of(entry: _Entry) -> str:
 
 
 def _bounded(entries: list[_Entry]) -> list[_Entry]:
-    """`entries` without the oldest of those that have ended, where they are too many."""
+    """`entries` without those that ended first, where they are too many or too large."""
     ended = []
     for entry in entries:
         recorded = _read(entry)
         if recorded is not None and recorded.update.has_ended:
-            ended.append((recorded.update.started, _key_of(entry)))
-    gone = {key for _, key in sorted(ended, reverse=True)[MOST_ENDED:]}
+            update = recorded.update
+            ended.append((update.changed, update.started, _key_of(entry), _size_of(entry)))
+    ended.sort(reverse=True)
+    sizes = accumulate(size for *_, size in ended)
+    gone = {
+        key
+        for at, ((*_, key, _size), so_far) in enumerate(zip(ended, sizes))
+        if at >= MOST_ENDED or (at and so_far > MOST_ENDED_BYTES)
+    }
     return [entry for entry in entries if _key_of(entry) not in gone]
+
+
+def _size_of(entry: _Entry) -> int:
+    """About how many bytes it takes: as good as all of it is in what jobs are asked for with."""
+    parts = items(mapping(entry["update"]).get("parts"))
+    forms = (mapping(mapping(part).get("form")).values() for part in parts)
+    return sum(len(text(value)) for values in forms for value in values)

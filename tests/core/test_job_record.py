@@ -221,8 +221,8 @@ def test_entries_of_a_newer_version_are_kept_as_they_are(record: JobRecord) -> N
 def test_a_file_without_end_is_not_read(record: JobRecord, monkeypatch: Any) -> None:
     from tile_cache_manager.plugin.core import jobs
 
-    record.keep(update())
-    monkeypatch.setattr(jobs, "_LARGEST", 100)
+    record.keep(update("k1", replace(part(), form={"a": "x" * 20_000})))
+    monkeypatch.setattr(jobs, "_LARGEST", 10_000)
 
     assert record.all() == ()
     record.keep(update("k2"))
@@ -247,6 +247,45 @@ def test_only_so_many_ended_ones_are_kept(record: JobRecord) -> None:
 
     keys = {each.update.key for each in record.all()}
     assert keys == {"runs", *(f"m{at}" for at in range(MOST_ENDED))}
+
+
+def test_updates_of_large_areas_do_not_make_the_record_unreadable(
+    record: JobRecord, monkeypatch: Any
+) -> None:
+    from tile_cache_manager.plugin.core import jobs
+
+    monkeypatch.setattr(jobs, "MOST_ENDED_BYTES", 50_000)
+    monkeypatch.setattr(jobs, "_LARGEST", 200_000)
+    corners = {"area_of_interest": "1234567.125," * 1_000}
+    record.keep(update("runs", replace(part(), form=corners), changed=0.0))
+    for at in range(40):
+        done = replace(part(PartState.DONE), form=corners)
+        record.keep(update(f"d{at}", done, started=float(40 - at), changed=float(at)))
+
+    assert {each.update.key for each in record.all()} == {"runs", "d36", "d37", "d38", "d39"}
+    assert not file_of(record).with_name("jobs.json.damaged").exists()
+
+
+def test_the_last_one_that_ended_is_kept_however_large(record: JobRecord, monkeypatch: Any) -> None:
+    from tile_cache_manager.plugin.core import jobs
+
+    monkeypatch.setattr(jobs, "MOST_ENDED_BYTES", 1_000)
+    record.keep(update("old", part(PartState.DONE), changed=1.0))
+    record.keep(update("new", replace(part(PartState.DONE), form={"a": "x" * 2_000}), changed=2.0))
+
+    assert [each.update.key for each in record.all()] == ["new"]
+
+
+def test_what_would_not_be_read_again_is_not_written(record: JobRecord, monkeypatch: Any) -> None:
+    from tile_cache_manager.plugin.core import jobs
+
+    record.keep(update("runs"))
+    monkeypatch.setattr(jobs, "_LARGEST", 10_000)
+
+    with pytest.raises(HostileFile):
+        record.keep(update("huge", replace(part(), form={"a": "x" * 20_000})))
+
+    assert [each.update.key for each in record.all()] == ["runs"]
 
 
 # --- several at once -----------------------------------------------------------------------------
