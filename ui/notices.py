@@ -9,6 +9,7 @@ from qgis.PyQt.QtGui import QResizeEvent
 from qgis.PyQt.QtWidgets import QLabel, QPushButton, QSizePolicy
 
 from .addresses import is_path
+from .tips import plain_tip
 
 UNTIL_CLOSED = 0
 """Seconds that a message bar takes for "until the person closes it"."""
@@ -67,7 +68,7 @@ class Notice(QgsMessageBarItem):
         """Add a button that copies `address`, of a service or job or a path."""
         text = self.tr("Copy Path") if is_path(address) else self.tr("Copy Address")
         button = self.add_button("copy_address_button", text)
-        button.setToolTip(address)
+        button.setToolTip(plain_tip(address))
         button.clicked.connect(lambda: QgsApplication.clipboard().setText(address))
 
     def add_button(self, name: str, text: str) -> QPushButton:

@@ -16,6 +16,7 @@ from ..plugin.core.request import Outcome
 from ..plugin.core.schemes import web_mercator
 from ..plugin.host import connections, messages
 from .forms import load_form
+from .tips import plain_tip
 
 FORM = load_form(__file__)
 
@@ -78,7 +79,7 @@ class ServicesPanel(QWidget, FORM):
             item = kept.get(service.url) or _new_item()
             item.setData(SERVICE, FOUND, service)
             item.setText(SERVICE, service.name)
-            item.setToolTip(SERVICE, service.url)
+            item.setToolTip(SERVICE, plain_tip(service.url))
             item.setToolTip(MINE, self._mine_tip())
             self.services_view.addTopLevelItem(item)
         self.services_view.blockSignals(False)

@@ -31,10 +31,10 @@ from .site_tree_model import (
     Row,
     SiteTreeModel,
     address_of,
-    plain_tip,
     row_of,
     url_of,
 )
+from .tips import plain_tip
 
 FORM = load_form(__file__)
 

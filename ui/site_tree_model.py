@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Iterator
 from enum import Enum
 
@@ -13,6 +12,7 @@ from qgis.PyQt.QtGui import QStandardItem, QStandardItemModel
 from ..plugin.core.arcgis.catalogue import FolderListing, ServiceEntry
 from ..plugin.core.arcgis.portal import Portal, PortalItem, Scope, SearchPage
 from ..plugin.host import site_tree
+from .tips import plain_tip
 
 NAME, KIND, OWNER, CHANGED = range(4)
 """The columns. Sites tell only the first two."""
@@ -205,11 +205,6 @@ def url_of(index: QModelIndex) -> str:
     """The address of the row's service; "" for what is none."""
     value = index.data(_VALUE) if index.isValid() else None
     return value.url if isinstance(value, (PortalItem, ServiceEntry)) else ""
-
-
-def plain_tip(text: str) -> str:
-    """`text` for a tool tip, which shows it as it is: Qt reads mark-up in tool tips."""
-    return f"<span>{html.escape(text)}</span>"
 
 
 def _made(row: Row, text: str, value: object) -> QStandardItem:

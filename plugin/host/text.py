@@ -16,7 +16,11 @@ MOST_BYTES = 2**63 - 1
 """Qt counts no further; nor does any disk."""
 
 _TAG = re.compile(r"</?[A-Za-z!][^<>]*>")
-_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
+_UNCLOSED = re.compile(r"<(?=[A-Za-z!/?])")
+"""Where a tag begins that ends only in the words around the text."""
+_INVISIBLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+"
+)
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"]*", re.IGNORECASE)
 _SECRET = re.compile(
     r"\b(token|access_token|password|authorization)\b([\"']?\s*[=:]\s*[\"']?)"
@@ -46,7 +50,7 @@ def _without_tags(text: str) -> str:
     stripped = _TAG.sub("", text)
     while stripped != text:
         text, stripped = stripped, _TAG.sub("", stripped)
-    return text
+    return _UNCLOSED.sub("\u2039", text)
 
 
 def path_text(path: str) -> str:

@@ -306,6 +306,8 @@ FOREIGN = [
     ("width < 5 and height > 3", "width < 5 and height > 3"),
     ("two\nlines\tand \x00\x1b[31mcolour", "two lines and [31mcolour"),
     ("right\u202eto left", "right to left"),
+    ("half a \ud83d letter", "half a letter"),
+    ("<img src=x onerror", "\u2039img src=x onerror"),
     ("x" * 1000, "x" * 299 + "…"),
 ]
 
