@@ -31,9 +31,10 @@ _Answer = TypeVar("_Answer")
 class Client:
     """Speaks to the site at `site_url` (all before `/rest`), signed in where `sign_in` is given.
 
-    The token is got when first needed, travels in the form of POST requests or in a header, never
-    in a URL, and only to the site's own origin. It is renewed once when the site takes it no
-    longer. `fetch` and `download` may be called by several threads at once.
+    `site_url` of a portal ends in `/sharing`. What signs a request is got when first needed, by
+    whichever door the site has (see `Signing`), travels in the form of POST requests or in headers,
+    never in a URL, and only to the site's own origin. It is renewed before it ends, and when the
+    site takes it no longer. A client may be used by several threads at once.
     """
 
     def __init__(
