@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from tile_cache_manager.plugin.core.arcgis import connections as connections_mod
 from tile_cache_manager.plugin.core.arcgis import transport as transport_module
 from tile_cache_manager.plugin.core.arcgis.client import Client
 from tile_cache_manager.plugin.core.arcgis.credentials import FixedToken
+from tile_cache_manager.plugin.core.arcgis.submissions import may_have_arrived
 from tile_cache_manager.plugin.core.arcgis.transport import (
     HttpRequest,
     HttpResponse,
@@ -407,6 +409,32 @@ def test_a_proxy_that_is_not_there() -> None:
         transport = RequestsTransport({"http": proxy})
         assert reason(transport, "http://maps.example/a") is Unreachable.PROXY
         transport.close()
+
+
+@pytest.mark.parametrize("resets", [False, True], ids=["closes", "resets"])
+def test_a_proxy_that_breaks_off_may_have_passed_the_request_on(resets: bool) -> None:
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+
+        def break_off() -> None:
+            connection, _ = proxy.accept()
+            with connection:
+                heard.append(connection.recv(65536))
+                if resets:
+                    linger = struct.pack("ii", 1, 0)
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+        thread = threading.Thread(target=break_off)
+        thread.start()
+        transport = RequestsTransport({"http": f"http://127.0.0.1:{proxy.getsockname()[1]}"})
+        with pytest.raises(SiteUnreachable) as caught:
+            transport.send(HttpRequest("POST", "http://maps.example/submitJob", {"a": "b"}))
+        thread.join()
+        transport.close()
+
+    assert b"POST http://maps.example/submitJob" in heard[0]
+    assert caught.value.reason is Unreachable.BROKEN
+    assert may_have_arrived(caught.value)
 
 
 def test_a_token_is_never_in_the_request_line(

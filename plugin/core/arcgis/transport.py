@@ -252,7 +252,7 @@ def _reason(error: Exception) -> Unreachable:
         return Unreachable.CERTIFICATE
     if any(map(_wants_certificate, causes)):
         return Unreachable.CLIENT_CERTIFICATE
-    if isinstance(error, requests.exceptions.ProxyError):
+    if isinstance(error, requests.exceptions.ProxyError) and not any(map(_is_break, causes)):
         return Unreachable.PROXY
     # a time-out in the midst of an answer is no requests.Timeout
     if isinstance(error, requests.Timeout) or any(isinstance(c, socket.timeout) for c in causes):
@@ -262,6 +262,14 @@ def _reason(error: Exception) -> Unreachable:
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return Unreachable.REFUSED
     return Unreachable.BROKEN
+
+
+def _is_break(cause: BaseException) -> bool:
+    """Whether a connection that was there broke off, so that a request may have gone through it.
+
+    urllib3 before version 2 takes each such break for the proxy's, where there is one.
+    """
+    return isinstance(cause, ConnectionError) and not isinstance(cause, ConnectionRefusedError)
 
 
 def _is_untrusted(cause: BaseException) -> bool:
