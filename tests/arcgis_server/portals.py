@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from flask import Response, request
 
+from . import web_tier
 from .answers import EsriError, answer, page, token_required, value_of
 from .handle import PORTAL_HOST, SERVER_HOST
 from .portal_items import complete, items_of, search
@@ -92,8 +93,9 @@ def _generate_token(state: SiteState) -> dict[str, Any]:
         raise EsriError(405, "HTTP GET method is not supported.")
     server = value_of("serverUrl") or value_of("serverURL")
     referer = request.headers.get("Referer", "") or value_of("referer")
-    if server:
-        token, expires = _exchange(state, server, referer)
+    known_as = web_tier.user_of_request()
+    if server and (value_of("token") or known_as is None):
+        token, expires = _exchange(state, _owned_server(state, server), referer)
     else:
         token, expires = state.tokens.issue(
             TokenRequest(
@@ -103,16 +105,31 @@ def _generate_token(state: SiteState) -> dict[str, Any]:
                 referer=request.form.get("referer", ""),
                 address=request.remote_addr or "",
                 expiration=request.form.get("expiration", ""),
-            )
+                known_as=known_as,
+            ),
+            _owned_server(state, server) if server else "",
         )
     return {"token": token, "expires": expires, "ssl": request.scheme == "https"}
 
 
 def _exchange(state: SiteState, server: str, referer: str) -> tuple[str, int]:
-    """Give a server token for one of the portal; Esri's client names the server by host only."""
     token = value_of("token")
     if not token:
         raise token_required()
+    bound_to = value_of("referer") if value_of("client") == "referer" else ""
+    return state.tokens.issue_for_server(
+        token, referer, request.remote_addr or "", server, value_of("expiration"), bound_to
+    )
+
+
+def _owned_server(state: SiteState, server: str) -> str:
+    """Return the address of a server that the portal gives tokens for.
+
+    Esri's client names it by host only: then the token is for all there.
+
+    Raises:
+        EsriError: the portal owns no such server, or gives no tokens for it.
+    """
     named = urlsplit(server)
     paths = {
         site.context
@@ -120,16 +137,10 @@ def _exchange(state: SiteState, server: str, referer: str) -> tuple[str, int]:
         if site.exchanges and named.netloc == _host(SERVER_HOST)
     }
     path = named.path.rstrip("/")
-    known = bool(paths) if not path else any(f"{path}/".startswith(f"{p}/") for p in paths)
-    if not known or not state.exchanges:
+    context = next((p for p in paths if f"{path}/".startswith(f"{p}/")), "")
+    if not state.exchanges or not paths or (path and not context):
         raise EsriError(400, "Unable to generate token.", ["Invalid server URL: not federated."])
-    for context in paths:
-        if path.startswith(context):
-            server = f"{named.scheme}://{named.netloc}{context}"
-    bound_to = value_of("referer") if value_of("client") == "referer" else ""
-    return state.tokens.issue_for_server(
-        token, referer, request.remote_addr or "", server, value_of("expiration"), bound_to
-    )
+    return f"{named.scheme}://{named.netloc}{context}"
 
 
 def _info(profile: Site) -> dict[str, Any]:

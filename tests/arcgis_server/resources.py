@@ -175,6 +175,7 @@ def _generate_token(state: SiteState) -> Response:
             referer=request.form.get("referer", ""),
             address=request.remote_addr or "",
             expiration=request.form.get("expiration", ""),
+            known_as=web_tier.user_of_request(),
         )
     )
     return answer(state.profile, {"token": token, "expires": expires}, "Token")

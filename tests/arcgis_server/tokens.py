@@ -24,7 +24,10 @@ class _Issued:
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """The form of ``generateToken``; ``expiration`` in minutes as it was typed."""
+    """The form of ``generateToken``; ``expiration`` in minutes as it was typed.
+
+    ``known_as``: who has signed in at the web tier; then no user name is needed.
+    """
 
     username: str
     password: str
@@ -32,6 +35,7 @@ class TokenRequest:
     referer: str
     address: str
     expiration: str
+    known_as: str | None = None
 
 
 class TokenOffice:
@@ -59,17 +63,22 @@ class TokenOffice:
         self.lifetime = DEFAULT_LIFETIME
         self.clock_skew = 0.0
 
-    def issue(self, wanted: TokenRequest) -> tuple[str, int]:
+    def issue(self, wanted: TokenRequest, server: str = "") -> tuple[str, int]:
         """Return a new token and when it expires (epoch milliseconds).
+
+        ``server``: the federated server that it is for, where it is not the portal's own.
 
         Raises:
             EsriError: 400, with what is wrong in the details.
         """
-        if ACCOUNTS.get(wanted.username) != wanted.password:
+        user = wanted.username
+        if wanted.known_as and not user:
+            user = wanted.known_as
+        elif ACCOUNTS.get(user) != wanted.password:
             raise _refused("Invalid username or password.")
         referer, address = self._binding(wanted)
         expires = self._end(_seconds(wanted.expiration))
-        return self._keep(_Issued(wanted.username, expires, referer, address))
+        return self._keep(_Issued(user, expires, referer, address, server.rstrip("/").lower()))
 
     def issue_to(self, user: str, seconds: float) -> tuple[str, int]:
         """Return a token of a user who has signed in elsewhere (OAuth 2), and its end."""

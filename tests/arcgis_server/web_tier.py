@@ -5,12 +5,20 @@ from __future__ import annotations
 from flask import Response, request
 
 from .answers import page
-from .handle import ACCOUNTS
+from .handle import ACCOUNTS, PUBLISHER
 from .site_kinds import Site
+
+CERTIFICATE = "SSL_CLIENT_CERT"
+"""Where the server that speaks TLS leaves the certificate it has checked, in the environment."""
 
 
 def user_of_request() -> str | None:
-    """Return who has signed in by HTTP Basic, or None."""
+    """Return who has signed in by HTTP Basic or shown a certificate, or None.
+
+    All client certificates of the sites' authority are the publisher's.
+    """
+    if CERTIFICATE in request.environ:
+        return PUBLISHER.name
     given = request.authorization
     if given is None or given.type != "basic":
         return None

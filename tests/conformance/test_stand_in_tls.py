@@ -80,3 +80,28 @@ def test_control_needs_no_certificate(secure: RunningSite) -> None:
     site = secure.over_tls("client")
     site.reset("classic")
     assert site.jobs("classic") == []
+
+
+def test_a_client_certificate_is_enough_for_a_token(secure: RunningSite) -> None:
+    site, made = secure.over_tls("client"), secure.certificates
+    how = {
+        "verify": text(made.authority),
+        "cert": (text(made.client_certificate), text(made.client_key)),
+        "timeout": 10,
+    }
+    address = f"{site.site_url('portal')}/sharing/rest/generateToken"
+    form = {"client": "referer", "referer": "http://here", "f": "json"}
+    for server in ("", site.site_url("federated")):
+        asked = {**form, "serverUrl": server} if server else form
+        token = requests.post(address, data=asked, **how).json()["token"]
+        page = (
+            f"{server}/rest/services"
+            if server
+            else address.replace("generateToken", "community/self")
+        )
+        headers = {"Referer": "http://here"}
+        query = {"f": "json", "token": token}
+        answer = requests.get(page, params=query, headers=headers, **how).json()
+        assert "error" not in answer
+    open_door = f"{secure.site_url('portal')}/sharing/rest/generateToken"
+    assert requests.post(open_door, data=form, timeout=10).json()["error"]["code"] == 400

@@ -7,6 +7,8 @@ bundles on disk.
 
 from __future__ import annotations
 
+import shutil
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +17,7 @@ import pytest
 import requests
 from arcgis_server.bundles import BUNDLE_SIDE
 from arcgis_server.coverage import expected_count, tiles_of
-from arcgis_server.handle import API_KEY, OAUTH_CLIENT, PUBLISHER, RunningSite
+from arcgis_server.handle import API_KEY, OAUTH_CLIENT, PUBLISHER, RunningSite, running_site
 from arcgis_server.profiles import Service, Site
 from arcgis_server.profiles import site as profile
 from arcgis_server.schemes import Lod
@@ -25,6 +27,7 @@ from shapely.geometry import Polygon, box
 
 from tile_cache_manager.plugin.core.arcgis import cache as arcgis_cache
 from tile_cache_manager.plugin.core.arcgis.credentials import (
+    CertificateSignIn,
     Credentials,
     FixedToken,
     GivenToken,
@@ -32,6 +35,11 @@ from tile_cache_manager.plugin.core.arcgis.credentials import (
     SignIn,
 )
 from tile_cache_manager.plugin.core.arcgis.jobs import Pace
+from tile_cache_manager.plugin.core.arcgis.transport import (
+    ClientCertificate,
+    RequestsTransport,
+    Transport,
+)
 from tile_cache_manager.plugin.core.cache import open_cache
 from tile_cache_manager.plugin.core.request import Outcome, UpdateMode, UpdateRequest
 
@@ -197,8 +205,42 @@ def on_disk(site: RunningSite, row: Row) -> Tiles:
 
 
 def test_the_same_update_comes_through_on_every_site(row: Row, site: RunningSite) -> None:
+    comes_through(row, site, row.sign_in(site, row.key), RequestsTransport())
+
+
+@pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="certificates are made with openssl, which is not there"
+)
+@pytest.mark.parametrize(
+    ("key", "name"), [("secured", "World"), ("federated", "World"), ("gaps", "World")]
+)
+def test_the_same_update_comes_through_by_a_certificate(
+    secure: RunningSite, key: str, name: str
+) -> None:
+    """Over TLS, where the web server wants a certificate and that is all who signs in has."""
+    made, site = secure.certificates, secure.over_tls("client")
+    row = Row(key, name, nobody)
+    portal = (site.portal_url(key),) if row.site.portal else ()
+
+    def load(context: ssl.SSLContext) -> None:
+        context.load_cert_chain(made.client_certificate, made.client_key)
+
+    certificate = ClientCertificate((site.site_url(key), *portal), load)
+    transport = RequestsTransport(authorities=str(made.authority), certificate=certificate)
+    comes_through(row, site, CertificateSignIn(portal), transport)
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
+    with running_site(tmp_path_factory.mktemp("tls"), drawing="plain", tls=True) as running:
+        yield running
+
+
+def comes_through(
+    row: Row, site: RunningSite, sign_in: SignIn | None, transport: Transport
+) -> None:
     address = site.service_url(row.key, row.name, row.service.kind)
-    cache = open_cache(address, row.sign_in(site, row.key))
+    cache = open_cache(address, sign_in, transport)
     description = cache.describe()
     lods = lods_for(row)
     levels = tuple(description.scheme.level(lod.level) for lod in lods)
