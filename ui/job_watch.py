@@ -103,7 +103,8 @@ class JobWatch(QObject):
     def _door_of(self, row: JobRow) -> list[job_tasks.Door]:
         """The way to its site; none where that would take a person."""
         if job_tasks.is_locked(row.recorded):
-            self._model.change(row.key, care=Care.LOCKED)
+            trouble = self.tr("QGIS has to ask you before it can sign in: press Follow.")
+            self._model.change(row.key, care=Care.LOCKED, trouble=trouble)
             return []
         try:
             door = self._doors.get(row.key) or job_tasks.door_to(row.recorded)

@@ -217,10 +217,6 @@ class JobsModel(QAbstractTableModel):
     def _tool_tip(self, row: JobRow, column: Column) -> str:
         """Plain text that is no mark-up to Qt either: it has passed `messages`."""
         if column is Column.STATE:
-            if row.care is Care.LOCKED and not row.update.has_ended:
-                return self.tr(
-                    "QGIS has to ask you for a password before it can look: press Follow."
-                )
             return row.trouble or messages.job_advice(row.update)
         if column is Column.SERVICE:
             return messages.job_address_text(row.update)

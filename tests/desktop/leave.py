@@ -64,6 +64,10 @@ def use(desktop, round_number):
             drawings += 1
             yield from begin_and_cancel(desktop, draw)
     desktop.say(f"areas {round_number}: {kinds.count()}, drawings {drawings}")
+    tabs = desktop.find(QTabWidget, "update_tabs", dialog)
+    for index in (1, 0):  # the jobs, which are looked after from then on
+        tabs.setCurrentIndex(index)
+        yield desktop.painted()
     # closed with the area of a layer: its preview is on the canvas
     yield from desktop.choose(kinds, "Polygon Layer")
     yield desktop.painted()

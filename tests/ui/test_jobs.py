@@ -240,6 +240,7 @@ def test_where_a_password_would_be_asked_for_nobody_looks(
     monkeypatch.setattr(job_tasks, "door_to", pytest.fail)
     opened(reader, record, an_update("World", RUNNING))
     reader.wait_for_state("World", "Running, Sign-In Locked")
+    assert "press Follow" in reader.text()
     assert reader.person.find("follow_button").isEnabled()
     assert jobs_site.looked == []
 
