@@ -12,6 +12,7 @@ from qgis.PyQt.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, pyqt
 from ..plugin.core.jobs import RecordedUpdate
 from ..plugin.core.site_update import PartState, SiteUpdate
 from ..plugin.host import messages
+from .tips import plain_tip
 
 
 class Column(IntEnum):
@@ -168,7 +169,7 @@ class JobsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self._text(row, column)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return self._tool_tip(row, column)
+            return plain_tip(self._tool_tip(row, column))
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _alignment(column)
         return None
@@ -215,7 +216,6 @@ class JobsModel(QAbstractTableModel):
         return self.tr("{state}, {note}").format(state=state, note=row.note) if row.note else state
 
     def _tool_tip(self, row: JobRow, column: Column) -> str:
-        """Plain text that is no mark-up to Qt either: it has passed `messages`."""
         if column is Column.STATE:
             return row.trouble or messages.job_advice(row.update)
         if column is Column.SERVICE:

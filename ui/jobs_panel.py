@@ -15,6 +15,7 @@ from .forms import load_form
 from .jobs import Jobs
 from .jobs_model import TAKEN, Care, Column, JobRow
 from .run_question import WarningQuestion
+from .tips import plain_tip
 
 FORM = load_form(__file__)
 
@@ -157,7 +158,7 @@ class JobsPanel(QWidget, FORM):
             (self.remove_button, *self._why_not_remove(row)),
         ):
             button.setEnabled(not reason)
-            button.setToolTip(reason or tip)
+            button.setToolTip(plain_tip(reason or tip))
 
     def _show_text(self, row: JobRow | None) -> None:
         text = "" if row is None else "\n".join(self._lines(row))
@@ -217,8 +218,10 @@ class JobsPanel(QWidget, FORM):
     def _why_not_copy(self, row: JobRow | None) -> tuple[str, str]:
         if row is None:
             return self._nothing_selected(), ""
-        address = self._address(row)
-        return ("" if address else self.tr("It has no address yet.")), address
+        addresses = row.update.job_urls
+        if not addresses:
+            return self.tr("It has no address yet."), ""
+        return "", self.tr("Copy {address}").format(address=addresses[-1])
 
     def _why_not_remove(self, row: JobRow | None) -> tuple[str, str]:
         tip = self.tr("Take the job off this list; on its site, nothing is changed")
