@@ -16,10 +16,10 @@ from .arcgis.credentials import SignIn
 from .arcgis.jobs import Pace
 from .arcgis.jobs_by_address import job_address, update_of
 from .arcgis.opening_jobs import jobs_of
-from .arcgis.progress import counts_of
+from .arcgis.progress import counts_of, read_status
 from .arcgis.service import parse_service
 from .arcgis.site_jobs import PartJobs
-from .arcgis.site_updates import UpdateRun, read_status
+from .arcgis.site_updates import UpdateRun
 from .arcgis.transport import RequestsTransport, Transport
 from .arcgis.update_reports import report_of
 from .description import CacheDescription

@@ -179,7 +179,8 @@ class Run:
             lambda: self.abandoned(),
             self.kept.append,
         )
-        self.run = UpdateRun(begun, jobs, feedback, PACE, lambda: None, **more)  # type: ignore[arg-type, return-value]
+        pace = more.pop("pace", PACE)
+        self.run = UpdateRun(begun, jobs, feedback, pace, lambda: None, **more)  # type: ignore[arg-type, return-value]
 
     def error(self, follows: bool = True) -> TileCacheError | None:
         try:
@@ -236,8 +237,7 @@ def test_answers_to_the_first_submission(
 
 # what can be tried again later leaves a later part waiting
 LATER_ANSWERS: list[tuple[Exception, list[PartState]]] = [
-    (SiteUnreachable(ADMIN, Unreachable.REFUSED), [DONE, WAITING]),
-    (SiteRefused(ADMIN, 503, ""), [DONE, WAITING]),
+    (SiteUnreachable(ADMIN, Unreachable.CERTIFICATE), [DONE, WAITING]),
     (SignInNeeded(ADMIN, 498, "Token"), [DONE, WAITING]),
     (SignInFailed(ADMIN, SignInProblem.REFUSED), [DONE, WAITING]),
     (PAGE, [DONE, WAITING]),
@@ -262,6 +262,57 @@ def test_answers_to_a_later_submission(answer: Exception, states: list[PartState
         asked = list(jobs.asked)
         again.error()
         assert jobs.asked == asked
+
+
+NO_ROOM = [
+    SiteUnreachable(ADMIN, Unreachable.REFUSED),
+    SiteUnreachable(ADMIN, Unreachable.NAME),
+    SiteUnreachable(ADMIN, Unreachable.PROXY),
+    SiteRefused(ADMIN, 503, ""),
+    SiteRefused(ADMIN, 429, ""),
+]
+
+
+@pytest.mark.parametrize("answer", NO_ROOM, ids=str)
+def test_a_site_without_room_for_a_later_part_is_asked_again(answer: Exception) -> None:
+    jobs = MadeUpJobs([done()], answer, answer, answer, [done()])
+    run = Run(jobs, update(*TWO))
+
+    assert run.error() is None
+    assert run.states == [DONE, DONE]
+    assert jobs.asked == [("submit", "a"), *[("submit", "b")] * 4]
+    assert [message.error for message in run.recorder.messages] == [answer]
+
+
+@pytest.mark.parametrize("answer", NO_ROOM, ids=str)
+def test_whoever_does_not_wait_hears_at_once_that_there_is_no_room(answer: Exception) -> None:
+    jobs = MadeUpJobs([done()], answer)
+    run = Run(jobs, update(*TWO))
+
+    assert run.error(follows=False) is answer
+    assert run.states == [RUNNING, WAITING]
+
+
+def test_waiting_for_room_has_an_end() -> None:
+    busy = SiteRefused(ADMIN, 503, "")
+    jobs = MadeUpJobs([done()], *[busy] * 10_000)
+    run = Run(jobs, update(*TWO), pace=replace(PACE, patience=0.05))
+
+    assert run.error() is busy
+    assert run.states == [DONE, WAITING]
+
+
+@pytest.mark.parametrize(
+    ("how", "states"), [("cancelled", [DONE, CANCELLED]), ("abandoned", [DONE, WAITING])]
+)
+def test_waiting_for_room_can_be_stopped(how: str, states: list[PartState]) -> None:
+    jobs = MadeUpJobs([done()], *[SiteRefused(ADMIN, 503, "")] * 10_000)
+    run = Run(jobs, update(*TWO))
+    setattr(run, how, lambda: len(jobs.asked) > 3)
+
+    assert run.error() is None
+    assert run.states == states
+    assert run.kept[-1] == run.run.update
 
 
 @pytest.mark.parametrize("answer", [BROKEN, NotArcGIS(ADMIN, 200, "text/plain"), PAGE], ids=str)

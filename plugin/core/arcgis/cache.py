@@ -15,10 +15,10 @@ from .address import ServiceAddress
 from .client import Client
 from .jobs import Pace
 from .opening_jobs import find_jobs
-from .progress import TileCounts, counts_of
+from .progress import TileCounts, counts_of, read_status
 from .service import parse_service
 from .site_jobs import PartJobs, Reporter
-from .site_updates import UpdateRun, read_status
+from .site_updates import UpdateRun
 from .status import open_reporter
 from .update_reports import report_of
 

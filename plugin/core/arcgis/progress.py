@@ -32,6 +32,17 @@ def counts_of(status: tuple[LevelStatus, ...]) -> TileCounts:
     return {level.level_id: level.tiles for level in status}
 
 
+def read_status(reporter: Reporter | None) -> tuple[LevelStatus, ...]:
+    """How full the levels are; nothing where the site does not tell."""
+    if reporter is None:
+        return ()
+    try:
+        return reporter.read()
+    except SiteError:
+        # good to know, and never a reason to stop
+        return ()
+
+
 class Asked(Protocol):
     """What a job was asked for, as far as it tells how tile counts change."""
 

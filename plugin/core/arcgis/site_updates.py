@@ -24,17 +24,17 @@ from ..errors import (
     TileCacheError,
     Unreachable,
 )
-from ..request import Feedback, UpdateMode
+from ..request import Feedback, Message, Severity, UpdateMode
 from ..site_update import ENDED, PartState, SiteUpdate, TakeUp, UpdatePart
 from ..tiling import Level
 from .client import wait
 from .isolating import Isolation
 from .jobs import Followed, JobPhase, JobState, Pace, follow
-from .progress import Progress
+from .progress import Progress, read_status
 from .shares import Shares
-from .site_jobs import PartJobs, Reporter
+from .site_jobs import PartJobs
 from .stalls import StallWatch
-from .submissions import has_forgotten, is_passing, may_have_arrived, only_a_page
+from .submissions import has_forgotten, has_no_room, is_passing, may_have_arrived, only_a_page
 
 LOOKS_FOR_LOST = 4
 """A site that was just restarted, or a job that was just taken on, may not be listed at once."""
@@ -87,7 +87,7 @@ class UpdateRun:
         )
         self._isolation = Isolation(jobs, describe, feedback.message)
         self._shares = Shares(update)
-        self._lists = True
+        self._lists, self._follows = True, False
         self._error: JobError | None = None
 
     def run(self, *, follows: bool) -> SiteUpdate:
@@ -96,6 +96,7 @@ class UpdateRun:
         Raises what `PartJobs` does, SubmissionUnclear, JobFailed, JobLost, CancelUnconfirmed. Then,
         too, `update` is what became.
         """
+        self._follows = follows
         self._go_through(follows)
         if not follows and self._feedback.cancelled():
             self._go_through(follows=True)
@@ -142,22 +143,47 @@ class UpdateRun:
             return self._asked(index, self._jobs.submit)
         return self._asked(index, lambda ended: self._jobs.take_up(ended, how))
 
-    def _asked(self, index: int, ask: Callable[[UpdatePart], Followed]) -> Followed:
+    def _asked(self, index: int, ask: Callable[[UpdatePart], Followed]) -> Followed | None:
+        """The job that was begun; None where that was stopped while there was no room for it.
+
+        In the midst of an update that is followed, a site that is out of reach or has no room for
+        the moment is asked again, as one is that tells nothing of a job.
+        """
+        give_up = time.monotonic() + self._pace.patience
+        is_told = False
+        while True:
+            try:
+                return self._asked_once(index, ask)
+            except SiteError as error:
+                waits = self._follows and self._has_begun(index) and has_no_room(error)
+                if not waits or time.monotonic() > give_up:
+                    raise
+                if not is_told:
+                    self._feedback.message(Message("", Severity.WARNING, error))
+                    is_told = True
+            wait(self._pace.longest, self._stopped)
+            if self._feedback.cancelled():
+                self._cancel_waiting()
+            if self._stopped():
+                return None
+
+    def _asked_once(self, index: int, ask: Callable[[UpdatePart], Followed]) -> Followed:
         part = self.update.parts[index]
         others = self._listed()
         self._set(index, state=PartState.UNCLEAR, asked_at=time.time(), others=others)
         try:
             job = ask(part)
-        except SiteError as error:
-            if may_have_arrived(error):
-                return self._lost(index, part, error)
-            self._not_taken_on(index, part, error)
-            raise
         except TileCacheError as error:
+            if isinstance(error, SiteError) and may_have_arrived(error):
+                return self._lost(index, part, error)
             self._not_taken_on(index, part, error)
             raise
         self._set(index, state=PartState.RUNNING, job_url=job.url, detail="", others=None)
         return job
+
+    def _has_begun(self, index: int) -> bool:
+        """Whether the site was asked for another part than this one."""
+        return any(each.asked_at for at, each in enumerate(self.update.parts) if at != index)
 
     def _listed(self) -> tuple[str, ...] | None:
         """The jobs that are there already; None where nobody tells."""
@@ -171,8 +197,8 @@ class UpdateRun:
 
     def _not_taken_on(self, index: int, before: UpdatePart, error: TileCacheError) -> None:
         """The site did not take the part on: as `before`, where that can be tried again."""
-        begun = any(each.asked_at for at, each in enumerate(self.update.parts) if at != index)
-        if before.state in ENDED or (begun and isinstance(error, SiteError) and is_passing(error)):
+        is_for_now = isinstance(error, SiteError) and is_passing(error)
+        if before.state in ENDED or (is_for_now and self._has_begun(index)):
             self._set(index, state=before.state, asked_at=before.asked_at, others=None)
             return
         words = str(getattr(error, "message", ""))
@@ -364,17 +390,6 @@ class UpdateRun:
         """Have the update kept, unless the site has never heard of it."""
         if any(part.asked_at for part in self.update.parts):
             self._feedback.keep(self.update)
-
-
-def read_status(reporter: Reporter | None) -> tuple[LevelStatus, ...]:
-    """How full the levels are; nothing where the site does not tell."""
-    if reporter is None:
-        return ()
-    try:
-        return reporter.read()
-    except SiteError:
-        # good to know, and never a reason to stop
-        return ()
 
 
 def _words_of(error: JobLost) -> str:

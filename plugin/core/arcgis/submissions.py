@@ -18,6 +18,7 @@ from .envelope import is_busy
 _ON_THE_WAY_BACK = frozenset(
     {Unreachable.TIMEOUT, Unreachable.BROKEN, Unreachable.TOO_LARGE, Unreachable.SILENT}
 )
+_ON_THE_WAY_THERE = frozenset({Unreachable.NAME, Unreachable.REFUSED, Unreachable.PROXY})
 _GATEWAY = frozenset({502, 504})
 
 
@@ -48,6 +49,16 @@ def is_passing(error: SiteError) -> bool:
     if isinstance(error, (SiteUnreachable, NotArcGIS, SignInFailed, SignInNeeded)):
         return True
     return isinstance(error, SiteRefused) and is_busy(error)
+
+
+def has_no_room(error: SiteError) -> bool:
+    """Whether the request never reached the site, or found no room there, which may be soon over.
+
+    Unlike with all that `is_passing`, nobody need do anything about it.
+    """
+    if isinstance(error, SiteUnreachable):
+        return error.reason in _ON_THE_WAY_THERE
+    return isinstance(error, SiteRefused) and is_busy(error) and not may_have_arrived(error)
 
 
 def has_forgotten(error: JobLost) -> bool:
