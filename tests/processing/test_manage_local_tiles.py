@@ -126,7 +126,8 @@ def test_the_three_modes_one_after_the_other(
     first = tiles_of(cache)
     assert {level: len(tiles) for level, tiles in first.items()} == {0: 1, 2: 16}
     assert made == {
-        "OUTPUT_URL": str(cache), "JOB_ID": "", "TILES": 17, "MADE": 17, "DELETED": 0, "FAILED": 0,
+        "OUTPUT_URL": str(cache), "JOB_ID": "", "JOB_URL": "",
+        "TILES": 17, "MADE": 17, "DELETED": 0, "FAILED": 0,
     }  # fmt: skip
 
     fill(layer(), BLUE)
