@@ -354,11 +354,30 @@ def test_a_job_that_somebody_deletes_has_failed() -> None:
     ],
 )
 def test_sign_in_lost_in_mid_job(reply: Any, kind: type[Exception]) -> None:
-    """The job may go on; nobody waits for what cannot come."""
+    """The job may go on; it is waited for as for a site that is silent, and no longer."""
+    recorder = Recorder()
     with pytest.raises(JobLost) as caught:
-        followed(AnsweringSite({JOB: [running(), reply]}), Recorder(), Pace(0.001, 0.001))
+        followed(AnsweringSite({JOB: [running(), reply]}), recorder, IMPATIENT)
 
     assert (type(caught.value.cause), caught.value.seconds) == (kind, 0)
+    assert len(recorder.troubles) == 1
+
+
+@pytest.mark.parametrize("code", [498, 499])
+def test_a_site_that_starts_again_may_take_no_token_for_a_while(code: int) -> None:
+    refused = [error(code, "Invalid token.")] * 5
+
+    state = followed(AnsweringSite({JOB: [running(), *refused, ended("Succeeded")]}), Recorder())
+
+    assert state is not None
+    assert state.phase is JobPhase.SUCCEEDED
+
+
+def test_nobody_waits_where_sign_in_is_missing_from_the_beginning() -> None:
+    patient = Pace(first=0.001, longest=0.001)
+
+    with pytest.raises(JobLost):
+        followed(AnsweringSite({JOB: error(499, "Token Required")}), Recorder(), patient)
 
 
 def test_right_lost_in_mid_job() -> None:

@@ -237,7 +237,7 @@ class _Follower:
     ) -> None:
         self._job, self._feedback, self._pace, self._percent_of = job, feedback, pace, percent_of
         self._told = 0
-        self._last_answer = time.monotonic()
+        self._last_answer, self._has_answered = time.monotonic(), False
         self._cancel_asked: float | None = None
         self._cancel_sent = False
         self._trouble_told = False
@@ -293,7 +293,10 @@ class _Follower:
         except (SiteUnreachable, NotArcGIS) as error:
             self._bear(error)
             return None
-        except (SignInNeeded, SignInFailed, NotAllowed) as error:
+        except SignInNeeded as error:
+            self._bear_no_sign_in(error)
+            return None
+        except (SignInFailed, NotAllowed) as error:
             raise JobLost(self._job.url, error) from error
         except SiteRefused as error:
             self._bear_refusal(error)
@@ -301,7 +304,8 @@ class _Follower:
         if not self._is_answer(state):
             self._bear(NotArcGIS(self._job.url, 200, "no status of a job"))
             return None
-        self._last_answer, self._trouble_told, self._unknown = time.monotonic(), False, 0
+        self._last_answer, self._has_answered = time.monotonic(), True
+        self._trouble_told, self._unknown = False, 0
         return state
 
     def _is_answer(self, state: JobState) -> bool:
@@ -321,6 +325,13 @@ class _Follower:
             if self._unknown >= _POLLS_UNTIL_FORGOTTEN:
                 raise JobLost(self._job.url, error) from error
         self._bear(error)
+
+    def _bear_no_sign_in(self, error: SignInNeeded) -> None:
+        """A site that is starting again takes nobody's token for a while, though it did before."""
+        silent = time.monotonic() - self._last_answer
+        if not self._has_answered or silent > self._pace.patience:
+            raise JobLost(self._job.url, error) from error
+        self._tell_trouble(error)
 
     def _bear(self, error: SiteError) -> None:
         """Wait on while patience lasts; told once for each silence."""
