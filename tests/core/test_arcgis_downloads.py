@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from scripted_site import SITE, AnsweringSite, answer, error, html, quick_client
 
-from tile_cache_manager.plugin.core.arcgis import downloads, transport
+from tile_cache_manager.plugin.core.arcgis import download_limit, downloads, transport
 from tile_cache_manager.plugin.core.arcgis.client import Client, Repeats
 from tile_cache_manager.plugin.core.arcgis.credentials import FixedToken
 from tile_cache_manager.plugin.core.arcgis.downloads import download
@@ -537,3 +537,50 @@ def test_a_host_that_nobody_reaches_just_now(tmp_path: Path) -> None:
     download(quick_client(Passing({})), file, tmp_path / "Town.tpkx")
 
     assert (tmp_path / "Town.tpkx").read_bytes() == b"PK"
+
+
+def test_a_file_that_would_fill_the_disk_is_not_begun(
+    site: _Site, client: Client, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download_limit, "reserve_of", lambda path: 1000)
+    monkeypatch.setattr(download_limit, "free_bytes", lambda path: len(CONTENT) + 999)
+
+    with pytest.raises(DiskFull) as caught:
+        download(client, file_of(site), target)
+
+    assert (caught.value.needed, caught.value.free) == (len(CONTENT), len(CONTENT) - 1)
+    assert not target.exists()
+    assert not (target.parent / "Town.tpkx.part").exists()
+
+
+def test_a_file_without_an_end_leaves_room_on_the_disk(
+    site: _Site, client: Client, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not told to have a size may have any."""
+    site.tells_length, site.content = False, bytes(4_000_000)
+    part = target.parent / "Town.tpkx.part"
+    monkeypatch.setattr(download_limit, "_BYTES", 100_000)
+    monkeypatch.setattr(download_limit, "reserve_of", lambda path: 1000)
+    monkeypatch.setattr(
+        download_limit,
+        "free_bytes",
+        lambda path: 1_001_000 - part.stat().st_size if part.exists() else 1_001_000,
+    )
+
+    with pytest.raises(DiskFull):
+        download(client, file_of(site, size=None), target)
+
+    assert not target.exists()
+    assert part.stat().st_size <= 1_100_000
+
+
+def test_more_than_was_told_is_not_taken(site: _Site, client: Client, target: Path) -> None:
+    site.tells_length, site.content = False, bytes(4_000_000)
+    received: list[int] = []
+
+    with pytest.raises(BadPackage) as caught:
+        download(client, file_of(site, size=100_000), target, told=received.append)
+
+    assert caught.value.reason is BadPackageReason.SIZE
+    assert max(received) < 200_000
+    assert not target.exists()

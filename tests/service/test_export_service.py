@@ -40,9 +40,9 @@ from tile_cache_manager.plugin.core.export.matching import level_map
 from tile_cache_manager.plugin.core.export.parts import OLDEST, discard_export, export_folder
 from tile_cache_manager.plugin.core.export.request import ExportReport, ExportRequest, ExportWay
 from tile_cache_manager.plugin.core.level_areas import LevelArea
-from tile_cache_manager.plugin.core.local.space import reserve_of
 from tile_cache_manager.plugin.core.request import Feedback, Outcome
 from tile_cache_manager.plugin.core.storage.creation import SUFFIXES
+from tile_cache_manager.plugin.core.storage.files import reserve_of
 from tile_cache_manager.plugin.core.storage.opening import open_store
 from tile_cache_manager.plugin.core.storage.profile import StorageFormat
 from tile_cache_manager.plugin.core.tiling import Extent

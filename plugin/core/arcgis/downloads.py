@@ -29,6 +29,7 @@ from ..esri_json import mapping, text, whole
 from ..request import Feedback
 from ..storage.files import make_folders, put_in_place, storage_errors, write_whole
 from .client import Client, wait
+from .download_limit import DownloadLimit
 from .envelope import NOT_IN_RANGE, is_busy
 from .remote_files import RemoteFile
 from .transport import HttpResponse, Taker
@@ -118,6 +119,7 @@ class _Download:
         self._part = target.with_name(target.name + PART)
         self._about_path = target.with_name(target.name + ABOUT)
         self._about: _About | None = None
+        self._limit = DownloadLimit(target)
         self._url = file.url
         self._received = 0
         self._has_answered = False
@@ -205,6 +207,8 @@ class _Download:
                     output.write(item)
                     self._received += len(item)
                     self._told(output.tell())
+                    self._check_here(output.tell())
+                    self._limit.look(len(item))
         return self._judge_end(flow.end)
 
     @property
@@ -212,8 +216,7 @@ class _Download:
         return not self._file.name.lower().endswith(_TEXTS)
 
     def _headers(self, start: int) -> dict[str, str]:
-        # as it is: offsets in a compressed answer are none in the file
-        headers = {"Accept-Encoding": "identity"}
+        headers = {"Accept-Encoding": "identity"}  # offsets in what is packed are none in the file
         if start and self._about is not None:
             headers["Range"] = f"bytes={start}-"
             unchanged = self._about.etag or self._about.modified
@@ -225,14 +228,14 @@ class _Download:
         """The part's file, ready to take what comes behind `head`. Raises BadPackage."""
         self._has_answered = True
         if head.headers.get("content-encoding", "identity").lower() != "identity":
-            detail = "compressed on its way"
-            raise BadPackage(self._file.service, BadPackageReason.DAMAGED, detail)
+            damaged = BadPackageReason.DAMAGED
+            raise BadPackage(self._file.service, damaged, "compressed on its way")
         begin, size = _place(head)
         self._check_size(size)
+        self._limit.check_room((size or self._file.size or 0) - begin)
         if head.status == 206 and self._about is not None:
             known = self._about.size
-            is_other = None not in (known, size) and known != size
-            if begin != start or is_other:
+            if begin != start or (None not in (known, size) and known != size):
                 # not the rest of what is here
                 self._forget()
                 raise self._broken()
@@ -263,10 +266,15 @@ class _Download:
         if self._about is None:
             self._begin_empty(head)
             here, size = 0, self._file.size
+        self._check_here(here)
+        return size is None or here == size
+
+    def _check_here(self, here: int) -> None:
+        """Raises BadPackage where more is here than the file was told to have."""
+        size = self._about.size if self._about else None
         if size is not None and here > size:
             self._forget()
             raise BadPackage(self._file.service, BadPackageReason.SIZE, f"{here} bytes, not {size}")
-        return size is None or here == size
 
     def _check_size(self, size: int | None) -> None:
         """Raises BadPackage where the file has another `size` than was told before."""

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from ..arcgis.export_tiles import ExportTiles
 from ..errors import DiskFull, JobError, SignInFailed, SignInNeeded, SiteError
-from ..local.space import USUAL_TILE, reserve_of
+from ..local.space import USUAL_TILE
 from ..request import Feedback, Message, Severity
-from ..storage.files import free_bytes
+from ..storage.files import free_bytes, reserve_of
 from ..storage.profile import StorageFormat
 from ..tiling import TilingScheme
 from .parts import PartRecord, PartStep

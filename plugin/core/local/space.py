@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -13,19 +12,13 @@ from typing import Callable
 from ..arrays import places
 from ..errors import DamagedCache, DiskFull, TargetProblem
 from ..request import TileFilter, UpdateMode, UpdateRequest
-from ..storage.files import free_bytes
+from ..storage.files import free_bytes, reserve_of
 from ..storage.profile import StorageFormat
 from ..storage.store import TileStore
 from .journal import Journal
 from .past_run import Run
 from .plan import Plan, existing_bundles, tiles_to_do
 from .source import TileSource
-
-RESERVE = 50 * 1024 * 1024
-"""Bytes that an update leaves free, so that the rest of the computer goes on."""
-
-RESERVE_SHARE = 0.02
-"""Part of a disk that is left free where that is less than RESERVE."""
 
 USUAL_TILE = 10 * 1024
 """Bytes of a tile where nothing better is known."""
@@ -65,14 +58,6 @@ class Room:
         free = free_bytes(self._path)
         if free < self._reserve:
             raise DiskFull(str(self._path), needed=self._reserve, free=free)
-
-
-def reserve_of(path: Path) -> int:
-    """Bytes that stay free on the disk of `path`."""
-    existing = next((each for each in (path, *path.parents) if each.exists()), None)
-    if existing is None:
-        return RESERVE
-    return min(RESERVE, int(shutil.disk_usage(existing).total * RESERVE_SHARE))
 
 
 def check_room(

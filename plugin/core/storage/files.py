@@ -16,6 +16,12 @@ from ..errors import CacheInUse, DiskFull, ReadOnlyCache, ReadOnlyReason, Target
 PART = ".part"
 """How the names of files end that are being written; they begin with a dot."""
 
+RESERVE = 50 * 1024 * 1024
+"""Bytes that work on a disk leaves free, so that the rest of the computer goes on."""
+
+RESERVE_SHARE = 0.02
+"""Part of a disk that is left free where that is less than RESERVE."""
+
 _LONGEST_STEM = 180  # bytes of a name that leave room for what is put around it
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_RIGHT = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -134,6 +140,14 @@ def free_bytes(path: Path) -> int:
     with storage_errors(path):
         existing = next((each for each in (path, *path.parents) if each.exists()), path)
         return shutil.disk_usage(existing).free
+
+
+def reserve_of(path: Path) -> int:
+    """Bytes that stay free on the disk of `path`."""
+    existing = next((each for each in (path, *path.parents) if each.exists()), None)
+    if existing is None:
+        return RESERVE
+    return min(RESERVE, int(shutil.disk_usage(existing).total * RESERVE_SHARE))
 
 
 def _free_or_none(path: Path) -> int | None:

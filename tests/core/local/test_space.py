@@ -14,10 +14,8 @@ from tile_cache_manager.plugin.core.errors import DiskFull, TargetProblem
 from tile_cache_manager.plugin.core.local import space
 from tile_cache_manager.plugin.core.local.journal import unfinished
 from tile_cache_manager.plugin.core.local.space import (
-    RESERVE,
     Room,
     average_size,
-    reserve_of,
     with_copies,
 )
 from tile_cache_manager.plugin.core.local.update import run_update
@@ -29,6 +27,8 @@ from tile_cache_manager.plugin.core.request import (
     UpdateReport,
     UpdateRequest,
 )
+from tile_cache_manager.plugin.core.storage import files
+from tile_cache_manager.plugin.core.storage.files import RESERVE, reserve_of
 from tile_cache_manager.plugin.core.storage.profile import StorageFormat
 from tile_cache_manager.plugin.core.tiling import Extent
 
@@ -233,7 +233,7 @@ def test_the_disk_is_looked_at_every_few_seconds_only(
 def test_little_disks_keep_little_back(
     total: int, reserve: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(space.shutil, "disk_usage", lambda _path: Usage(total, 0, total))
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _path: Usage(total, 0, total))
 
     assert reserve_of(tmp_path / "not yet" / "there") == reserve
 
