@@ -10,6 +10,7 @@ first guess only: what counts is what the task itself lists.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -18,7 +19,14 @@ from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
 from ..errors import CachingUnavailable, EmptyArea, ModeNotOffered, Unavailable
-from ..esri_json import extent, extent_json, feature_set_area, feature_set_json
+from ..esri_json import (
+    extent,
+    extent_json,
+    feature_set_area,
+    feature_set_json,
+    items,
+    mapping,
+)
 from ..level_areas import Place
 from ..request import UpdateMode, UpdateRequest
 from ..site_update import TakeUp
@@ -38,6 +46,9 @@ from .gp_task import (
 TASK_NAME = "Manage Map Cache Tiles"
 TASK_SERVICES = ("System/CachingControllers", "System/CachingTools", "System/CachingToolsEx")
 WHOLE_CACHE = "DEFAULT"
+
+_SAME_PLACE = 1e-6
+"""Part of a place's coordinates by which a site may have rounded them."""
 
 
 class Input(Enum):
@@ -155,6 +166,15 @@ def place_asked(task: CachingTask, form: Mapping[str, str]) -> Place:
     return found
 
 
+def may_be_same_place(one: str, other: str) -> bool:
+    """Whether two values for an area, or an extent, can be the same; what is not read can."""
+    first, second = _measures(one), _measures(other)
+    if first is None or second is None:
+        return True
+    margin = _SAME_PLACE * max(map(abs, first), default=0.0)
+    return len(first) == len(second) and all(abs(a - b) <= margin for a, b in zip(first, second))
+
+
 def take_up_form(
     task: CachingTask, form: Mapping[str, str], how: TakeUp, job_id: str
 ) -> dict[str, str]:
@@ -196,6 +216,26 @@ def place_values(
         return {Input.EXTENT: json.dumps(extent_json(place, scheme.crs))}
     # an area's bounding box, or the whole cache, would be more than what was asked for
     raise CachingUnavailable(task_url, Unavailable.UNKNOWN_TASK, _ROLES[Input.AREA].names[0])
+
+
+def _measures(value: str) -> tuple[float, ...] | None:
+    """Bounds of the place in `value`, and the side of a square as large; () for the whole cache.
+
+    None where it cannot be read.
+    """
+    if value in ("", WHOLE_CACHE):
+        return ()
+    try:
+        body = mapping(json.loads(value))
+    except (ValueError, RecursionError):
+        return None
+    if "features" in body and not items(body["features"]):
+        return ()
+    place = extent(body) or feature_set_area(body)
+    if place is None:
+        return None
+    area = box(*place.bounds).area if isinstance(place, Extent) else place.area
+    return (*place.bounds, math.sqrt(area))
 
 
 def scales_text(levels: Iterable[Level]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from ..coverage import Area, count_tiles
 from ..description import CacheDescription
@@ -18,6 +18,7 @@ from .caching import (
     CachingTask,
     Input,
     caching_task_at,
+    may_be_same_place,
     narrowed_form,
     place_asked,
     take_up_form,
@@ -100,7 +101,12 @@ class CachingTaskJobs:
             names[Input.MODE]: lambda value: value in words,
             names[Input.LEVELS]: lambda value: _numbers(value) == scales,
         }
-        return find_lost(self._client, self.submit_url, asked, since, known)
+        places = {
+            names[key]: partial(may_be_same_place, part.form.get(names[key], ""))
+            for key in (Input.AREA, Input.EXTENT)
+            if key in names
+        }
+        return find_lost(self._client, self.submit_url, asked, places, since, known)
 
     def take_ups(self) -> tuple[TakeUp, ...]:
         return tuple(how for how in TakeUp if how in self._task.take_ups)

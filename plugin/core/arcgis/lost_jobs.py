@@ -8,6 +8,7 @@ asked for stands in its inputs.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 
@@ -26,6 +27,7 @@ _TASK = re.compile(r"(.+)/rest/services/(.+)/GPServer/[^/]+$", re.IGNORECASE)
 _IDS = ("jobID", "jobId", "jobid", "job_id")
 _TIMES = ("submissionTime", "submittedTime", "submittedtime", "submitTime", "job_created")
 _PAGE, _PAGES = 100, 5
+Check = Callable[[str], bool]
 _MILLISECONDS = 1e11
 """Seconds since 1970 are below this for long, milliseconds were not since 1973."""
 
@@ -33,18 +35,21 @@ _MILLISECONDS = 1e11
 def find_lost(
     client: Client,
     task_url: str,
-    asked: Mapping[str, Callable[[str], bool]],
+    asked: Mapping[str, Check],
+    places: Mapping[str, Check],
     since: float,
     known: frozenset[str],
 ) -> str | None:
-    """URL of the newest job of the task at `task_url` whose inputs are what was `asked` for.
+    """URL of the first job of the task at `task_url` whose inputs are what was `asked` for.
 
-    `asked`: what tells for each parameter whether its value is the one. `since`: when it was asked
-    for, seconds since 1970; `known`: URLs of other jobs. None where there is none, or the site
-    does not tell. Raises SiteUnreachable, NotArcGIS, SiteRefused (busy).
+    `asked`: what tells for each parameter whether its value is the one; `places`: the same of
+    parameters that a job need not have. `since`: when it was asked for, seconds since 1970;
+    `known`: URLs of other jobs. Later ones, which somebody may have asked for when this one could
+    not be found, are not it. None where there is none, or the site does not tell.
+    Raises SiteUnreachable, NotArcGIS, SiteRefused (busy).
     """
-    for url in listed(client, task_url, since) or ():
-        if url not in known and _is_asked_for(client, url, asked):
+    for url in reversed(listed(client, task_url, since) or ()):
+        if url not in known and _is_asked_for(client, url, asked, places):
             return url
     return None
 
@@ -94,11 +99,14 @@ def _listing(job: JsonObject) -> tuple[float, str]:
     return when / 1000 if when > _MILLISECONDS else when, job_id if is_safe else ""
 
 
-def _is_asked_for(client: Client, url: str, asked: Mapping[str, Callable[[str], bool]]) -> bool:
+def _is_asked_for(
+    client: Client, url: str, asked: Mapping[str, Check], places: Mapping[str, Check]
+) -> bool:
     """Whether the inputs of the job at `url` are what was asked for."""
     try:
         inputs = mapping(client.read(url).get("inputs"))
-        for name, is_it in asked.items():
+        told = {name: is_it for name, is_it in places.items() if name in inputs}
+        for name, is_it in {**asked, **told}.items():
             path = text(mapping(inputs.get(name)).get("paramUrl"))
             if path != f"inputs/{name}":
                 return False
@@ -116,5 +124,7 @@ def _is_asked_for(client: Client, url: str, asked: Mapping[str, Callable[[str], 
 def _plain(value: object) -> str:
     if isinstance(value, str):
         return value
+    if isinstance(value, Mapping):
+        return json.dumps(value)
     found = number(value)
     return "" if found is None else f"{found:.6f}"
