@@ -52,6 +52,19 @@ def connect(name: str, url: str, username: str, password: str) -> dict[str, Any]
     return {"product": connection._product, "way": connection._auth}
 
 
+def connect_by_portal(name: str, url: str, portal: str) -> dict[str, Any]:
+    """Sign in at a federated server with what the portal gives for it; ``portal``: a name."""
+    connection = Connection(
+        url,
+        portal_connection=_signed_in[portal],
+        product="SERVER",
+        all_ssl=False,
+        verify_cert=False,
+    )
+    _signed_in[name] = connection
+    return {"product": connection._product, "way": connection._auth}
+
+
 def read(name: str, url: str) -> Any:
     """Read any resource."""
     gis = _signed_in[name]
@@ -108,7 +121,8 @@ def jobs(name: str, url: str, **values: str) -> list[str]:
 
 
 CALLS = (
-    sign_in, connect, read, services, search, scales, cache, hosted, resource, imagery, jobs,
+    sign_in, connect, connect_by_portal, read, services, search, scales, cache, hosted, resource,
+    imagery, jobs,
 )  # fmt: skip
 
 

@@ -64,6 +64,8 @@ _AGOL = Site(
     prefixes=("sharing", "home", "apps"),
 )
 
+# Stricter than most: a portal's own token is refused until control allows it, so that clients
+# have to exchange it. Esri's client sends it as it is, except to what it knows to be a server.
 _FEDERATED = Site(
     key="federated",
     context="/fed",

@@ -47,7 +47,7 @@ PYTHON = ROOT / ".venv-esri/bin/python"
 ABSENT = ROOT / ".venv-esri/.absent"  # tools/setup.sh says here why there is no client
 SCRIPT = ROOT / "tests/esri_calls_script.py"
 SECONDS = 60
-USED = ("classic", "secured", "fedportal", "online")
+USED = ("classic", "secured", "federated", "fedportal", "online")
 ACCOUNT = {"username": PUBLISHER.name, "password": PUBLISHER.password}
 AREA = Polygon([(-4e6, -4e6), (-1e6, -4e6), (4e6, 3e6), (4e6, 4e6)])
 LEVEL = 5
@@ -244,6 +244,27 @@ def tools_of(key: str) -> str:
     tasks = profile(key).tasks
     assert tasks is not None
     return tasks.folders[0]
+
+
+def test_exchanges_the_portals_token_for_one_of_the_server(
+    esri: EsriClient, site: RunningSite
+) -> None:
+    url = site.site_url("portal")
+    esri.call("sign_in", name="x", url=url, use_gen_token=True, **ACCOUNT)
+    esri.call("connect_by_portal", name="y", url=site.site_url("federated"), portal="x")
+    listed = esri.call("read", name="y", url=f"{site.services_url('federated')}/System")
+    assert {"name": "System/CachingControllers", "type": "GPServer"} in listed["services"]
+
+
+def test_shows_the_portals_token_to_the_server_as_it_is(
+    esri: EsriClient, site: RunningSite, portal: str
+) -> None:
+    """As real servers take it; the stand-in's does when told so, to have the exchange tested."""
+    address = site.service_url("federated", "World")
+    with pytest.raises(CallFailed, match="Token Required"):
+        esri.call("scales", name=portal, url=address)
+    site.take_portal_tokens("federated", taken=True)
+    assert esri.call("scales", name=portal, url=address) == scales_of("federated", "World")
 
 
 def test_signs_in_at_a_web_server(esri: EsriClient, site: RunningSite) -> None:
