@@ -11,6 +11,7 @@ from scripted_site import SITE, AnsweringSite, Unreachable, error, html, quick_c
 
 from tile_cache_manager.plugin.core.arcgis.address import service_of
 from tile_cache_manager.plugin.core.arcgis.caching_jobs import CachingTaskJobs
+from tile_cache_manager.plugin.core.arcgis.jobs_by_address import job_address, update_of
 from tile_cache_manager.plugin.core.errors import NotTakenUp, SiteError, TakeUpProblem, UnknownJob
 from tile_cache_manager.plugin.core.site_update import PartState, TakeUp, UpdatePart
 
@@ -268,3 +269,17 @@ def test_what_is_asked_for_is_the_same_by_other_words() -> None:
 def test_jobs_that_are_not_of_this_site(url: str) -> None:
     with pytest.raises(UnknownJob):
         jobs_on({}).reopen(replace(PART, job_url=url))
+
+
+# --- by its address alone ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", [error(500, "Broken."), error(503, ""), Unreachable.TIMEOUT])
+def test_a_job_whose_area_cannot_be_read_is_not_one_of_the_whole_cache(page: Any) -> None:
+    pages = job_pages("j1", area_of_interest=area(corners()))
+    pages[f"{TASK}/jobs/j1/inputs/area_of_interest"] = page
+    site = AnsweringSite({TASK: task_page("RESUME_JOB"), **pages})
+
+    with pytest.raises(SiteError):
+        update_of(job_address(f"{SITE}{TASK}/jobs/j1"), quick_client(site))
+    assert site.asked[-1][0].endswith("/inputs/area_of_interest")

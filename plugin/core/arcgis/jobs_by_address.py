@@ -19,7 +19,6 @@ from ..errors import (
     AddressError,
     CachingUnavailable,
     NotFound,
-    SiteError,
     SiteRefused,
     UnknownJob,
     UnknownScale,
@@ -149,13 +148,13 @@ def _update(
 
 
 def _input(client: Client, job_url: str, inputs: JsonObject, name: str) -> str:
-    """What a job was given for parameter `name`, as it was sent; "" where it does not tell."""
+    """What a job was given for parameter `name`, as it was sent; "" where it was given none.
+
+    Raises SiteError: without an area that it had, it would be taken up for the whole cache.
+    """
     if text(mapping(inputs.get(name)).get("paramUrl")) != f"inputs/{name}":
         return ""
-    try:
-        value = client.read(f"{job_url}/inputs/{name}").get("value")
-    except SiteError:
-        return ""
+    value = client.read(f"{job_url}/inputs/{name}").get("value")
     if isinstance(value, str):
         return value
     return "" if value is None else json.dumps(value)
