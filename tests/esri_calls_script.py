@@ -26,6 +26,7 @@ from arcgis.raster import ImageryLayer
 _POLL_SECONDS = 0.1
 _sleep = time.sleep
 _signed_in: dict[str, Any] = {}
+_managers: dict[tuple[int, str], Any] = {}
 
 
 def _sleep_less(seconds: float) -> None:
@@ -101,7 +102,10 @@ def cache(name: str, url: str, method: str, rings: Any = None, **values: Any) ->
 
 def hosted(name: str, url: str, method: str, **values: Any) -> Any:
     """Call a method of the manager of a hosted tile layer."""
-    return getattr(MapImageLayer(url, gis=_signed_in[name]).manager, method)(**values)
+    gis = _signed_in[name]
+    if (id(gis), url) not in _managers:  # the client reads a good deal before it makes one
+        _managers[id(gis), url] = MapImageLayer(url, gis=gis).manager
+    return getattr(_managers[id(gis), url], method)(**values)
 
 
 def resource(name: str, url: str) -> dict[str, Any]:
