@@ -51,6 +51,7 @@ _RERUN = {TakeUp.RESUME: "CANCELED", TakeUp.FIX: "ERROR"}
 _LEFT = {TakeUp.RESUME: "numcanceledtasks", TakeUp.FIX: "numerrortasks"}
 _ENDED_BADLY = frozenset({JobPhase.FAILED, JobPhase.PARTIAL})
 _OTHER_WORDS = {"success": "done", "succeeded": "done", "complete": "done"}
+_REFUSALS = frozenset({"failed", "failure", "error"})
 _SIGNS_OF_A_JOB = ("jobid", "jobstatus", "status")
 _ENDED_TASKS = ("numdonetasks", "numerrortasks", "numcanceledtasks")
 _TOLD_OF_AN_END = ("jobstatus", "status", "lasttime", "endtime")
@@ -87,7 +88,10 @@ class HostedJobs:
         return hosted_parts(request, description)
 
     def submit(self, part: UpdatePart) -> HostedJob:
-        """Raises SiteError, JobFailed, UnknownJob (a part that is none of a hosted layer)."""
+        """Raises SiteError, JobFailed, UnknownJob (a part that is none of a hosted layer).
+
+        NotArcGIS, too, where the answer names no job and does not say that there is none.
+        """
         form = dict(part.form)
         operation = form.pop(OPERATION, "")
         if operation not in OPERATIONS.values():
@@ -95,9 +99,12 @@ class HostedJobs:
         url = f"{self._admin_url}/{operation}"
         body = self._client.submit(url, form)
         job_id = text(_lowered(body).get("jobid"))
-        if not job_id or text(body.get("status")).lower() in ("failed", "failure", "error"):
-            said = [text(body.get(key)) for key in ("message", "status") if text(body.get(key))]
-            raise JobFailed(url, said[0] if said else "no jobId")
+        said = [text(body.get(key)) for key in ("message", "status") if text(body.get(key))]
+        status = text(body.get("status")).lower()
+        if status in _REFUSALS or (said and not job_id and status not in _OTHER_WORDS):
+            raise JobFailed(url, said[0])
+        if not job_id:
+            raise NotArcGIS(url, 200, "no jobId")
         if not _JOB_ID.fullmatch(job_id):
             raise JobFailed(url, f"jobId {job_id!r}")
         return self._job(job_id)

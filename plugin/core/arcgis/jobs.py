@@ -169,9 +169,15 @@ class Job:
 
 
 def submit_job(client: Client, task_url: str, form: Mapping[str, str]) -> Job:
-    """Submit a job to the asynchronous task at `task_url`. Raises SiteError, JobFailed."""
-    body = client.submit(f"{task_url}/submitJob", form)
+    """Submit a job to the asynchronous task at `task_url`. Raises SiteError, JobFailed.
+
+    NotArcGIS, too, where the answer tells neither of a job nor that there is none.
+    """
+    url = f"{task_url}/submitJob"
+    body = client.submit(url, form)
     job_id = text(body.get("jobId"))
+    if not (job_id or text(body.get("jobStatus"))):
+        raise NotArcGIS(url, 200, "no jobId")
     if not _JOB_ID.fullmatch(job_id) or ".." in job_id:
         raise JobFailed(task_url, text(body.get("jobStatus")) or "no jobId")
     return Job(f"{task_url}/jobs/{job_id}", job_id, client)
