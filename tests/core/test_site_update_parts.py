@@ -600,3 +600,19 @@ def test_one_that_was_split_counts_once() -> None:
     assert report.outcome is Outcome.DONE
     assert report.total("planned") == 20
     assert len(report.earlier_job_urls) == 2
+
+
+@pytest.mark.parametrize("isolates", [False, True])
+@pytest.mark.parametrize(
+    ("phase", "end"), [(JobPhase.FAILED, FAILED), (JobPhase.PARTIAL, PARTIAL)], ids=str
+)
+def test_what_is_to_be_isolated_is_left_to_who_follows(
+    isolates: bool, phase: JobPhase, end: PartState
+) -> None:
+    jobs = MadeUpJobs()
+    begun = replace(one("ab"), state=RUNNING, job_url=f"{ADMIN}/jobs/j1", asked_at=1.0)
+    jobs.jobs[begun.job_url] = MadeUpJob(begun.job_url, [state(phase)])
+
+    seen = Run(jobs, update(begun, isolates_failures=isolates)).run.look()
+
+    assert seen.parts[0].state is (RUNNING if isolates else end)

@@ -351,9 +351,7 @@ class UpdateRun:
         try:
             state = follow(job, feedback, self._pace, percent)
         except JobFailed as error:
-            # who is to isolate what failed finds it running, and failing
-            ends = PartState.RUNNING if self.update.isolates_failures else PartState.FAILED
-            self._change(index, state=ends, detail=error.message)
+            self._change(index, state=self._seen(PartState.FAILED), detail=error.message)
         except JobLost as error:
             if not has_forgotten(error):
                 raise error.cause from error
@@ -361,7 +359,12 @@ class UpdateRun:
         else:
             if state is not None:
                 detail = state.failure if state.phase is JobPhase.PARTIAL else ""
-                self._change(index, state=_ENDS[state.phase], detail=detail)
+                self._change(index, state=self._seen(_ENDS[state.phase]), detail=detail)
+
+    def _seen(self, end: PartState) -> PartState:
+        """`end` of a part; who is to isolate what failed in it finds it running, and failing."""
+        is_failure = end in (PartState.FAILED, PartState.PARTIAL)
+        return PartState.RUNNING if is_failure and self.update.isolates_failures else end
 
     # --- what became -----------------------------------------------------------------------------
 
