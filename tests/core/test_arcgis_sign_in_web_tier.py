@@ -250,6 +250,23 @@ def test_a_portal_behind_a_web_server_that_is_not_trusted() -> None:
     assert doors.lines == [INFO]
 
 
+def test_a_web_server_beside_the_portal_s_is_not_told_unasked() -> None:
+    site_url = "https://portal.example:6443/server"
+    portal, page = f"{PORTAL}/sharing/rest", f"{site_url}/rest/services/World/MapServer"
+    doors = Doors(
+        {
+            f"GET {site_url}/rest/info": info(f"{portal}/generateToken", PORTAL),
+            f"GET {portal}/info": basic(HEADER, info(f"{portal}/generateToken")),
+            f"POST {portal}/generateToken": basic(HEADER, token("of-site")),
+            f"POST {page}": takes("of-site"),
+        }
+    )
+    person = Credentials("Aladdin", "open sesame", "", (PORTAL,))
+
+    assert quick_client(doors, person, site_url).read(page) == BODY
+    assert doors.saw(HEADER) == [f"{portal}/info", f"{portal}/generateToken"]
+
+
 # --- headers and certificates ----------------------------------------------------------------
 
 KEY = HeaderSignIn({"X-Key": "k3y"}, (PORTAL,))

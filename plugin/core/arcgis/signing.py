@@ -78,7 +78,7 @@ class Signing:
         self._needs_no_token = not isinstance(sign_in, (Credentials, FixedToken, GivenToken))
         self._exchanges = False
         self._has_worked = False
-        self._basic_hosts: set[str] = set()
+        self._basic_origins: set[tuple[str, str, int]] = set()
 
     @property
     def is_signed_in(self) -> bool:
@@ -268,7 +268,7 @@ class Signing:
         """The headers that sign a request to `url`, which secrets may go to."""
         if isinstance(self._sign_in, HeaderSignIn):
             return self._sign_in.headers
-        if isinstance(self._sign_in, Credentials) and origin_of(url)[1] in self._basic_hosts:
+        if isinstance(self._sign_in, Credentials) and origin_of(url) in self._basic_origins:
             return basic_headers(self._sign_in)
         return {}
 
@@ -280,7 +280,7 @@ class Signing:
         if not isinstance(self._sign_in, Credentials) or BASIC not in schemes:
             raise SignInFailed(self._site_url, SignInProblem.WEB_SERVER, ", ".join(schemes))
         if not is_signed:
-            self._basic_hosts.add(origin_of(url)[1])
+            self._basic_origins.add(origin_of(url))
             return True
         if self._token is None:
             raise SignInFailed(self._site_url, SignInProblem.REFUSED, "HTTP 401")
