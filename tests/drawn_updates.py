@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from arcgis_server.bundles import BUNDLE_SIDE as SIDE
 from arcgis_server.profiles import Service
 from shapely.affinity import scale, translate
 from shapely.geometry import Polygon, box
@@ -96,6 +97,15 @@ class DrawnFault:
 
 
 @dataclass(frozen=True)
+class Bundle:
+    """A bundle of a level; row and column are counted in bundles."""
+
+    level_id: int
+    row: int
+    col: int
+
+
+@dataclass(frozen=True)
 class Group:
     """Levels and the area that they have in common; None: the whole cache."""
 
@@ -109,7 +119,8 @@ class Draw:
 
     `filled`: levels that are full before. `failure`: after so many tiles its first job fails on
     the site. `lifetime`: seconds that tokens live. `skew`: seconds by which the site's clock is
-    wrong.
+    wrong. `broken`: a bundle that the site cannot make; `stops`: its failure ends the job.
+    `isolates`: what fails is to be found.
     """
 
     key: str
@@ -125,6 +136,9 @@ class Draw:
     lifetime: float | None
     skew: float
     faults: tuple[DrawnFault, ...]
+    broken: Bundle | None = None
+    stops: bool = True
+    isolates: bool = False
 
     @property
     def seed(self) -> str:
@@ -167,7 +181,18 @@ def draw(
         lifetime=rng.choice((None, None, None, 1.0, 30.0, 65.0)),
         skew=rng.choice((0.0, 0.0, 0.0, -86400.0, -3600.0, 40.0, 3600.0)),
         faults=faults,
+        broken=_bundle(rng, service, ids) if rng.random() < 0.12 else None,
+        stops=rng.random() < 0.5,
+        isolates=rng.random() < 0.6,
     )
+
+
+def _bundle(rng: random.Random, service: Service, ids: tuple[int, ...]) -> Bundle:
+    level_id = rng.choice(ids)
+    lod = service.scheme.lod(level_id)
+    row, col, end_row, end_col = service.scheme.range_of(lod, service.full_extent)
+    rows, cols = (row // SIDE, (end_row - 1) // SIDE), (col // SIDE, (end_col - 1) // SIDE)
+    return Bundle(level_id, rng.randint(*rows), rng.randint(*cols))
 
 
 def _sometimes(rng: random.Random, share: float, least: int, most: int) -> int | None:

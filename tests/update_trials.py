@@ -19,7 +19,7 @@ from arcgis_server.coverage import tiles_of
 from arcgis_server.handle import PORTALS, PUBLISHER, RunningSite
 from arcgis_server.profiles import Service
 from arcgis_server.schemes import Lod
-from drawn_updates import Draw
+from drawn_updates import Bundle, Draw
 from secrets_search import Secrets
 from shapely.geometry import box
 
@@ -145,6 +145,7 @@ class Trial:
         self.before = self.target.tiles()
         for key in self.target.keys:
             site.controls(key, *self._settings())
+        self._break(draw.broken)
         self._within_limit(self._update)
 
     def calm(self) -> None:
@@ -157,6 +158,20 @@ class Trial:
         }
         for key in self.target.keys:
             self.target.site.controls(key, *calm.items())
+        self._break(None)
+
+    def _break(self, bundle: Bundle | None) -> None:
+        """Let the site fail at a bundle; None: at none any more."""
+        broken = self.draw.broken
+        if broken is None:
+            return
+        self.target.site.fail_bundles(
+            self.draw.key,
+            self.target.service.task_name,
+            broken.level_id,
+            [] if bundle is None else [(bundle.row, bundle.col)],
+            self.draw.stops,
+        )
 
     def look(self) -> None:
         """See what the site has to tell now."""
@@ -269,7 +284,12 @@ class Trial:
         if len(draw.groups) > 1:
             area = tuple(LevelArea(group.level_ids, group.area) for group in draw.groups)
         return UpdateRequest.of(
-            self.target.description, levels, UpdateMode(draw.mode), area, wait=draw.wait
+            self.target.description,
+            levels,
+            UpdateMode(draw.mode),
+            area,
+            wait=draw.wait,
+            isolates_failures=draw.isolates,
         )
 
     def touched(self) -> dict[int, set[tuple[int, int]]]:
@@ -432,7 +452,34 @@ def _of_tiles(trial: Trial) -> list[str]:
         for level, inside in touched.items():
             was, now = before.get(level, {}), after.get(level, {})
             found += _of_a_done_level(trial, level, inside, was, now)
+    if trial.report is not None and trial.report.outcome is Outcome.PARTIAL:
+        for level, inside in touched.items():
+            wrong = _undone(trial.draw.mode, inside, before.get(level, {}), after.get(level, {}))
+            wrong = {tile for tile in wrong if not _has_failed(trial, level, *tile)}
+            found += [f"level {level}: not done, nor told to have failed: {_few(wrong)}"] * bool(
+                wrong
+            )
     return found
+
+
+def _has_failed(trial: Trial, level: int, row: int, col: int) -> bool:
+    """Whether a tile could not be made, or is told so."""
+    row, col = row // BUNDLE_SIDE, col // BUNDLE_SIDE
+    return trial.draw.broken == Bundle(level, row, col) or any(
+        place.level.id == level
+        and place.first_row <= row <= place.last_row
+        and place.first_col <= col <= place.last_col
+        for place in trial.report.failed_places
+    )
+
+
+def _undone(mode: str, inside: set[Any], was: dict[Any, str], now: dict[Any, str]) -> set[Any]:
+    """Tiles that are not what they are to be once an update in that mode is done."""
+    if mode == "DELETE_TILES":
+        return inside & now.keys()
+    if mode == "RECREATE_ALL_TILES":
+        return {tile for tile in inside if now.get(tile) in (None, was.get(tile))}
+    return {tile for tile in inside if tile not in now or now[tile] != was.get(tile, now[tile])}
 
 
 def _of_a_done_level(
@@ -440,15 +487,12 @@ def _of_a_done_level(
 ) -> list[str]:
     mode = trial.draw.mode
     there = inside & was.keys()
+    wrong = _undone(mode, inside, was, now)
     if mode == "DELETE_TILES":
-        wrong = inside & now.keys()
         truth = {"made": 0, "replaced": 0, "skipped": 0, "deleted": len(there)}
     elif mode == "RECREATE_ALL_TILES":
-        wrong = {tile for tile in inside if now.get(tile) in (None, was.get(tile))}
         truth = {"made": len(inside - there), "replaced": len(there), "skipped": 0, "deleted": 0}
     else:
-        wrong = {tile for tile in inside if tile not in now}
-        wrong |= {tile for tile in there if now.get(tile) != was[tile]}
         truth = {"made": len(inside - there), "replaced": 0, "skipped": len(there), "deleted": 0}
     found = [f"level {level}: done, but not {_few(wrong)}"] if wrong else []
     told = next(each for each in trial.report.levels if each.level.id == level)

@@ -6,8 +6,10 @@ Seeds are "site:number"; UPDATE_SEEDS="classic:17 secured:4" tries only these.
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -151,6 +153,8 @@ def test_a_thousand_updates(
     wrong: list[str] = []
     ends: Counter[str] = Counter()
     struck: Counter[str] = Counter()
+    tokens: set[str] = set()
+    sites.elsewhere()
 
     def work_off(keys: list[str]) -> None:
         for key in keys:
@@ -161,6 +165,7 @@ def test_a_thousand_updates(
                     wrong.extend(found)
                     ends[trial.end] += 1
                     struck.update(trial.struck)
+                    tokens.update(trial.tokens)
 
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         for done in [pool.submit(work_off, keys) for keys in groups(all_draws)]:
@@ -168,10 +173,22 @@ def test_a_thousand_updates(
 
     assert wrong == [], "\n" + "\n".join(wrong)
     assert sum(ends.values()) == len(all_draws)
+    heard = sites.elsewhere()
+    assert secrets_in(json.dumps(heard), tokens) == set()
+    assert secrets_in((sites.folder / "requests.log").read_text("utf-8"), tokens) == set()
     if len(all_draws) >= 1000:
         # that they were tried, and not only drawn
+        assert heard
         assert {kind for kind in KINDS if struck[kind] < 5} == set()
-        assert 200 < ends["done"] < 800
+        assert 200 < ends["done"] < 800, ends
+        assert ends["done with failures"] >= 10, ends
+
+
+def secrets_in(text: str, tokens: set[str]) -> set[str]:
+    """Which of very many tokens, and of the passwords, can be read in a long text."""
+    secrets = Secrets(PUBLISHER.password)
+    secrets.add_basic(PUBLISHER.name, PUBLISHER.password)
+    return secrets.found_in(text) | (tokens & set(re.findall(r"[\w-]{20,}", text)))
 
 
 def test_secrets_are_found_in_every_shape() -> None:
