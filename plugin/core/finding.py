@@ -29,6 +29,8 @@ from .errors import (
 
 MOST_ITEMS = 300
 """So many of a portal's items are listed where nobody searched."""
+MOST_PAGES = 20
+"""So often more of them are asked for; of items that are no services, there may be any number."""
 
 Cancelled = Callable[[], bool]
 Found = Union[FolderListing, Portal]
@@ -103,21 +105,28 @@ class Finder:
         found = self.open()
         if isinstance(found, Portal):
             return self._items(found)
-        return catalogue.list_services(catalogue_of(self._address), self._opened())
+        address = catalogue_of(self._address)
+        return catalogue.list_services(address, self._opened(), lambda: self.is_stopped)
 
     def _items(self, found: Portal) -> tuple[ServiceEntry, ...]:
         for scope in found.scopes:
-            entries: list[ServiceEntry] = []
-            start: int | None = 1
-            while start is not None and len(entries) < MOST_ITEMS and not self.is_stopped:
-                page = self.search(found, "", scope, start)
-                for each in page.items:
-                    kind = portal.ITEM_KINDS[each.kind]
-                    entries.append(ServiceEntry(each.title, kind, each.address.page_url))
-                start = page.next_start
+            entries = self._entries(found, scope)
             if entries or self.is_stopped:
-                return tuple(entries)
+                return entries
         return ()
+
+    def _entries(self, found: Portal, scope: Scope) -> tuple[ServiceEntry, ...]:
+        entries: list[ServiceEntry] = []
+        start: int | None = 1
+        for _ in range(MOST_PAGES):
+            if start is None or len(entries) >= MOST_ITEMS or self.is_stopped:
+                break
+            page = self.search(found, "", scope, start)
+            for each in page.items:
+                kind = portal.ITEM_KINDS[each.kind]
+                entries.append(ServiceEntry(each.title, kind, each.address.page_url))
+            start = page.next_start
+        return tuple(entries)
 
     def _open_site(self, catalogue_url: str) -> FolderListing:
         self._site_url = site_of(catalogue_url)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from scripted_site import answer, error, html
 
-from tile_cache_manager.plugin.core.arcgis.catalogue import FolderListing
+from tile_cache_manager.plugin.core.arcgis.catalogue import MOST_FOLDERS, FolderListing
 from tile_cache_manager.plugin.core.arcgis.credentials import Credentials, FixedToken
 from tile_cache_manager.plugin.core.arcgis.portal import Portal, Scope
 from tile_cache_manager.plugin.core.arcgis.transport import HttpRequest, HttpResponse
@@ -23,7 +23,7 @@ from tile_cache_manager.plugin.core.errors import (
     SignInFailed,
     SignInNeeded,
 )
-from tile_cache_manager.plugin.core.finding import Finder
+from tile_cache_manager.plugin.core.finding import MOST_PAGES, Finder
 
 FIXTURES = Path(__file__).resolve().parents[2].parent / "shared" / "fixtures"
 ID = "66fabd8c23074ecc85883e0086419adc"
@@ -329,6 +329,41 @@ def test_a_portal_s_services_are_listed_by_whose_they_are() -> None:
     ]
     assert found[0].url == PAGE
     assert "orgid:0rg" in site.sent[-1].params["q"]
+
+
+def test_a_portal_of_endless_pages_without_services_comes_to_an_end() -> None:
+    def search(request: HttpRequest) -> Any:
+        start = int(request.params["start"])
+        return {"nextStart": start + 1, "results": [item(url="")]}
+
+    site = Network({f"{SHARING}/portals/self": {"isPortal": True}, f"{SHARING}/search": search})
+
+    assert list_services(f"{PORTAL}/home", transport=site) == ()
+    assert len(site.sent) == 1 + MOST_PAGES
+
+
+ROOT = "https://gis.example/server/rest/services"
+
+
+def folders_asked_for(number: int, most: int) -> int:
+    """How many of a site's `number` folders are asked for, if nobody waits after `most`."""
+    names = [f"F{at}" for at in range(number)]
+    site = Network({ROOT: {"folders": names, "services": []}})
+
+    def count() -> int:
+        return sum(each.url != ROOT for each in site.sent)
+
+    list_services(ROOT, transport=site, cancelled=lambda: count() >= most)
+    return count()
+
+
+@pytest.mark.parametrize("most", [0, 3])
+def test_no_other_folder_is_asked_for_once_nobody_waits(most: int) -> None:
+    assert folders_asked_for(9, most) == most
+
+
+def test_more_folders_than_anybody_has_are_not_all_asked_for() -> None:
+    assert folders_asked_for(MOST_FOLDERS + 9, 10_000) == MOST_FOLDERS
 
 
 # a portal's item

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
@@ -9,6 +10,9 @@ from ..errors import AddressError, SiteRefused
 from ..esri_json import JsonObject, items, mapping, text
 from .address import KINDS, folder_of, service_of, service_url, services_url, site_of
 from .client import Client
+
+MOST_FOLDERS = 1000
+"""Nobody has more folders than that, and each is a request."""
 
 _TOOL_FOLDERS = frozenset({"System", "Utilities"})
 """Folders that every server has and that hold no map of anybody's."""
@@ -57,15 +61,20 @@ def folder_url(site_url: str, name: str) -> str:
     return f"{services_url(site_url)}/{quote(name)}" if name else services_url(site_url)
 
 
-def list_services(address: str, client: Client) -> tuple[ServiceEntry, ...]:
+def list_services(
+    address: str, client: Client, stopped: Callable[[], bool] = lambda: False
+) -> tuple[ServiceEntry, ...]:
     """Map and image services of the site at `address`, by name; of one folder where it names one.
 
-    Folders that the site does not let this user see, or cannot list just now, are left out.
+    Folders that the site does not let this user see, or cannot list just now, are left out, and
+    those behind the first MOST_FOLDERS. Once `stopped`, no other folder is asked for.
     Raises AddressError, SiteError.
     """
     root = list_folder(address, client)
     found = set(root.services)
-    for name in root.folders:
+    for name in root.folders[:MOST_FOLDERS]:
+        if stopped():
+            break
         try:
             found.update(list_folder(folder_url(site_of(address), name), client).services)
         except SiteRefused:
