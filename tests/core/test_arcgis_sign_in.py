@@ -373,6 +373,18 @@ def test_a_busy_token_service_is_no_refused_password() -> None:
     assert site.left == []
 
 
+def test_a_broken_token_service_is_no_refused_password() -> None:
+    """A site that starts again says so; whoever follows a job bears with it."""
+    broken = error(500, "Error generating token.")
+    site = ScriptedSite((INFO, info(TOKENS)), (GENERATE, broken))
+
+    with pytest.raises(SiteRefused) as caught:
+        quick_client(site, ME).read(PAGE)
+
+    assert (caught.value.code, caught.value.message) == (500, "Error generating token.")
+    assert site.left == []
+
+
 def test_an_answer_without_token() -> None:
     site = ScriptedSite((INFO, info(TOKENS)), (GENERATE, answer({"expires": 0})))
 

@@ -19,7 +19,7 @@ from ..errors import (
 )
 from .address import origin_of
 from .credentials import Credentials, FixedToken, GivenToken, HeaderSignIn, SignIn, Token
-from .envelope import INVALID_TOKEN
+from .envelope import INVALID_TOKEN, is_busy
 from .repeats import moment
 from .tokens import (
     Answer,
@@ -144,8 +144,8 @@ class Signing:
             self._token, self._needs_no_token = self._by_web_tier(), False
         except NotArcGIS:
             return False
-        except SignInFailed as error:
-            if error.reason not in _NOT_GIVEN:
+        except (SignInFailed, SiteRefused) as error:
+            if not _is_not_given(error):
                 raise
             return False
         return True
@@ -245,8 +245,8 @@ class Signing:
         referer = self._referer or self._site_url
         try:
             return exchanged_token(self._site_url, service, value, referer, self._ask)
-        except SignInFailed as error:
-            if error.reason not in _NOT_GIVEN:
+        except (SignInFailed, SiteRefused) as error:
+            if not _is_not_given(error):
                 raise
             return None
 
@@ -319,6 +319,13 @@ class Signing:
                     raise SignInFailed(self._site_url, SignInProblem.REFUSED, "HTTP 401") from None
             else:
                 return Answer(body, moment(response.headers.get("date", "")))
+
+
+def _is_not_given(error: SignInFailed | SiteRefused) -> bool:
+    """Whether a token service has none for us, now or later."""
+    if isinstance(error, SignInFailed):
+        return error.reason in _NOT_GIVEN
+    return not is_busy(error)
 
 
 def _value(token: Token | None) -> str:

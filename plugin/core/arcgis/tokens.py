@@ -28,6 +28,7 @@ from .trust import both_online, check_target
 
 LIFETIME_MINUTES = 60
 _GENERATE = "generateToken"
+_BROKEN = 500
 _PORTAL = "/sharing"
 """How the address of a portal's own site ends, the part before `/rest`."""
 
@@ -129,7 +130,8 @@ def _generate(
     try:
         answer = ask("POST", url, form, headers)
     except SiteRefused as error:
-        if is_busy(error):
+        if is_busy(error) or error.code == _BROKEN:
+            # it has not looked at what it was given
             raise
         detail = " ".join(error.details) or error.message
         raise SignInFailed(site_url, SignInProblem.REFUSED, detail) from None
