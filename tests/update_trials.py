@@ -16,7 +16,7 @@ from typing import Any
 
 from arcgis_server.bundles import BUNDLE_SIDE
 from arcgis_server.coverage import tiles_of
-from arcgis_server.handle import PORTALS, PUBLISHER, RunningSite
+from arcgis_server.handle import ELSEWHERE_PATH, PORTALS, PUBLISHER, RunningSite
 from arcgis_server.profiles import Service
 from arcgis_server.schemes import Lod
 from drawn_updates import Bundle, Draw
@@ -144,7 +144,7 @@ class Trial:
         site.set_revision(draw.key, 2)
         self.before = self.target.tiles()
         for key in self.target.keys:
-            site.controls(key, *self._settings())
+            site.controls(key, *self._settings(key))
         self._break(draw.broken)
         self._within_limit(self._update)
 
@@ -211,7 +211,7 @@ class Trial:
 
         self._within_limit(carried_on)
 
-    def _settings(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _settings(self, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
         site, draw = self.target.site, self.draw
         yield "speed", {"tiles_per_second": draw.tiles_per_second}
         if draw.lifetime is not None:
@@ -220,7 +220,10 @@ class Trial:
             yield "clock_skew", {"seconds": draw.skew}
         if draw.failure is not None:
             yield "fail_next", {"message": "The disk is full.", "after": draw.failure}
-        where = {"elsewhere": site.elsewhere_url("/rest"), "login": site.login_url}
+        elsewhere = site.elsewhere_url("/rest")
+        if key != draw.key:  # for a portal, the origin of its site is another one
+            elsewhere = f"{site.url}{ELSEWHERE_PATH}/rest"
+        where = {"elsewhere": elsewhere, "login": site.login_url}
         for fault in draw.faults:
             yield (
                 "fault",
