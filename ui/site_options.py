@@ -6,7 +6,7 @@ from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QWidget
 
 from ..plugin.core.description import CacheDescription
-from ..plugin.core.request import SITE_DECIDES, HostedOptions
+from ..plugin.core.request import SITE_DECIDES, HostedOptions, UpdateMode
 from ..plugin.host.settings import Settings
 from .forms import load_form
 
@@ -27,6 +27,7 @@ class SiteOptions(QWidget, FORM):
         super().__init__(parent)
         self.setupUi(self)
         self._instances = self.instances_spin.value()
+        self._can_merge = True
         self.instances_spin.valueChanged.connect(self._skip_zero)
         self.merge_check.toggled.connect(self._enable_replacing)
         for changed in (
@@ -40,6 +41,11 @@ class SiteOptions(QWidget, FORM):
             changed.connect(self.changed)
         self.show_description(None)
 
+    @property
+    def is_hosted(self) -> bool:
+        """Whether it is about a hosted layer."""
+        return self._is_hosted
+
     def instances(self) -> int:
         """Caching instances, SITE_DECIDES or at least 1; a hosted layer has its own."""
         return SITE_DECIDES if self._is_hosted else self.instances_spin.value()
@@ -50,7 +56,7 @@ class SiteOptions(QWidget, FORM):
 
     def hosted(self) -> HostedOptions:
         """How a hosted layer takes new tiles; as it does by itself for any other service."""
-        merges = self._is_hosted and self.merge_check.isChecked()
+        merges = self._is_hosted and self._can_merge and self.merge_check.isChecked()
         return HostedOptions(merges, merges and self.replace_check.isChecked())
 
     def isolates_failures(self) -> bool:
@@ -67,6 +73,11 @@ class SiteOptions(QWidget, FORM):
         self.instances_row.setVisible(not self._is_hosted)
         for check in (self.merge_check, self.replace_check):
             check.setVisible(self._is_hosted)
+        self._enable_replacing()
+
+    def show_mode(self, mode: UpdateMode) -> None:
+        """Offer what means something for `mode`: nothing is merged where tiles are deleted."""
+        self._can_merge = mode is not UpdateMode.DELETE
         self._enable_replacing()
 
     def restore(self, settings: Settings) -> None:
@@ -88,7 +99,13 @@ class SiteOptions(QWidget, FORM):
         settings.alarm_minutes = self.alarm_spin.value()
 
     def _enable_replacing(self) -> None:
-        merges = self.merge_check.isChecked()
+        merges = self._can_merge and self.merge_check.isChecked()
+        self.merge_check.setEnabled(self._can_merge)
+        self.merge_check.setToolTip(
+            self.tr("Unticked, the site writes each bundle of tiles anew that the area touches")
+            if self._can_merge
+            else self.tr("Tiles are deleted by whole bundles")
+        )
         self.replace_check.setEnabled(merges)
         self.replace_check.setToolTip(
             self.tr("Unticked, only tiles that are missing are added to a bundle")

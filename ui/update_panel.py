@@ -164,7 +164,8 @@ class UpdatePanel(QWidget, FORM):
         """Say what the mode will do, and in place of which other one it was chosen."""
         self._enable_filters()
         mode = self.mode()
-        text = messages.mode_help(mode)
+        text = messages.mode_help(mode, is_hosted=self.site.is_hosted)
+        self.site.show_mode(mode)
         if mode is not self._wanted:
             instead = self.tr("“{wanted}” is not offered here; “{mode}” is chosen instead.").format(
                 wanted=messages.mode_text(self._wanted), mode=messages.mode_text(mode)

@@ -31,14 +31,14 @@ from .errors import (
     TakeUpProblem,
 )
 from .request import Feedback, UpdateReport
-from .site_update import PartState, SiteUpdate, TakeUp
+from .site_update import PartState, SiteUpdate, TakeUp, UpdatePart
 
 LOOK = Pace(first=0.25, longest=1.0, patience=10.0, cancel_patience=10.0)
 """How long a job is looked at before a site that does not answer is believed to be silent."""
 
 _NEVER_BEGUN = frozenset({PartState.CANCELLED, PartState.FAILED})
 _TAKEN_UP: Mapping[TakeUp, frozenset[PartState]] = {
-    TakeUp.RESUME: frozenset({PartState.CANCELLED}),
+    TakeUp.RESUME: frozenset({PartState.CANCELLED, PartState.FAILED}),
     TakeUp.FIX: frozenset({PartState.FAILED, PartState.PARTIAL}),
     TakeUp.COMPLETE: frozenset(
         {PartState.CANCELLED, PartState.FAILED, PartState.PARTIAL, PartState.LOST}
@@ -179,12 +179,14 @@ def take_up(
     opened = _Opened(update, feedback, sign_in, transport)
     if chosen and how not in opened.jobs.take_ups():
         raise NotTakenUp(url, TakeUpProblem.NOT_OFFERED, how.value)
-    parts = tuple(
-        replace(part, state=PartState.WAITING, detail="") if index in begins else part
+    parts = [
+        replace(part, is_rest_unknown=_leaves_rest(update, part, how)) if index in chosen else part
         for index, part in enumerate(update.parts)
-    )
+    ]
+    for index in begins:
+        parts[index] = replace(parts[index], state=PartState.WAITING, detail="")
     places = () if how is not TakeUp.RESUME else update.failed_places
-    begun = replace(update, parts=parts, failed_places=places)
+    begun = replace(update, parts=tuple(parts), failed_places=places)
     run = opened.run(begun, feedback, pace, dict.fromkeys(chosen, how))
     return opened.report(run.run(follows=wait))
 
@@ -230,11 +232,26 @@ class _Opened:
 
 def _chosen(update: SiteUpdate, how: TakeUp) -> tuple[int, ...]:
     """Places of the parts whose ended jobs `how` is for."""
+    states = _TAKEN_UP[how]
+    if how is TakeUp.RESUME and update.is_hosted:
+        # what failed of a hosted layer's job is FIX's business, all of it
+        states = states - {PartState.FAILED}
     return tuple(
         index
         for index, part in enumerate(update.parts)
-        if part.job_url and not part.is_split and part.state in _TAKEN_UP[how]
+        if part.job_url and not part.is_split and part.state in states
     )
+
+
+def _leaves_rest(update: SiteUpdate, part: UpdatePart, how: TakeUp) -> bool:
+    """Whether a part that is taken up may lack tiles even where its job then ends well.
+
+    A caching task that failed may not have come to all tiles: FIX does what failed, RESUME what it
+    had not come to, and only COMPLETE both.
+    """
+    if update.is_hosted or how is TakeUp.COMPLETE:
+        return False
+    return part.state is PartState.FAILED or (part.is_rest_unknown and how is TakeUp.FIX)
 
 
 def _never_begun(update: SiteUpdate) -> tuple[int, ...]:

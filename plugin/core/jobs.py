@@ -71,7 +71,8 @@ class JobRecord:
         wanted = job_url_or_key.strip()
         plain = wanted.split("?")[0].split("#")[0].rstrip("/")
         for each in self.all():
-            if wanted == each.update.key or plain in each.update.job_urls:
+            jobs = (*each.update.job_urls, *each.update.earlier_job_urls)
+            if wanted == each.update.key or plain in jobs:
                 return each
         raise UnknownJob(plain)
 

@@ -57,7 +57,9 @@ class UpdatePart:
     by level id. `job_url`: "" until the site has answered. `detail`: the site's own words, where
     it failed. `asked_at`: when it was asked for, seconds since 1970. `is_split`: it failed, and
     other parts are in its place by now. `others`: while UNCLEAR, the jobs that the site listed just
-    before it was asked for, none of which it is; None where the site listed none.
+    before it was asked for, none of which it is; None where the site listed none. `earlier_jobs`:
+    those that `job_url` was taken up from. `is_rest_unknown`: its job failed, and was taken up in a
+    way that does not make what it had not come to.
     """
 
     level_ids: tuple[int, ...]
@@ -69,10 +71,22 @@ class UpdatePart:
     asked_at: float = 0.0
     is_split: bool = False
     others: tuple[str, ...] | None = None
+    earlier_jobs: tuple[str, ...] = ()
+    is_rest_unknown: bool = False
 
     @property
     def has_ended(self) -> bool:
         return self.state in ENDED
+
+    def end(self, told: PartState) -> PartState:
+        """How it has ended, where the site has `told` so of its job."""
+        lacks_tiles = self.is_rest_unknown and told is PartState.DONE
+        return PartState.PARTIAL if lacks_tiles else told
+
+    def jobs_before(self, job_url: str) -> tuple[str, ...]:
+        """Its earlier jobs, once it is done by the one at `job_url`."""
+        is_taken_up = self.job_url not in ("", job_url)
+        return (*self.earlier_jobs, self.job_url) if is_taken_up else self.earlier_jobs
 
 
 @dataclass(frozen=True)
@@ -119,6 +133,11 @@ class SiteUpdate:
     def job_urls(self) -> tuple[str, ...]:
         """The jobs that the site has taken on for it."""
         return tuple(part.job_url for part in self.parts if part.job_url)
+
+    @property
+    def earlier_job_urls(self) -> tuple[str, ...]:
+        """The jobs that others were taken up from."""
+        return tuple(url for part in self.parts for url in part.earlier_jobs)
 
 
 _TELLING_FIRST = (

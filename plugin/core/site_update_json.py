@@ -78,6 +78,8 @@ def _part_json(part: UpdatePart) -> dict[str, Any]:
         "asked_at": part.asked_at,
         "is_split": part.is_split,
         "others": None if part.others is None else [_plain(url) for url in part.others],
+        "earlier_jobs": [_plain(url) for url in part.earlier_jobs],
+        "is_rest_unknown": part.is_rest_unknown,
     }
 
 
@@ -92,6 +94,8 @@ def _part(body: JsonObject) -> UpdatePart:
         asked_at=number(body.get("asked_at")) or 0.0,
         is_split=body.get("is_split") is True,
         others=_urls(body.get("others")),
+        earlier_jobs=_urls(body.get("earlier_jobs")) or (),
+        is_rest_unknown=body.get("is_rest_unknown") is True,
     )
 
 

@@ -141,8 +141,8 @@ def job_advice(update: SiteUpdate) -> str:
         PartState.RUNNING: tr("The site is at work; it goes on also when QGIS is closed."),
         PartState.DONE: tr("The site has done all of it."),
         PartState.PARTIAL: tr(
-            "The site has come to its end, but some tiles failed: look for the reason in its"
-            " messages, and take the job up with Fix, or run the update again."
+            "The site has come to its end, but some tiles failed or may not have been made: take"
+            " the job up with Complete or Fix, or run the update again."
         ),
         PartState.CANCELLED: tr(
             "It was cancelled, and what was done until then is kept: take it up, or run a new"

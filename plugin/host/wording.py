@@ -28,8 +28,15 @@ def mode_text(mode: UpdateMode) -> str:
     }[mode]
 
 
-def mode_help(mode: UpdateMode) -> str:
-    """One line on what an update mode will do."""
+def mode_help(mode: UpdateMode, *, is_hosted: bool = False) -> str:
+    """One line on what an update mode will do; to a hosted layer, where it is one."""
+    if is_hosted and mode is UpdateMode.RECREATE_ALL:
+        return tr("Makes every bundle of tiles anew that the area touches, as a whole.")
+    if is_hosted and mode is UpdateMode.DELETE:
+        return tr(
+            "Deletes every bundle of tiles that the area touches, also tiles outside the area; they"
+            " are missing until they are made again."
+        )
     return {
         UpdateMode.RECREATE_EMPTY: tr(
             "Makes the tiles that are missing in the area; those that exist stay as they are."

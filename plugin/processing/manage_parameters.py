@@ -157,12 +157,12 @@ class ManageValues(Values):
     """The values of one run; nothing given never means everything."""
 
     def mode(self) -> UpdateMode:
-        """What happens to the tiles."""
-        return UpdateMode(self._keyword(UPDATE_MODE))
+        """What happens to the tiles. Raises BadCacheOption."""
+        return UpdateMode(self.keyword(UPDATE_MODE, [mode.value for mode in UpdateMode]))
 
     def waits(self) -> bool:
-        """Whether the job is followed to its end."""
-        return self._keyword(WAIT) == DO_WAIT
+        """Whether the job is followed to its end. Raises BadCacheOption."""
+        return self.keyword(WAIT, [DO_WAIT, DO_NOT_WAIT]) == DO_WAIT
 
     def resume(self) -> Resume:
         """What the run starts from. Raises BadCacheOption."""
@@ -186,6 +186,9 @@ class ManageValues(Values):
             raise BadCacheOption(
                 REPLACE_TILES, "true", _tr("MERGE_BUNDLES as well: without it, all are replaced")
             )
+        if merges and self.mode() is UpdateMode.DELETE:
+            whole = _tr("false: a hosted layer deletes every bundle that the area touches")
+            raise BadCacheOption(MERGE_BUNDLES, "true", whole)
         return HostedOptions(merges, replaces)
 
     def alarm_seconds(self) -> float:
@@ -193,7 +196,7 @@ class ManageValues(Values):
         text = "" if self.is_nothing(ALARM_MINUTES) else self.text(ALARM_MINUTES)
         minutes = number_of(text)
         if minutes is None or not SHORTEST_ALARM <= minutes < math.inf:
-            raise BadCacheOption(ALARM_MINUTES, text, _tr("a number of minutes above 0"))
+            raise BadCacheOption(ALARM_MINUTES, text, _tr("a number of minutes, 0.1 or more"))
         return minutes * 60
 
     def source(self) -> str | None:
@@ -232,9 +235,6 @@ class ManageValues(Values):
             allowed = _tr("a date and time such as 2026-01-31T18:00:00")
             raise BadCacheOption(OLDER_THAN, self.text(OLDER_THAN), allowed)
         return float(moment.toMSecsSinceEpoch() / 1000)
-
-    def _keyword(self, name: str) -> str:
-        return str(self.algorithm.parameterAsEnumString(self.parameters, name, self.context))
 
 
 def _tr(text: str) -> str:

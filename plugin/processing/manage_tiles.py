@@ -83,6 +83,8 @@ class ManageTiles(TileAlgorithm):
 
     def check(self, values: given.ManageValues) -> None:
         values.scales()
+        values.mode()
+        values.waits()
         values.instances()
         values.source()
         values.resume()
@@ -145,6 +147,10 @@ class ManageTiles(TileAlgorithm):
         levels = description.levels_of(values.scales())
         if not description.is_local:
             _refuse_local_choices(tile_filter, resume)
+        if values.hosted().merges_bundles and not description.is_hosted:
+            raise BadCacheOption(
+                given.MERGE_BUNDLES, "true", _tr("false: only hosted layers merge")
+            )
         return UpdateRequest.of(
             description,
             levels=levels,
@@ -164,7 +170,7 @@ def _tile_source(values: given.ManageValues, project: QgsProject | None) -> Tile
     """What a cache on this computer is drawn from, with copies of it; None where nothing is drawn.
 
     Main thread, where layers are copied; so the cache's own folder is looked into here, for what it
-    remembers, and nothing more. Raises NothingToDraw, StorageError.
+    remembers, and nothing more. Raises NothingToDraw, StorageError, BadCacheOption.
     """
     path = local_path(values.text(given.INPUT_SERVICE))
     if path is None or values.mode() is UpdateMode.DELETE:

@@ -52,7 +52,12 @@ def update(key: str = "k1", *parts: UpdatePart, **more: Any) -> SiteUpdate:
 FULL = update(
     "full",
     part(PartState.FAILED, detail="All server contexts failed", asked_at=5.5, is_split=True),
-    part(PartState.PARTIAL, f"{TASK}/jobs/j2"),
+    part(
+        PartState.PARTIAL,
+        f"{TASK}/jobs/j2",
+        earlier_jobs=(f"{TASK}/jobs/j0", f"{TASK}/jobs/j1"),
+        is_rest_unknown=True,
+    ),
     part(PartState.WAITING, ""),
     is_hosted=True,
     percent=41.5,
@@ -80,6 +85,13 @@ def test_what_is_kept_is_found(record: JobRecord, kept: SiteUpdate) -> None:
     (found,) = JobRecord(file_of(record)).all()
 
     assert found == RecordedUpdate(kept, "abc1234")
+
+
+def test_an_update_is_found_by_the_jobs_that_others_were_taken_up_from(record: JobRecord) -> None:
+    record.keep(FULL)
+
+    for job in ("j0", "j1", "j2"):
+        assert record.find(f"{TASK}/jobs/{job}").update == FULL
 
 
 def test_there_is_nothing_at_first(record: JobRecord) -> None:

@@ -88,17 +88,40 @@ def test_a_cancelled_job_keeps_its_tiles_and_is_resumed(
     assert paused.submissions("classic")[-1]["form"]["update_mode"] == "RESUME_JOB"
 
 
-def test_what_failed_is_fixed(run: Any, manage_job: Any, fresh_site: Any) -> None:
-    fresh_site.fail_bundles("classic", "World:MapServer", 3, [(0, 0)])
-    with pytest.raises(QgsProcessingException, match="All server contexts failed"):
+def test_what_failed_is_fixed_and_the_rest_completed(
+    run: Any, manage_job: Any, fresh_site: Any
+) -> None:
+    """FIX_JOB does what failed, and nobody knows whether the job had come to all the rest."""
+    fresh_site.fail_next("classic", "Disk is full", after=5)
+    with pytest.raises(QgsProcessingException, match="Disk is full"):
         run(SCALES=scales_of(fresh_site, 3))
     (recorded,) = job_record.record().all()
     (url,) = recorded.update.job_urls
-    fresh_site.fail_bundles("classic", "World:MapServer", 3, [])
 
     fixed = manage_job(url, ACTION="FIX_JOB")
+    assert fixed["STATE"] == "PARTIAL"
+    assert counts(fresh_site) == {3: 5}
+    # the update is known by its first job, too
+    again = manage_job(url, ACTION="FIX_JOB")
+    assert again["STATE"] == "PARTIAL"
+    completed = manage_job(url, ACTION="COMPLETE_JOB")
+    assert completed["STATE"] == "DONE"
+    assert counts(fresh_site) == {3: 64}
+    assert len(job_record.record().all()) == 1
 
-    assert fixed["STATE"] == "DONE"
+
+@pytest.mark.parametrize("how", ["RESUME_JOB", "COMPLETE_JOB"])
+def test_a_job_that_failed_on_the_way_goes_on(
+    run: Any, manage_job: Any, fresh_site: Any, how: str
+) -> None:
+    fresh_site.fail_next("classic", "Disk is full", after=5)
+    with pytest.raises(QgsProcessingException, match="Disk is full"):
+        run(SCALES=scales_of(fresh_site, 3))
+    (url,) = job_record.record().all()[0].update.job_urls
+
+    state = manage_job(url, ACTION=how)["STATE"]
+
+    assert state == ("DONE" if how == "COMPLETE_JOB" else "PARTIAL")
     assert counts(fresh_site) == {3: 64}
 
 

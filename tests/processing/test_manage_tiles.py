@@ -250,6 +250,30 @@ def test_not_waiting_gives_the_job_at_once(run: Any, fresh_site: Any, wait_until
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("UPDATE_MODE", QgsProperty.fromExpression("'DELETE'")),
+        ("UPDATE_MODE", QgsProperty.fromExpression("@there_is_no_such_variable")),
+        ("UPDATE_MODE", "RECREATE_ALL"),
+        ("UPDATE_MODE", " "),
+        ("WAIT", QgsProperty.fromExpression("'NO_WAIT'")),
+        ("WAIT", QgsProperty.fromExpression("@there_is_no_such_variable")),
+        ("WAIT", "NO_WAIT"),
+    ],
+)
+@pytest.mark.parametrize("checked", [True, False], ids=["checked first", "not checked"])
+def test_a_keyword_that_is_none_is_never_taken_for_the_usual_one(
+    run: Any, run_unchecked: Any, fresh_site: Any, name: str, value: object, checked: bool
+) -> None:
+    scales = scales_of(fresh_site, 1)
+
+    with pytest.raises(QgsProcessingException, match=name):
+        (run if checked else run_unchecked)(SCALES=scales, **{name: value})
+
+    assert fresh_site.jobs("classic") == []
+
+
 def test_instances_go_to_the_site(run: Any, fresh_site: Any) -> None:
     run(SCALES=scales_of(fresh_site, 0), NUM_OF_INSTANCES=3)
 

@@ -66,6 +66,20 @@ def test_replacing_means_nothing_without_merging(hosted: Any, person: Any, cache
     assert request_of(person, cache).hosted == HostedOptions()
 
 
+def test_nothing_is_merged_where_tiles_are_deleted(hosted: Any, person: Any, cache: Any) -> None:
+    person.choose("mode_combo", "Recreate All Tiles")
+    person.find("merge_check").setChecked(True)
+    person.choose("mode_combo", "Delete Tiles")
+
+    assert not person.find("merge_check").isEnabled()
+    assert "whole bundles" in person.find("merge_check").toolTip()
+    assert "outside the area" in person.shows("mode_help_label")
+    person.click("run_button")
+    person.answer("Yes")
+    person.wait_until(lambda: cache.requests, what="the update")
+    assert cache.requests[-1].hosted == HostedOptions()
+
+
 def test_what_is_chosen_for_trouble_is_asked_for(loaded: Any, person: Any, cache: Any) -> None:
     person.find("isolate_check").setChecked(True)
     person.find("alarm_spin").setValue(3)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ..description import LevelStatus
 from ..errors import SiteError
 from ..request import UpdateMode
+from ..site_update import SiteUpdate, UpdatePart
 from ..tiling import Level
 from .jobs import JobState
 from .site_jobs import Reporter
@@ -51,6 +53,31 @@ class Asked(Protocol):
 
     @property
     def levels(self) -> tuple[Level, ...]: ...
+
+
+@dataclass(frozen=True)
+class _AskedPart:
+    mode: UpdateMode
+    levels: tuple[Level, ...]
+
+
+def progress_of(
+    update: SiteUpdate,
+    part: UpdatePart,
+    reporter: Reporter | None,
+    status: tuple[LevelStatus, ...] | None,
+) -> Progress:
+    """That of a part of `update`; `status`: how full the cache was just now, None: to be asked."""
+    levels = tuple(level for level in update.levels if level.id in part.level_ids)
+    if status is None:
+        first = min((each.asked_at for each in update.parts if each.asked_at), default=0.0)
+        # those that were there when it began, against how many there can be now
+        known = update.before if part.asked_at == first else {}
+        status = tuple(
+            replace(each, tiles=known.get(each.level_id, each.tiles))
+            for each in read_status(reporter)
+        )
+    return Progress(_AskedPart(update.mode, levels), part.planned, status, reporter)
 
 
 class Progress:

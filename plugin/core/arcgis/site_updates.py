@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ..description import CacheDescription, LevelStatus
@@ -24,13 +24,12 @@ from ..errors import (
     TileCacheError,
     Unreachable,
 )
-from ..request import Feedback, Message, Severity, UpdateMode
+from ..request import Feedback, Message, Severity
 from ..site_update import ENDED, PartState, SiteUpdate, TakeUp, UpdatePart
-from ..tiling import Level
 from .client import wait
 from .isolating import Isolation
 from .jobs import Followed, JobPhase, JobState, Pace, follow
-from .progress import Progress, read_status
+from .progress import Progress, progress_of
 from .shares import Shares
 from .site_jobs import PartJobs
 from .stalls import StallWatch
@@ -53,12 +52,6 @@ _ENDS = {
 }
 _STOPS = frozenset({PartState.FAILED, PartState.LOST, PartState.CANCELLED})
 """After one of these ends, the parts that still wait are not asked for."""
-
-
-@dataclass(frozen=True)
-class _Asked:
-    mode: UpdateMode
-    levels: tuple[Level, ...]
 
 
 class UpdateRun:
@@ -178,7 +171,7 @@ class UpdateRun:
                 return self._lost(index, part, error)
             self._not_taken_on(index, part, error)
             raise
-        self._set(index, state=PartState.RUNNING, job_url=job.url, detail="", others=None)
+        self._begun(index, job.url)
         return job
 
     def _has_begun(self, index: int) -> bool:
@@ -209,7 +202,7 @@ class UpdateRun:
         """The job of part `index`, whose submission got no answer. Raises SubmissionUnclear."""
         url = self._looked_for(index)
         if url is not None:
-            self._set(index, state=PartState.RUNNING, job_url=url, detail="", others=None)
+            self._begun(index, url)
             return self._jobs.reopen(self.update.parts[index])
         if only_a_page(cause):
             self._not_taken_on(index, before, cause)
@@ -279,13 +272,16 @@ class UpdateRun:
         output = self._jobs.output(job, state)
         if output:
             self.update = replace(self.update, output_url=output)
-        self._change(index, state=_ENDS[state.phase], detail=detail)
+        self._change(index, state=self._end(index, state), detail=detail)
         if _ENDS[state.phase] is PartState.CANCELLED:
             self._is_over = True
             self._cancel_waiting()
             return
         self._isolation.succeeded()
         self._keep()
+
+    def _end(self, index: int, state: JobState) -> PartState:
+        return self.update.parts[index].end(_ENDS[state.phase])
 
     def _has_failed(self, index: int, error: JobFailed) -> None:
         if not self._isolated(index, error):
@@ -313,21 +309,8 @@ class UpdateRun:
         self._cancel_waiting()
 
     def _progress(self, index: int) -> Progress:
-        part = self.update.parts[index]
-        levels = tuple(level for level in self.update.levels if level.id in part.level_ids)
-        reporter, status = self._jobs.reporter, self._status
-        self._status = None
-        if status is None:
-            # those that were there when it began, against how many there can be now
-            known = self.update.before if part.asked_at == self._first_asked() else {}
-            status = tuple(
-                replace(each, tiles=known.get(each.level_id, each.tiles))
-                for each in read_status(reporter)
-            )
-        return Progress(_Asked(self.update.mode, levels), part.planned, status, reporter)
-
-    def _first_asked(self) -> float:
-        return min((part.asked_at for part in self.update.parts if part.asked_at), default=0.0)
+        status, self._status = self._status, None
+        return progress_of(self.update, self.update.parts[index], self._jobs.reporter, status)
 
     def _tell(self, index: int, percent: float) -> None:
         whole = self._shares.percent(self.update.parts, index, percent)
@@ -359,7 +342,7 @@ class UpdateRun:
         else:
             if state is not None:
                 detail = state.failure if state.phase is JobPhase.PARTIAL else ""
-                self._change(index, state=self._seen(_ENDS[state.phase]), detail=detail)
+                self._change(index, state=self._seen(self._end(index, state)), detail=detail)
 
     def _seen(self, end: PartState) -> PartState:
         """`end` of a part; who is to isolate what failed in it finds it running, and failing."""
@@ -379,6 +362,13 @@ class UpdateRun:
         )
         self.update = replace(self.update, parts=parts, changed=time.time())
         self._keep()
+
+    def _begun(self, index: int, job_url: str) -> None:
+        """The job at `job_url` does the part from now on."""
+        part = self.update.parts[index]
+        earlier = part.jobs_before(job_url)
+        values = {"job_url": job_url, "detail": "", "others": None, "earlier_jobs": earlier}
+        self._set(index, state=PartState.RUNNING, **values)
 
     def _set(self, index: int, **values: Any) -> None:
         self._change(index, **values)
