@@ -59,6 +59,10 @@ class RunQuestion(WarningQuestion):
             self._consequence(plan.mode, tiles is None, description.is_local),
             self._scales(plan.levels),
         ]
+        if description.is_hosted and plan.mode is UpdateMode.DELETE:
+            lines.insert(0, messages.mode_help(plan.mode, is_hosted=True))
+        if not description.is_local:  # two sites may have services of the same name
+            lines.append(description.address)
         if description.is_local and plan.mode is not UpdateMode.DELETE:
             lines.append(self.tr("Drawn from: {source}").format(source=drawn_from))
         self.setInformativeText("\n\n".join(lines))

@@ -216,10 +216,11 @@ def _recorded(address: str) -> RecordedUpdate | None:
 def _hold(update: SiteUpdate, keep: job_record.Keeping, action: str) -> bool:
     """Be the one who goes on with `update`. Raises FollowedElsewhere.
 
-    To be cancelled it need not be held: who follows it sees that, and keeps it; then False.
+    To be cancelled it need not be held, nor waited for: who follows it sees that, and keeps it;
+    then False.
     """
     try:
-        keep.hold(update.key, HOLD_SECONDS)
+        keep.hold(update.key, 0.0 if action == CANCEL else HOLD_SECONDS)
     except FollowedElsewhere:
         if action != CANCEL:
             raise

@@ -40,7 +40,30 @@ def test_deleting_names_service_tiles_and_scales(loaded: Any, person: Any, cache
 
     assert person.question().text() == "Delete up to 20 tiles of World?"
     assert "1:295,828,764; 1:147,914,382" in person.question().informativeText()
+    assert WORLD_URL in person.question().informativeText()
+    assert "outside the area" not in person.question().informativeText()
     person.answer("No")
+
+
+def test_of_a_hosted_layer_whole_bundles_are_deleted_and_said_so(
+    dialog: Any, person: Any, cache: Any, world: Any
+) -> None:
+    cache.answer = replace(
+        world, is_hosted=True, modes=(UpdateMode.RECREATE_ALL, UpdateMode.DELETE)
+    )
+    person.load(WORLD_URL)
+    person.choose("mode_combo", "Delete Tiles")
+    person.find("typed_extent_edit").setText("1000 1000 2000 2000")
+    person.choose("area_kind_combo", "Typed Extent")
+    person.wait_for_count()
+    person.click("run_button")
+    person.wait_until(person.question, what="the question")
+
+    # of levels 1 to 5, each a part of one bundle
+    assert person.question().text() == "Delete up to 1,364 tiles of World?"
+    assert "also tiles outside the area" in person.question().informativeText()
+    person.answer("No")
+    assert cache.requests == []
 
 
 def test_no_does_nothing(loaded: Any, person: Any, cache: Any) -> None:
