@@ -423,6 +423,21 @@ def test_a_service_that_the_portal_does_not_know_is_not_signed_in_at() -> None:
     assert {urlsplit(each.url).netloc for each in site.sent} == {"gis.example"}
 
 
+@pytest.mark.parametrize(("port", "is_asked"), [(6443, False), (443, False), (8443, True)])
+def test_not_every_port_of_the_portal_s_host_is_the_portal_s(port: int, is_asked: bool) -> None:
+    url = f"https://gis.example:{port}/arcgis/rest/services/World/MapServer"
+    site = Network({ITEM: item(url=url)})
+
+    if is_asked:
+        with pytest.raises(ItemElsewhere):
+            open_cache(PAGE, KEY, site)
+    else:
+        open_cache(PAGE, KEY, site)
+
+    assert ("generateToken" in site.sent[-1].url) is is_asked
+    assert site.hosts_told(KEY.value) == {"gis.example"}
+
+
 def test_without_a_sign_in_such_a_service_is_opened() -> None:
     site = Network({ITEM: item(url=ELSEWHERE)})
 

@@ -29,6 +29,8 @@ _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _USER = re.compile(r"[^\s\"\\]{1,256}")
 _OPERATORS = frozenset({"AND", "OR", "NOT"})
 _NO_LETTERS = re.compile(r"[^\w.@'-]+")
+_USUAL_PORTS = (None, 80, 443, 6080, 6443)
+"""Of web servers and of ArcGIS Server."""
 _EXCHANGE_MINUTES = 60
 _LONGEST_LINE = 500
 
@@ -155,15 +157,17 @@ def service_of_item(found: PortalItem) -> ServiceAddress:
 def vouches_for(portal_url: str, service: ServiceAddress, client: Client) -> bool:
     """Whether the site of `service` may be given the sign-in that the portal was given.
 
-    It may where it is on the portal's host or where both are Esri's own, and where the portal gives
-    a token for it, which it does for its federated servers alone. Else anybody who can share an
-    item could collect sign-ins. `client`: signed in at the portal. Raises SiteError.
+    It may where it is on the portal's host, at a port that not anybody there could take, or where
+    both are Esri's own, and where the portal gives a token for it, which it does for its federated
+    servers alone. Else anybody who can share an item could collect sign-ins. `client`: signed in at
+    the portal. Raises SiteError.
     """
     portal, site = urlsplit(portal_url), urlsplit(service.site_url)
     if portal.scheme == "https" and site.scheme != "https":
         return False
     are_esri = site.scheme == "https" and _is_esri(portal_url) and _is_esri(service.site_url)
-    if portal.hostname == site.hostname or are_esri:
+    is_beside = portal.hostname == site.hostname and site.port in (portal.port, *_USUAL_PORTS)
+    if is_beside or are_esri:
         return True
     asked = {
         "request": "getToken",
