@@ -96,6 +96,15 @@ def test_however_jobs_are_listed(listed: Any) -> None:
     assert found(pages, "j1", "j2") is None
 
 
+@pytest.mark.parametrize(("behind", "is_found"), [(600, True), (3700, True), (90_000, False)])
+def test_a_site_whose_clock_is_behind(behind: int, is_found: bool) -> None:
+    submitted = int((SINCE + 1 - behind) * 1000)
+    pages = {QUERY: {"results": {"j1": {"submissionTime": submitted}}}, **job_pages("j1")}
+
+    assert found(pages) == ("j1" if is_found else None)
+    assert found(pages, "j1") is None
+
+
 # what the one job that is listed was asked for; is it the one?
 INPUTS = [
     ({}, True),

@@ -20,8 +20,8 @@ from .envelope import is_busy
 READ_SECONDS = 15.0
 """A list is good to have, and not worth holding up an update for."""
 
-CLOCKS_DIFFER = 300.0
-"""By so many seconds a site's clock may be behind ours."""
+CLOCKS_DIFFER = 3900.0
+"""By so many seconds a site's clock may be behind ours: a wrong summer time, and a bit."""
 
 _TASK = re.compile(r"(.+)/rest/services/(.+)/GPServer/[^/]+$", re.IGNORECASE)
 _IDS = ("jobID", "jobId", "jobid", "job_id")
