@@ -71,6 +71,12 @@ class Reader:
 
         self.wait_until(is_so, what=f"{name} to be {state}")
 
+    def look(self) -> None:
+        """Have the sites looked at once more, as time does."""
+        watch = self.dialog._jobs._watch
+        self.wait_until(lambda: not watch._task.is_running, what="the end of an earlier look")
+        watch._look()
+
     def select(self, name: str) -> None:
         at = [row[SERVICE] for row in self.rows()].index(name)
         self.person.find("jobs_view").selectRow(at)
@@ -207,7 +213,7 @@ def test_a_site_that_does_not_tell(
     reader.wait_for_state("World", state)
     assert record.find("World").update.state is RUNNING
     jobs_site.looked.clear()
-    reader.dialog._jobs._watch._look()
+    reader.look()
     manager = QgsApplication.taskManager()
     reader.wait_until(lambda: manager.countActiveTasks() == 0, what="another look")
     assert bool(jobs_site.looked) == is_asked_again
@@ -254,7 +260,7 @@ def test_one_that_another_qgis_follows_is_left_to_it(
         opened(reader, record, update)
         reader.wait_for_state("World", "Running, in Another QGIS")
     assert jobs_site.looked == []
-    reader.dialog._jobs._watch._look()
+    reader.look()
     reader.wait_for_state("World", "Running")
 
 
@@ -536,7 +542,7 @@ def test_a_site_that_is_away_at_qgis_s_start_is_followed_once_it_is_back(
     reader.wait_for_state("World", "Running, No Answer")
     assert jobs_site.carried_on == []
     del jobs_site.now["World"]
-    jobs._watch._look()
+    reader.look()
     reader.wait_for_state("World", "Running, Followed")
     assert jobs_site.carried_on == ["World"]
 
@@ -550,7 +556,7 @@ def test_one_that_qgis_was_told_to_let_go_of_is_not_followed_again_by_itself(
     reader.wait_for_state("World", "Running, Followed")
     QgsApplication.taskManager().activeTasks()[0].cancel()
     reader.wait_for_state("World", "Running")
-    jobs._watch._look()
+    reader.look()
     reader.wait_until(lambda: len(jobs_site.looked) == 2, what="another look")
     assert jobs_site.carried_on == ["World"]
 
