@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 
 from ..coverage import Area, count_tiles
 from ..description import CacheDescription
@@ -51,18 +51,28 @@ class CachingTaskJobs:
         task: CachingTask | None = None,
     ) -> None:
         self._client, self._service, self.submit_url = client, service, task_url
+        # No cached_property: before Python 3.12 all objects of a class share its lock, and a site
+        # that keeps silent would hold up the updates on all others.
         self._known_task = task
+        self._known_reporter: tuple[Reporter | None] | None = None
 
-    @cached_property
+    @property
     def _task(self) -> CachingTask:
-        return self._known_task or caching_task_at(self._client, self.submit_url)
+        if self._known_task is None:
+            self._known_task = caching_task_at(self._client, self.submit_url)
+        return self._known_task
 
     @property
     def modes(self) -> tuple[UpdateMode, ...]:
         return tuple(self._task.modes)
 
-    @cached_property
+    @property
     def reporter(self) -> Reporter | None:
+        if self._known_reporter is None:
+            self._known_reporter = (self._open_reporter(),)
+        return self._known_reporter[0]
+
+    def _open_reporter(self) -> Reporter | None:
         try:
             return open_reporter(self._client, self._service.site_url, self._service.caching_name)
         except SiteError:
