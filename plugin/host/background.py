@@ -13,6 +13,7 @@ from typing import Any
 from qgis.core import Qgis, QgsApplication, QgsTask
 from qgis.PyQt.QtCore import QThreadPool, pyqtSignal
 
+from ..core.arcgis.connections import wanted_unless
 from ..core.request import Feedback
 from ..core.site_update import SiteUpdate
 from . import areas, messages
@@ -85,7 +86,7 @@ class Task(QgsTask):
         """Of a quiet task always true: QGIS 3.22 logs every other end as a failed task."""
         self._has_begun = True
         try:
-            with waiting_unless(self.isCanceled):
+            with waiting_unless(self.isCanceled), wanted_unless(self._is_unanswered):
                 self._outcome = self.work()
         except areas.Cancelled:
             return self._is_quiet
@@ -105,6 +106,14 @@ class Task(QgsTask):
         else:
             signal, result = self._outcome
             signal.emit(result)
+
+    def _is_unanswered(self) -> bool:
+        """Whether nobody waits any more for what it asks. Any thread.
+
+        QGIS does not end before its threads have, and a site may be silent for long. One that is
+        not quiet may still have to cancel a job: its answers are waited for.
+        """
+        return self._is_quiet and self.isCanceled()
 
     def _stop_if_cancelled(self) -> None:
         if self.isCanceled():
@@ -176,6 +185,9 @@ class FollowingTask(Task):
         if not self._is_at_site:
             return self._is_unwanted()
         return self.isCanceled() and not self._is_let_go
+
+    def _is_unanswered(self) -> bool:
+        return self._is_at_site and self._is_let_go
 
     def _is_unwanted(self) -> bool:
         return self.isCanceled() or self._is_let_go

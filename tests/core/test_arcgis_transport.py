@@ -295,6 +295,27 @@ def test_an_answer_that_takes_for_ever(
     assert get(transport, f"{server.url}/a").body == b'{"fine": true}'
 
 
+@pytest.mark.parametrize("page", ["drip", "drip_head", "not_yet"])
+def test_an_answer_that_nobody_waits_for_any_more(
+    page: str, server: _Server, transport: RequestsTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections_module, "UNWANTED_SECONDS", 0.4)
+    unwanted = threading.Event()
+    told = threading.Timer(0.3, unwanted.set)
+    started = time.monotonic()
+
+    with connections_module.wanted_unless(unwanted.is_set):
+        assert get(transport, f"{server.url}/a").body == b'{"fine": true}'
+        told.start()
+        assert reason(transport, f"{server.url}/{page}") is Unreachable.TIMEOUT
+        assert 0.6 < time.monotonic() - started < 5
+        # nor is anything else that is asked from then on
+        assert reason(transport, f"{server.url}/{page}") is Unreachable.TIMEOUT
+        assert time.monotonic() - started < 8
+
+    assert get(transport, f"{server.url}/a").body == b'{"fine": true}'
+
+
 def test_a_download_that_takes_for_ever(
     server: _Server, transport: RequestsTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:

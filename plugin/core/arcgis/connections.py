@@ -12,7 +12,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from types import TracebackType
@@ -26,8 +27,11 @@ from .address import origin_of
 _Origin = tuple[str, str, int]
 _LAST_WORDS_SECONDS = 1.0
 _IDLE_SECONDS = 0.5
+UNWANTED_SECONDS = 2.0
+"""So long an answer may still take, once nobody waits for it any more."""
+
 _CURRENT = threading.local()
-"""`deadline`: that of the request which this thread is at."""
+"""`deadline`: that of the request which this thread is at; `interest`: in what it asks."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,35 @@ class CertificateUnusable(Exception):
     """Our certificate could not be loaded."""
 
 
+class _Interest:
+    """Whether somebody waits for the answers that a thread asks for."""
+
+    def __init__(self, is_unwanted: Callable[[], bool]) -> None:
+        self._is_unwanted = is_unwanted
+        self._ends = math.inf
+
+    def ends(self) -> float:
+        """When answers come too late; not known as long as somebody waits for them."""
+        if self._ends == math.inf and self._is_unwanted():
+            self._ends = time.monotonic() + UNWANTED_SECONDS
+        return self._ends
+
+
+@contextmanager
+def wanted_unless(is_unwanted: Callable[[], bool]) -> Iterator[None]:
+    """While the block lasts, what this thread asks is cut off soon after `is_unwanted()`.
+
+    A site that keeps silent holds up nobody then who only waits for the thread to end. It is asked
+    in another thread, while the block lasts.
+    """
+    before = getattr(_CURRENT, "interest", None)
+    _CURRENT.interest = _Interest(is_unwanted)
+    try:
+        yield
+    finally:
+        _CURRENT.interest = before
+
+
 class Deadline:
     """Cuts the connection that a request is using once its time is over.
 
@@ -57,6 +90,7 @@ class Deadline:
         self.until = time.monotonic() + seconds
         self._lock = threading.Lock()
         self._socket: Any = None
+        self._interest: _Interest | None = getattr(_CURRENT, "interest", None)
         self.has_passed = False
 
     def __enter__(self) -> Deadline:
@@ -75,6 +109,11 @@ class Deadline:
         with self._lock:
             # from here on the connection may serve another request
             self._socket = None
+
+    @property
+    def ends(self) -> float:
+        """When its time is over, as things stand."""
+        return self.until if self._interest is None else min(self.until, self._interest.ends())
 
     def extend(self, seconds: float) -> None:
         """The time is over in `seconds` from now."""
@@ -127,10 +166,10 @@ class _Watch:
         while True:
             with self._changed:
                 now = time.monotonic()
-                over = [each for each in self._deadlines if each.until <= now]
+                over = [each for each in self._deadlines if each.ends <= now]
                 self._deadlines.difference_update(over)
                 idles = not (self._deadlines or over)
-                ends = [each.until for each in self._deadlines]
+                ends = [each.ends for each in self._deadlines]
                 self._looks_at = min([now + _IDLE_SECONDS, *ends])
                 if not over:
                     self._changed.wait(max(self._looks_at - now, 0.0))
