@@ -406,3 +406,15 @@ def test_reprs_hide_secrets() -> None:
 
     reply = HttpResponse(PAGE, 200, {"set-cookie": SECRET}, SECRET.encode())
     assert SECRET not in f"{site.sent[0]!r} {TOKEN!r} {reply!r}"
+
+
+@pytest.mark.parametrize("code", [400, 403, 500])
+def test_a_token_that_the_site_says_back_is_not_shown(code: int) -> None:
+    said = error(code, f"What is {SECRET}?", details=[f"token={SECRET}&f=json"])
+    site = ScriptedSite((POST, said))
+
+    with pytest.raises(SiteRefused) as caught:
+        client(site, TOKEN).submit(PAGE, {"levels": "1"})
+
+    assert (caught.value.message, caught.value.details) == ("What is ***?", ("token=***&f=json",))
+    assert SECRET not in f"{caught.value} {caught.value!r} {vars(caught.value)}"

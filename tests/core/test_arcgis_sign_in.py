@@ -363,6 +363,17 @@ def test_a_refused_password_is_tried_once(refusal: Answer, detail: str) -> None:
     assert site.left == []
 
 
+def test_a_password_that_the_site_says_back_is_not_shown() -> None:
+    said = error(400, "No: p4ssw0rd", details=["'p4ssw0rd' is wrong", "x"])
+    site = ScriptedSite((INFO, info(TOKENS)), (GENERATE, said))
+
+    with pytest.raises(SignInFailed) as caught:
+        quick_client(site, ME).read(PAGE)
+
+    assert caught.value.detail == "'***' is wrong x"
+    assert "p4ssw0rd" not in f"{caught.value!r} {vars(caught.value)}"
+
+
 def test_a_busy_token_service_is_no_refused_password() -> None:
     site = ScriptedSite((INFO, info(TOKENS)), *[(GENERATE, html(503))] * 4)
 

@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 from ..errors import NotAllowed, NotArcGIS, SignInNeeded, SiteRefused, SiteUnreachable, Unreachable
 from .address import origin_of
 from .credentials import SignIn
-from .envelope import body_of, file_of, is_busy, refusal
+from .envelope import body_of, file_of, hide, is_busy, refusal
 from .files import FormBody, WordsInstead, file_request, redirected_file
 from .repeats import Repeats as Repeats
 from .repeats import retry_after
@@ -259,8 +259,10 @@ class Client:
     ) -> _Answer:
         try:
             return judge(response)
-        except NotAllowed as error:
-            if self.is_signed_in or not self.is_own(error.url):
+        except SiteRefused as error:
+            hide(response.secrets, error)
+            is_nobody = not self.is_signed_in and self.is_own(error.url)
+            if not (is_nobody and isinstance(error, NotAllowed)):
                 raise
             # without a token, some servers say "not allowed" where they mean "sign in"
             raise SignInNeeded(error.url, error.code, error.message, error.details) from None
@@ -317,7 +319,7 @@ class Client:
                 lambda head: receive(head) if head.status in (200, 206) else None,
             )
             if response.status not in _REDIRECTS:
-                return response
+                return replace(response, secrets=request.secrets)
             try:
                 target = urljoin(request.url, response.headers.get("location", ""))
                 is_own = self.is_own(target) and same_site(request.url, target)
@@ -336,7 +338,7 @@ class Client:
                 self._posts_refused = True
                 request = _as_get(request)
             else:
-                return response
+                return replace(response, secrets=request.secrets)
         raise NotArcGIS(request.url, response.status, "too many redirects")
 
     def _redirected(self, request: HttpRequest, response: HttpResponse) -> HttpRequest:

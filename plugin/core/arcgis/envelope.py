@@ -27,6 +27,7 @@ LONGEST_TEXT = 2000
 """So many characters are kept of each thing that a site says about an error."""
 MOST_DETAILS = 20
 
+_HIDDEN = "***"
 _KINDS: dict[int, type[SiteRefused]] = {
     401: SignInNeeded,
     403: NotAllowed,
@@ -124,6 +125,18 @@ def refusal(url: str, code: int | None, message: str, details: tuple[str, ...] =
     details = tuple(line[:LONGEST_TEXT] for line in details[:MOST_DETAILS])
     kind = _KINDS.get(code, SiteRefused) if code is not None else SiteRefused
     return kind(url, code, message, details)
+
+
+def hide(secrets: tuple[str, ...], error: SiteRefused) -> None:
+    """Take out of the site's words what it was told in confidence; some say it back."""
+
+    def hidden(words: str) -> str:
+        for secret in secrets:
+            words = words.replace(secret, _HIDDEN)
+        return words
+
+    error.message, error.details = hidden(error.message), tuple(map(hidden, error.details))
+    error.args = tuple(hidden(str(each)) for each in error.args)
 
 
 def is_busy(error: SiteRefused) -> bool:

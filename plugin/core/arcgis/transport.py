@@ -28,6 +28,8 @@ SLOWEST_UPLOAD = 1024.0
 """Bytes a second; a file that is sent gets this much more time."""
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """No ArcGIS answer that we ask for is anywhere near this; a larger one is not an answer."""
+_OPEN = frozenset({"accept-encoding", "content-type", "if-range", "range", "referer"})
+"""Headers that sign nothing."""
 CHUNK_BYTES = 16 * 1024
 """Downloads are handed on in pieces of this size; of a broken connection, less than one is lost."""
 
@@ -64,15 +66,25 @@ class HttpRequest:
     read_seconds: float | None = None
     body: Body | None = field(default=None, repr=False)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What signs it: no words that come back may be shown with that in them."""
+        signing = (value for name, value in self.headers.items() if name.lower() not in _OPEN)
+        found = [self.params.get("token", ""), self.params.get("password", ""), *signing]
+        # "Bearer t" is as good as t; what is shorter is found in any text
+        words = {each.rpartition(" ")[2] for each in found} | set(found)
+        return tuple(sorted((word for word in words if len(word) > 3), key=len, reverse=True))
+
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """An answer; header names are lower case."""
+    """An answer; header names are lower case. `secrets`: those of the request it came to."""
 
     url: str
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 class Transport(Protocol):
