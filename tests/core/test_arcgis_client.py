@@ -418,3 +418,31 @@ def test_a_token_that_the_site_says_back_is_not_shown(code: int) -> None:
 
     assert (caught.value.message, caught.value.details) == ("What is ***?", ("token=***&f=json",))
     assert SECRET not in f"{caught.value} {caught.value!r} {vars(caught.value)}"
+
+
+# of these, `requests` goes to evil.example, and Python's own parser reads another host
+TWO_HOSTS = [
+    "https://evil.example\\@maps.example/arcgis/rest",
+    "//evil.example\\@maps.example/arcgis/rest",
+    "https://evil.example\\@maps.example:443/",
+]
+
+
+@pytest.mark.parametrize("location", TWO_HOSTS)
+def test_no_token_goes_where_a_redirect_is_read_in_two_ways(location: str) -> None:
+    site = ScriptedSite((POST, redirect(location, 307)))
+
+    with pytest.raises(NotArcGIS):
+        client(site, TOKEN).submit(PAGE, {"levels": "1"})
+
+    assert len(site.sent) == 1
+
+
+@pytest.mark.parametrize("location", TWO_HOSTS)
+def test_no_token_goes_with_a_file_whose_redirect_is_read_in_two_ways(location: str) -> None:
+    site = ScriptedSite((GET, redirect(location)))
+
+    with pytest.raises(NotArcGIS):
+        client(site, TOKEN).fetch(PAGE)
+
+    assert len(site.sent) == 1

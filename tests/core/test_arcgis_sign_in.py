@@ -265,6 +265,7 @@ NOT_THERE = [
     (SITE, "", "http://maps.example/arcgis/tokens/", SignInProblem.NOT_ENCRYPTED, ""),
     (SITE, "", "", SignInProblem.NO_SERVICE, ""),
     (SITE, "", "https://[maps.example/t", SignInProblem.NO_SERVICE, ""),
+    (SITE, "", "https://evil.example\\@maps.example/t", SignInProblem.NO_SERVICE, ""),
     (SITE, "", "https://maps.example:port/t", SignInProblem.NO_SERVICE, ""),
     (
         SITE,

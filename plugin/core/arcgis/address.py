@@ -108,8 +108,14 @@ def portal_path_of(origin: str, path: str) -> str | None:
 
 
 def origin_of(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port of `url`: where a secret may be sent is decided by these."""
+    """Scheme, host and port of `url`: where a secret may be sent is decided by these.
+
+    Raises ValueError where `url` is none, or one that is read in two ways: for some, a backslash
+    ends the host's part, for others it is in front of an `@`.
+    """
     parts = urlsplit(url)
+    if "\\" in parts.netloc:
+        raise ValueError("backslash")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return parts.scheme, (parts.hostname or "").lower(), port
 
