@@ -98,7 +98,8 @@ class SiteUpdate:
     seconds since 1970. `percent`: how far all of it was when last looked at. `before`: tiles of the
     whole cache by level id when it began, where the site told. `isolates_failures`,
     `alarm_seconds`: as in UpdateRequest. `failed_places`: what was isolated so far. `output_url`:
-    of the updated service, as the site told it.
+    of the updated service, as the site told it. `portal_url`: the portal that the person named for
+    the sign-in; "" for none.
     """
 
     key: str
@@ -117,6 +118,7 @@ class SiteUpdate:
     alarm_seconds: float = ALARM_SECONDS
     failed_places: tuple[FailedPlace, ...] = ()
     output_url: str = ""
+    portal_url: str = ""
 
     @property
     def has_ended(self) -> bool:

@@ -40,6 +40,7 @@ def update_json(update: SiteUpdate) -> dict[str, Any]:
         "alarm_seconds": update.alarm_seconds,
         "failed_places": [_place_json(place) for place in update.failed_places],
         "output_url": _plain(update.output_url),
+        "portal_url": _plain(update.portal_url),
     }
 
 
@@ -64,6 +65,7 @@ def read_update(body: JsonObject) -> SiteUpdate:
         alarm_seconds=ALARM_SECONDS if alarm is None else alarm,
         failed_places=tuple(_place(each) for each in items(body.get("failed_places"))),
         output_url=text(body.get("output_url")),
+        portal_url=text(body.get("portal_url")),
     )
 
 

@@ -56,8 +56,9 @@ def is_locked(recorded: RecordedUpdate) -> bool:
 def door_to(recorded: RecordedUpdate) -> Door:
     """Main thread; QGIS may ask for the master password. Raises as `sign_in.credentials`."""
     auth_config_id, update = recorded.auth_config_id, recorded.update
-    transport = network.transport(auth_config_id, update.address, update.submit_url)
-    return Door(recorded, sign_in.credentials(auth_config_id), transport)
+    urls = (update.address, update.submit_url, update.portal_url)
+    transport = network.transport(auth_config_id, *filter(None, urls))
+    return Door(recorded, sign_in.credentials(auth_config_id, update.portal_url), transport)
 
 
 class RecordTask(Task):

@@ -125,9 +125,12 @@ class ManageJob(CacheAlgorithm):
         address = values.text(self.INPUT_JOB).strip()
         try:
             self._recorded = _recorded(address)
-            known = "" if self._recorded is None else self._recorded.auth_config_id
-            self._auth_config_id = values.text(self.AUTH_CONFIG) or known
+            known = self._recorded
+            self._auth_config_id = values.text(self.AUTH_CONFIG)
             portal_url = values.text(self.PORTAL_URL)
+            if known is not None:
+                self._auth_config_id = self._auth_config_id or known.auth_config_id
+                portal_url = portal_url or known.update.portal_url
             self._sign_in = sign_in.credentials(self._auth_config_id, portal_url)
             self._transport = network.transport(self._auth_config_id, address, portal_url)
         except TileCacheError as error:

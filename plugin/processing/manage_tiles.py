@@ -17,6 +17,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
+from ..core.arcgis.address import public_address
 from ..core.cache import open_cache
 from ..core.description import CacheDescription
 from ..core.errors import (
@@ -27,6 +28,7 @@ from ..core.errors import (
 from ..core.local.source import TileSource
 from ..core.planned import planned_tiles
 from ..core.request import Outcome, Resume, TileFilter, UpdateMode, UpdateReport, UpdateRequest
+from ..core.site_update import SiteUpdate
 from ..core.storage.opening import find_cache, local_path
 from ..core.storage.sidecar import read_settings
 from ..host import job_record, messages, sources, tasks
@@ -134,8 +136,13 @@ class ManageTiles(TileAlgorithm):
         if description.is_local:
             self.changed = Path(description.address)
         sign_in_id = values.text(given.AUTH_CONFIG)
+        portal_url = public_address(values.text(given.PORTAL_URL))
         with job_record.keep_in_record(sign_in_id) as keep:
-            return cache.update(request, replace(core_feedback(feedback), keep=keep))
+
+            def keep_with_portal(update: SiteUpdate) -> None:
+                keep(replace(update, portal_url=portal_url))
+
+            return cache.update(request, replace(core_feedback(feedback), keep=keep_with_portal))
 
     def _request(
         self,

@@ -64,7 +64,7 @@ class Values:
         text = self.text(name)
         is_blank = self.is_nothing(name) and self.parameters.get(name) != ""
         if (self.is_given(name) and text not in allowed) or is_blank:
-            raise BadCacheOption(name, text, ", ".join(allowed))
+            raise BadCacheOption(name, "" if is_blank else text, ", ".join(allowed))
         return str(self.algorithm.parameterAsEnumString(self.parameters, name, self.context))
 
     def truth(self, name: str) -> bool:

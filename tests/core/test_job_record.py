@@ -66,6 +66,7 @@ FULL = update(
     alarm_seconds=90.0,
     failed_places=(FailedPlace(FINE, 1, 2, 3, 4, "“no” <b>"),),
     output_url="https://maps.example/arcgis/rest/services/Town/MapServer",
+    portal_url="https://portal.example/portal",
 )
 
 

@@ -80,6 +80,18 @@ def test_bad_values_delete_nothing(
     assert tiles(fresh_site) == 256
 
 
+def test_a_job_is_followed_by_the_sign_in_and_portal_it_was_begun_with(
+    hosted: Any, fresh_site: Any, qgis_processing: Any
+) -> None:
+    begun = hosted(UPDATE_MODE="RECREATE_ALL_TILES", WAIT="DO_NOT_WAIT")
+
+    asked = {"INPUT_JOB": begun["JOB_URL"], "ACTION": "FOLLOW"}
+    followed = qgis_processing.run("tilecache:managejob", asked)
+
+    assert followed["STATE"] == "DONE"
+    assert tiles(fresh_site) == 256
+
+
 def test_only_hosted_layers_merge(run: Any, fresh_site: Any) -> None:
     with pytest.raises(QgsProcessingException, match="only hosted layers merge"):
         run(MERGE_BUNDLES=True)
