@@ -70,7 +70,7 @@ def transport_for(asked: Iterable[tuple[str, str]], *for_urls: str) -> Transport
         _origin(url): made[held]
         for held, urls in by_details.items()
         if held
-        for url in (*urls, *sign_in.trusted_portals(held))
+        for url in (*for_urls, *urls, *sign_in.trusted_portals(held))
     }
     return _SeveralWays(ways, made.get("") or transport())
 

@@ -294,6 +294,25 @@ def test_of_several_each_site_is_shown_its_own(
     assert (server.names, strange.names, without.names) == (["publisher"], [], [""])
 
 
+def test_of_several_the_portal_of_all_is_shown_it_as_well(
+    made: Certificates,
+    trusted: None,
+    store_kind: Callable[[str], str],
+    store_sign_in: Callable[..., str],
+) -> None:
+    basic = store_sign_in("Basic", username="anna", password="hunter2")
+    with (
+        tls_server(made, "client") as server,
+        tls_server(made, "authority", wants=True) as without,
+        tls_server(made, "client") as portal,
+    ):
+        asked = [(store_kind("PKI-Paths"), server.url), (basic, without.url)]
+        transport = network.transport_for(asked, f"{portal.url}/portal")
+        for each in (server, without, portal):
+            get(transport, each)
+    assert (server.names, without.names, portal.names) == (["publisher"], [""], ["publisher"])
+
+
 def test_a_certificate_and_an_exception_at_the_same_server(
     made: Certificates, accept: Callable[..., None], store_kind: Callable[[str], str]
 ) -> None:
