@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from .arcgis.address import service_of
 from .arcgis.cache import ArcGISCache
 from .arcgis.catalogue import ServiceEntry
 from .arcgis.client import Client
@@ -13,7 +12,7 @@ from .arcgis.credentials import SignIn
 from .arcgis.portal_address import item_of
 from .arcgis.transport import RequestsTransport, Transport
 from .description import CacheDescription
-from .finding import Finder, service_behind
+from .finding import Finder, service_at, service_behind
 from .local.cache import LocalCache
 from .local.source import TileSource
 from .request import Feedback, LevelEstimate, UpdateReport, UpdateRequest
@@ -55,7 +54,7 @@ def open_cache(
     the portal is asked which service it is (blocks; raises SiteError, ItemUnusable, ItemElsewhere).
     `cancelled`: once true, a request that fails is not repeated, and
     tiles are not counted, any more. `source`: what a cache on this computer is drawn from, for one
-    update or estimate. Raises AddressError.
+    update or estimate. Raises AddressError; ItemElsewhere, too, as `service_at` does.
     """
     path = local_path(address)
     if path is not None:
@@ -63,7 +62,7 @@ def open_cache(
     transport = transport or RequestsTransport()
     item = item_of(address)
     if item is None:
-        service = service_of(address)
+        service = service_at(address, sign_in)
     else:
         service, sign_in = service_behind(item, sign_in, transport, cancelled)
     return ArcGISCache(service, Client(transport, service.site_url, sign_in, cancelled=cancelled))

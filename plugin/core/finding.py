@@ -9,13 +9,22 @@ from typing import Any, Union
 from urllib.parse import urlsplit
 
 from .arcgis import catalogue, portal
-from .arcgis.address import ServiceAddress, public_address, service_of, sharing_url, site_of
+from .arcgis.address import (
+    ServiceAddress,
+    origin_and_path,
+    origin_of,
+    public_address,
+    service_of,
+    sharing_url,
+    site_of,
+)
 from .arcgis.catalogue import FolderListing, ServiceEntry
 from .arcgis.client import Client
 from .arcgis.credentials import SignIn
 from .arcgis.portal import Portal, Scope, SearchPage
 from .arcgis.portal_address import ItemAddress, portal_of
 from .arcgis.transport import RequestsTransport, Transport
+from .arcgis.trust import both_online
 from .errors import (
     AddressError,
     ItemElsewhere,
@@ -175,6 +184,21 @@ def catalogue_of(address: str) -> str:
         if not error.site_url:
             raise
         return error.site_url
+
+
+def service_at(address: str, sign_in: SignIn | None) -> ServiceAddress:
+    """The service at `address`, where nobody else but that address says where to sign in.
+
+    Nothing is sent. Raises AddressError; ItemElsewhere where it is the address of a map that shows
+    a service of another host: who made that link could have chosen it to collect sign-ins.
+    """
+    service = service_of(address)
+    map_url, _path = origin_and_path(address)
+    if sign_in is None or both_online(map_url, service.url):
+        return service
+    if origin_of(map_url)[1] != origin_of(service.url)[1]:
+        raise ItemElsewhere(public_address(address), "", service.url)
+    return service
 
 
 def service_behind(

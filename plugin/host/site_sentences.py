@@ -220,6 +220,13 @@ def _item_unusable(error: errors.ItemUnusable) -> str:
 
 
 def _item_elsewhere(error: errors.ItemElsewhere) -> str:
+    if not error.name:
+        text = tr(
+            "That address is of a map that shows the service {service}, which is on another host,"
+            " so your sign-in was not sent there: if you trust that site, load the service by its"
+            " own address."
+        )
+        return text.format(service=plain(error.service_url))
     text = tr(
         "The item “{name}” shows the service {service}, which the portal does not know as its own,"
         " so your sign-in was not sent there: if you trust that site, load the service by its own"

@@ -481,3 +481,41 @@ def test_a_password_goes_to_the_portal_that_the_item_is_of() -> None:
     open_cache(PAGE, Credentials("jane", "p4ssw0rd"), site)
 
     assert site.hosts_told("p4ssw0rd") == {"gis.example"}
+
+
+# the address of a map that shows a service
+
+
+MAP = "https://gis.example/portal/home/webmap/viewer.html"
+ESRI_MAP = "https://www.arcgis.com/apps/mapviewer/index.html"
+ESRI_SERVICE = "https://services.arcgis.com/x/arcgis/rest/services/World/MapServer"
+
+
+@pytest.mark.parametrize("map_url", [MAP, ESRI_MAP])
+def test_nobody_is_signed_in_where_only_a_link_leads(map_url: str) -> None:
+    site = Network({})
+
+    with pytest.raises(ItemElsewhere) as caught:
+        open_cache(f"{map_url}?url={ELSEWHERE}&token=s3cret", KEY, site)
+
+    assert (caught.value.url, caught.value.service_url) == (map_url, ELSEWHERE)
+    assert "s3cret" not in f"{caught.value!r} {vars(caught.value)}"
+    assert site.sent == []
+
+
+@pytest.mark.parametrize(
+    ("address", "service_url", "key"),
+    [
+        (f"{MAP}?url={ELSEWHERE}", ELSEWHERE, None),
+        (f"{MAP}?url={WORLD}", WORLD, KEY),
+        (f"{ESRI_MAP}?url={ESRI_SERVICE}", ESRI_SERVICE, KEY),
+        (ELSEWHERE.replace("https://", ""), ELSEWHERE, KEY),
+    ],
+)
+def test_a_map_s_service_that_is_opened(
+    address: str, service_url: str, key: FixedToken | None
+) -> None:
+    with pytest.raises(NotFound) as caught:
+        open_cache(address, key, Network({})).describe()
+
+    assert caught.value.url == service_url

@@ -499,3 +499,13 @@ def test_coordinates_are_grouped_as_numbers_are_though_qgis_does_not() -> None:
     ungrouped.setNumberOptions(QLocale.NumberOption.OmitGroupSeparator)
     QLocale.setDefault(ungrouped)  # as QGIS does; the fixture puts it right again
     assert "x from -20,037,508 to 20,037,508" in messages.summary(web_mercator())
+
+
+def test_a_map_s_service_elsewhere_is_named() -> None:
+    service = "https://other.example/arcgis/rest/services/World/MapServer"
+    error = errors.ItemElsewhere("https://gis.example/portal/home/viewer.html", "", service)
+
+    said = messages.sentence(error)
+
+    assert service in said
+    assert "“”" not in said

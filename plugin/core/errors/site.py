@@ -188,7 +188,8 @@ class ItemUnusable(TileCacheError):
 class ItemElsewhere(TileCacheError):
     """The service of the portal's item at `url`, called `name`, is on a site not of that portal.
 
-    So what a person signs in with at the portal does not go there. `service_url`: the service.
+    Or that of the map at `url` (then `name` is "") is on another host. So what a person signs in
+    with does not go there. `service_url`: the service.
     """
 
     def __init__(self, url: str, name: str, service_url: str) -> None:

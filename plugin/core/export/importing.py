@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..arcgis.address import service_of
 from ..arcgis.credentials import SignIn
 from ..arcgis.patient_client import patient_client
 from ..arcgis.transport import Transport
 from ..errors import ServiceChanged
+from ..finding import service_at
 from ..request import Feedback
 from ..storage.addresses import local_path
 from ..storage.opening import check_writable, find_cache, open_store, read_profile
@@ -38,7 +38,7 @@ def run_import(
     path = local_path(address)
     if path is not None:
         return import_local(path, request, feedback, pixels=pixels)
-    service = service_of(address)
+    service = service_at(address, sign_in)
     client = patient_client(service.site_url, feedback, sign_in, transport)
     return import_to_service(client, service, request, feedback, pixels=pixels)
 

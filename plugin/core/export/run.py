@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..arcgis.address import service_of
 from ..arcgis.credentials import SignIn
 from ..arcgis.patient_client import patient_client
 from ..arcgis.transport import Transport
+from ..finding import service_at
 from ..local.source import TileSource
 from ..request import Feedback, LevelEstimate
 from ..storage.addresses import local_path
@@ -39,7 +39,7 @@ def run_export(
         return export_local(path, request, feedback, pixels=pixels, drawing=drawing)
     if drawing is not None:
         drawing.close()
-    service = service_of(address)
+    service = service_at(address, sign_in)
     client = patient_client(service.site_url, feedback, sign_in, transport)
     return export_service(client, service, request, feedback, pixels=pixels)
 
@@ -62,6 +62,6 @@ def estimate_export(
         drawing.close()
     if path is not None:
         return estimate_local(path, request, feedback)
-    service = service_of(address)
+    service = service_at(address, sign_in)
     client = patient_client(service.site_url, feedback, sign_in, transport)
     return estimate_service(client, service, request, feedback)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..arcgis.address import service_of
 from ..arcgis.credentials import SignIn
 from ..arcgis.export_cache import ExportCache
 from ..arcgis.jobs import Pace
@@ -14,6 +13,7 @@ from ..arcgis.transport import Transport
 from ..coverage import count_tiles
 from ..description import CacheDescription
 from ..errors import ServiceChanged
+from ..finding import service_at
 from ..level_areas import by_area
 from ..request import Feedback, LevelReport, Outcome
 from .request import ExportReport, ExportRequest, ExportWay, Overwrite
@@ -37,7 +37,7 @@ def export_on_server(
     Raises AddressError, SiteError, CachingUnavailable, JobError, NotCached, DescriptionError,
     ServiceChanged, EmptyArea.
     """
-    service = service_of(address)
+    service = service_at(address, sign_in)
     client = patient_client(service.site_url, feedback, sign_in, transport)
     description = parse_service(client.read(service.url), service)
     if description.scheme != request.scheme:
