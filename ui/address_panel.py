@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 
 from qgis.core import QgsMapLayer
 from qgis.PyQt.QtCore import Qt, pyqtSignal
-from qgis.PyQt.QtGui import QHideEvent
 from qgis.PyQt.QtWidgets import QCompleter, QMenu, QWidget
 
 from ..plugin.core.arcgis.catalogue import ServiceEntry
@@ -22,6 +21,7 @@ from .addresses import is_path
 from .forms import load_form
 from .path_browse import PathBrowse, cache_file_filters
 from .site_browser import SiteBrowser
+from .tips import plain_tip
 
 FORM = load_form(__file__)
 
@@ -70,6 +70,11 @@ class AddressPanel(QWidget, FORM):
         """End what is looked at."""
         if self._site_browser is not None:
             self._site_browser.unload()
+
+    def close_windows(self) -> None:
+        """Close the window in which a service is found: the dialog is closed."""
+        if self._site_browser is not None:
+            self._site_browser.reject()
 
     def hide_care(self) -> None:
         """Offer to load what is there, and nothing else."""
@@ -152,15 +157,6 @@ class AddressPanel(QWidget, FORM):
         self.summary_label.setText(text)
         self.summary_label.setVisible(bool(text))
 
-    # QWidget interface
-
-    def hideEvent(self, event: QHideEvent) -> None:
-        """Close the window in which a service is found together with the dialog."""
-        super().hideEvent(event)
-        is_closed = not event.spontaneous() and not self.window().isVisible()
-        if is_closed and self._site_browser is not None:
-            self._site_browser.reject()
-
     def _recent_popup(self) -> QCompleter:
         """A list of the recent addresses that hold what is typed.
 
@@ -223,7 +219,7 @@ class AddressPanel(QWidget, FORM):
         saved = connections.saved_connections()
         for connection in saved:
             action = self._menu.addAction(_plain(connection.name))
-            action.setToolTip(connection.url)
+            action.setToolTip(plain_tip(connection.url))
             action.triggered.connect(
                 lambda _checked, chosen=connection: self._choose(chosen.url, chosen.auth_config_id)
             )

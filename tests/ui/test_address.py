@@ -12,6 +12,7 @@ from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QApplication, QComboBox
 
 from tile_cache_manager.plugin.core import errors
+from tile_cache_manager.ui.site_browser import SiteBrowser
 
 WORLD_URL = "https://site.test/arcgis/rest/services/World/MapServer"
 SITE_URL = "https://site.test/arcgis/rest/services"
@@ -304,3 +305,15 @@ def test_addresses_that_were_loaded_are_offered_again(loaded: Any, opener: Any) 
 
     assert combo.currentText() == WORLD_URL
     assert [combo.itemText(row) for row in range(combo.count())] == [WORLD_URL]
+
+
+def test_the_window_that_finds_services_closes_with_the_dialog_from_any_page(visitor: Any) -> None:
+    visitor.find("browse_button").menu().actions()[0].trigger()
+    window = visitor.dialog.findChild(SiteBrowser)
+    assert window.isVisible()
+    visitor.find("update_tabs").setCurrentIndex(1)
+    assert window.isVisible()
+
+    visitor.click("close_button")
+
+    assert not window.isVisible()
