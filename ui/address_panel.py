@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from qgis.core import QgsMapLayer
-from qgis.PyQt.QtCore import Qt, pyqtSignal
+from qgis.PyQt.QtCore import QEvent, QObject, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QCompleter, QMenu, QWidget
 
 from ..plugin.core.arcgis.catalogue import ServiceEntry
@@ -70,11 +70,6 @@ class AddressPanel(QWidget, FORM):
         """End what is looked at."""
         if self._site_browser is not None:
             self._site_browser.unload()
-
-    def close_windows(self) -> None:
-        """Close the window in which a service is found: the dialog is closed."""
-        if self._site_browser is not None:
-            self._site_browser.reject()
 
     def hide_care(self) -> None:
         """Offer to load what is there, and nothing else."""
@@ -157,6 +152,15 @@ class AddressPanel(QWidget, FORM):
         self.summary_label.setText(text)
         self.summary_label.setVisible(bool(text))
 
+    # QWidget interface
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Close the window in which a service is found together with the dialog."""
+        is_closed = event.type() == QEvent.Type.Hide and not event.spontaneous()
+        if is_closed and self._site_browser is not None:
+            self._site_browser.reject()
+        return super().eventFilter(watched, event)
+
     def _recent_popup(self) -> QCompleter:
         """A list of the recent addresses that hold what is typed.
 
@@ -197,6 +201,7 @@ class AddressPanel(QWidget, FORM):
         if self._site_browser is None:
             self._site_browser = SiteBrowser(self.window())
             self._site_browser.chosen.connect(self._choose)
+            self.window().installEventFilter(self)
         address = "" if is_path(self.address()) else self.address()
         self._site_browser.begin(address, self.used_auth_config_id())
 

@@ -240,10 +240,7 @@ class CacheDialog(FormDialog, FORM):
 
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)
-        if event.spontaneous():
-            return
-        self.address_panel.close_windows()
-        if not self._drawing_room.is_drawing:
+        if not event.spontaneous() and not self._drawing_room.is_drawing:
             self._counter.stop()
             self._preview.clear()
             self._memory.save()
