@@ -223,6 +223,22 @@ def test_a_cancel_that_the_site_does_not_confirm() -> None:
     assert site.times(CANCEL) == 1
 
 
+NOT_HEARD = [error(503, "Busy."), html(200), html(502), error(498, "Invalid token."), html(429)]
+
+
+@pytest.mark.parametrize("reply", NOT_HEARD, ids=str)
+def test_a_cancel_that_was_not_heard_is_sent_again(reply: Any) -> None:
+    site = AnsweringSite(
+        {JOB: [*[running("a")] * 20, ended("Cancelled")], CANCEL: [*[reply] * 4, {}]}
+    )
+
+    state = followed(site, Recorder(cancel_after_messages=1))
+
+    assert state is not None
+    assert state.phase is JobPhase.CANCELLED
+    assert site.times(CANCEL) == 5
+
+
 def test_a_cancel_that_did_not_get_through_is_sent_again() -> None:
     recorder = Recorder(cancel_after_messages=1)
     lost = [Unreachable.REFUSED] * 4  # one cancel with its repeats

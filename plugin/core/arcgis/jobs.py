@@ -28,6 +28,7 @@ from ..errors import (
 from ..esri_json import JsonObject, items, mapping, number, text
 from ..request import Feedback, Message, Severity
 from .client import Client, wait
+from .submissions import is_passing
 
 
 class JobPhase(Enum):
@@ -283,11 +284,11 @@ class _Follower:
             return
         try:
             self._job.cancel()
-        except SiteUnreachable as error:
-            # may not have arrived: once more after the next look at the job
-            self._tell_trouble(error)
-            return
         except SiteError as error:
+            if is_passing(error):
+                # may not have been heard: once more after the next look at the job
+                self._tell_trouble(error)
+                return
             # the next state tells whether it took effect, or the job had ended before
             self._feedback.message(Message("", Severity.WARNING, error))
         self._cancel_sent = True
