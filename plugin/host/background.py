@@ -17,6 +17,7 @@ from ..core.arcgis.connections import wanted_unless
 from ..core.request import Feedback
 from ..core.site_update import SiteUpdate
 from . import areas, messages
+from .text import plain
 from .token_thread import waiting_unless
 
 HIDING_FLAGS_SINCE = 32600
@@ -56,7 +57,8 @@ class Task(QgsTask):
     cancelled = pyqtSignal()
 
     def __init__(self, title: str, *, is_quiet: bool = True, is_asked_about: bool = True) -> None:
-        super().__init__(title, _quiet_flags() if is_quiet else _flags(is_asked_about))
+        flags = _quiet_flags() if is_quiet else _flags(is_asked_about)
+        super().__init__(plain(title), flags)  # QGIS reads it as mark-up where it can
         self._is_quiet = is_quiet
         self._has_begun = False
         self._outcome: tuple[Any, object] | None = None

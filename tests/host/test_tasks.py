@@ -125,6 +125,13 @@ class Blocker(QgsTask):
         return self.release.wait(30)
 
 
+def test_what_qgis_lists_is_no_mark_up() -> None:
+    """It reads tool tips and notifications as HTML; a service may be called anything."""
+    task = tasks.Task('<img src="http://site.test/seen">Wor<b>ld</b>: Delete &amp; so on')
+
+    assert task.description() == "World: Delete &amp; so on"
+
+
 def test_an_update_runs_off_the_main_thread_and_reports(
     cache: FakeCache, kept: list, wait_until: Callable
 ) -> None:
