@@ -161,7 +161,7 @@ class ManageJob(CacheAlgorithm):
             return self._told(looked, feedback)
         with job_record.keep_in_record(self._auth_config_id) as keep:
             spoken = core_feedback(feedback)
-            if _hold(update, keep, action):
+            if _hold(update, keep, action, feedback):
                 spoken = replace(spoken, keep=keep)
             if self._recorded is not None:  # as it is now that nobody else goes on with it
                 update = job_record.record().find(update.key).update
@@ -216,14 +216,16 @@ def _recorded(address: str) -> RecordedUpdate | None:
         return None
 
 
-def _hold(update: SiteUpdate, keep: job_record.Keeping, action: str) -> bool:
+def _hold(
+    update: SiteUpdate, keep: job_record.Keeping, action: str, feedback: QgsProcessingFeedback
+) -> bool:
     """Be the one who goes on with `update`. Raises FollowedElsewhere.
 
     To be cancelled it need not be held, nor waited for: who follows it sees that, and keeps it;
     then False.
     """
     try:
-        keep.hold(update.key, 0.0 if action == CANCEL else HOLD_SECONDS)
+        keep.hold(update.key, 0.0 if action == CANCEL else HOLD_SECONDS, feedback.isCanceled)
     except FollowedElsewhere:
         if action != CANCEL:
             raise

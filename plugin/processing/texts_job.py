@@ -15,7 +15,8 @@ it.</p>
 <h4>What to do (ACTION)</h4>
 <p>One of these keywords, not its number in the list:<br/>
 REPORT tells how it stands and changes nothing.<br/>
-FOLLOW waits for its end; what the site was not asked for yet is asked for.<br/>
+FOLLOW waits for its end; what the site was not asked for yet is asked for. Cancelling the algorithm
+meanwhile cancels the job.<br/>
 CANCEL cancels it; the tiles that are made stay.<br/>
 RESUME_JOB goes on with a job that was cancelled.<br/>
 FIX_JOB does again what failed in it.<br/>

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,25 @@ def test_bad_values_change_nothing(
     with pytest.raises(QgsProcessingException, match=words):
         manage_job(asked.pop("INPUT_JOB"), **asked)
 
+    assert states(paused) == ["esriJobExecuting"]
+
+
+def test_a_cancel_is_heard_while_somebody_else_follows_the_job(
+    provider: Any, run: Any, paused: Any
+) -> None:
+    begun = run(SCALES=scales_of(paused, 3), WAIT="DO_NOT_WAIT")
+    paused.wait_until_paused("classic")
+    (recorded,) = job_record.record().all()
+    feedback = QgsProcessingFeedback(False)
+    feedback.cancel()
+    started = time.monotonic()
+
+    with job_record.record().hold(recorded.update.key):
+        provider.algorithm("managejob").create().run(
+            {"INPUT_JOB": begun["JOB_URL"], "ACTION": "FOLLOW"}, _context(), feedback
+        )
+
+    assert time.monotonic() - started < 5
     assert states(paused) == ["esriJobExecuting"]
 
 
