@@ -76,6 +76,6 @@ def list_services(
 ) -> tuple[ServiceEntry, ...]:
     """The map and image services of the site, folder or portal at `address`. Blocks.
 
-    `cancelled`: as for `open_cache`. Raises AddressError, SiteError.
+    `cancelled`: as for `open_cache`. Raises AddressError, SiteError, ItemElsewhere.
     """
     return Finder(address, sign_in, transport, cancelled).list_services()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any, Union
 from urllib.parse import urlsplit
@@ -80,12 +81,12 @@ class Finder:
         """See what is there: what the site or folder lists, or which portal it is.
 
         Of an address that tells neither, a site is looked for first. Raises AddressError,
-        SiteError.
+        SiteError; ItemElsewhere as `service_at` does.
         """
         portal_url = portal_of(self._address)
         if portal_url is not None:
             return self._open_portal(portal_url)
-        catalogue_url = catalogue_of(self._address)
+        catalogue_url = self._catalogue()
         try:
             return self._open_site(catalogue_url)
         except (NotArcGIS, NotFound, SignInFailed) as error:
@@ -109,13 +110,12 @@ class Finder:
         """All services of the site or folder; of a portal the first ones by title.
 
         Of a portal those of the person who is signed in, where there are any; else those of the
-        organization, else all. Raises AddressError, SiteError.
+        organization, else all. Raises as `open` does.
         """
         found = self.open()
         if isinstance(found, Portal):
             return self._items(found)
-        address = catalogue_of(self._address)
-        return catalogue.list_services(address, self._opened(), lambda: self.is_stopped)
+        return catalogue.list_services(self._catalogue(), self._opened(), lambda: self.is_stopped)
 
     def _items(self, found: Portal) -> tuple[ServiceEntry, ...]:
         for scope in found.scopes:
@@ -136,6 +136,12 @@ class Finder:
                 entries.append(ServiceEntry(each.title, kind, each.address.page_url))
             start = page.next_start
         return tuple(entries)
+
+    def _catalogue(self) -> str:
+        """The catalogue that the address is of. Raises AddressError, ItemElsewhere."""
+        with suppress(AddressError):
+            service_at(self._address, self._sign_in)
+        return catalogue_of(self._address)
 
     def _open_site(self, catalogue_url: str) -> FolderListing:
         self._site_url = site_of(catalogue_url)

@@ -519,3 +519,13 @@ def test_a_map_s_service_that_is_opened(
         open_cache(address, key, Network({})).describe()
 
     assert caught.value.url == service_url
+
+
+def test_nobody_is_signed_in_to_list_services_where_only_a_link_leads() -> None:
+    site = Network({ELSEWHERE.rpartition("/World")[0]: {"services": []}})
+
+    with pytest.raises(ItemElsewhere):
+        list_services(f"https://gis.example/maps.php?url={ELSEWHERE}", KEY, site)
+
+    assert site.sent == []
+    assert list_services(f"https://gis.example/maps.php?url={ELSEWHERE}", None, site) == ()
