@@ -38,7 +38,7 @@ def classFactory(iface):
 
 def visit(script: Path, folder: Path, **options: object) -> Outcome:
     """Run a script in the window; its lines go into the test's own output."""
-    options.setdefault("timeout_seconds", 60)
+    options.setdefault("timeout_seconds", 180)
     return launch(script, folder / "desktop", screen="virtual", **options)
 
 

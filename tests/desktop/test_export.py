@@ -44,7 +44,7 @@ def visit(site: Any, folder: Path, name: str, target: Path, end: str, levels: ra
     script.write_text(f"from desktop.export_steps import *\ndef steps(desktop):{lines}{end}")
     told: list[str] = []
     outcome = launch(
-        script, folder / name, site=site, screen="virtual", timeout_seconds=60, say=told.append
+        script, folder / name, site=site, screen="virtual", timeout_seconds=180, say=told.append
     )
     assert outcome.exit_code == 0, told
     assert not [line for line in told if "did not close" in line]

@@ -31,7 +31,7 @@ def visit(site: Any, folder: Path, name: str, steps: str, **options: Any) -> Out
         folder / name,
         site=site,
         screen="virtual",
-        timeout_seconds=90,
+        timeout_seconds=240,
         say=told.append,
         **options,
     )
