@@ -31,7 +31,7 @@ from .errors import (
 from .esri_json import items, mapping, text
 from .site_update import SiteUpdate
 from .site_update_json import UNREADABLE, read_update, update_json
-from .storage.files import storage_errors, write_whole
+from .storage.files import replacing, storage_errors
 from .storage.locks import locked
 from .storage.small_files import read_small
 
@@ -128,7 +128,8 @@ class JobRecord:
             if len(written) > _LARGEST:
                 # what is not read any more would be lost as a whole
                 raise HostileFile(str(self._path), f"more than {_LARGEST} bytes")
-            write_whole(self._path, written)
+            with replacing(self._path, is_locked=True) as part:
+                part.write_bytes(written)
             for key in {*before} - {_key_of(entry) for entry in content["updates"]}:
                 self._forget_lock(key)
 

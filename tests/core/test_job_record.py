@@ -301,6 +301,32 @@ def test_what_would_not_be_read_again_is_not_written(record: JobRecord, monkeypa
     assert [each.update.key for each in record.all()] == ["runs"]
 
 
+def test_a_writer_that_was_killed_leaves_one_file_behind_at_most(record: JobRecord) -> None:
+    before = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import os
+from plugin.core.storage import files
+from plugin.core.jobs import JobRecord
+files.sync_file = lambda path: os._exit(9)
+JobRecord(Path(sys.argv[2])).remove("x")
+"""
+    root = Path(__file__).resolve().parents[2]
+    record.keep(update())
+    for _ in range(3):
+        asked = [sys.executable, "-c", before, str(root), str(file_of(record))]
+        assert subprocess.run(asked, check=False).returncode == 9
+
+    assert len(list(file_of(record).parent.glob("*part*"))) <= 1
+    record.keep(update("k2"))
+    assert {each.update.key for each in record.all()} == {"k1", "k2"}
+    assert sorted(path.name for path in file_of(record).parent.iterdir() if path.is_file()) == [
+        "jobs.json",
+        "jobs.json.lock",
+    ]
+
+
 # --- several at once -----------------------------------------------------------------------------
 
 
