@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qgis.core import QgsApplication
 from qgis.gui import QgsGui
-from qgis.PyQt.QtCore import QModelIndex, QSize, QSortFilterProxyModel, Qt, QTimer, pyqtSignal
+from qgis.PyQt.QtCore import QModelIndex, QSize, Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtGui import QHideEvent, QKeyEvent, QStandardItem
 from qgis.PyQt.QtWidgets import (
     QAction,
@@ -22,6 +22,7 @@ from .dialog_lines import DialogLines
 from .form_dialog import FormDialog
 from .forms import load_form
 from .portal_trust import PortalTrust
+from .site_filter import SiteFilter
 from .site_search import SiteSearch
 from .site_tree_model import (
     CHANGED,
@@ -68,15 +69,14 @@ class SiteBrowser(FormDialog, FORM):
         close.clicked.connect(self.reject)
         self._lines = DialogLines(self.message_bar)
         self._model = SiteTreeModel(self)
-        self._shown = QSortFilterProxyModel(self)
-        self._shown.setSourceModel(self._model)
-        self._shown.setRecursiveFilteringEnabled(True)
-        self._shown.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self._shown = SiteFilter(self._model)
         self._search = SiteSearch(self._model, self)
         self._trust = PortalTrust(self._search, self)
         self._typing = QTimer(self)
         self._typing.setSingleShot(True)
         self._typing.setInterval(TYPING_MS)
+        self._spanning = QTimer(self)
+        self._spanning.setSingleShot(True)
         self._opened_address = ""
         self._opened_sign_in = ""
         self._set_up_form()
@@ -151,7 +151,8 @@ class SiteBrowser(FormDialog, FORM):
         self.services_view.activated.connect(self._activated)
         self.services_view.selectionModel().currentChanged.connect(self._show_state)
         self.load_button.clicked.connect(self._choose)
-        self._shown.rowsInserted.connect(self._span_rows)
+        self._shown.rowsInserted.connect(self._rows_inserted)
+        self._spanning.timeout.connect(self._span_rows)
         self._search.opened.connect(self._opened)
         self._search.failed.connect(self._failed)
         self._search.changed.connect(self._show_state)
@@ -194,13 +195,12 @@ class SiteBrowser(FormDialog, FORM):
             self._open()
 
     def _opened(self) -> None:
-        portal = self._search.portal
-        self._hide_columns(portal is None)
-        self._search.search(self.search_edit.text().strip())
-        self._filter("" if portal is not None else self.search_edit.text().strip())
-        if self._shown.rowCount() and portal is not None:
+        is_portal = self._search.portal is not None
+        self._hide_columns(not is_portal)
+        if is_portal:
+            self._filter("")
             self.services_view.expand(self._shown.index(0, NAME))
-        self._show_state()
+        self._look_for_words()
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, (NotAllowed, SignInFailed, SignInNeeded)):
@@ -209,12 +209,18 @@ class SiteBrowser(FormDialog, FORM):
         self._opened_address = ""  # so that the next time it is asked again
         self._show_state()
 
-    def _span_rows(self, parent: QModelIndex, first: int, last: int) -> None:
+    def _rows_inserted(self) -> None:
+        """Not at once: the view lays itself out then, which it cannot while rows come and go."""
+        self._spanning.start()
+
+    def _span_rows(self) -> None:
         """Let what is no service, and so has one text alone, have the room of all columns."""
-        for row in range(first, last + 1):
-            item = self._item_at(self._shown.index(row, NAME, parent))
-            is_alone = item is not None and row_of(item) is not Row.SERVICE
-            self.services_view.setFirstColumnSpanned(row, parent, is_alone)
+        for parent in self._shown.parents():
+            for row in range(self._shown.rowCount(parent)):
+                item = self._item_at(self._shown.index(row, NAME, parent))
+                is_alone = item is not None and row_of(item) is not Row.SERVICE
+                if is_alone != self.services_view.isFirstColumnSpanned(row, parent):
+                    self.services_view.setFirstColumnSpanned(row, parent, is_alone)
 
     def _hide_columns(self, are_hidden: bool) -> None:
         """Hide what only portals tell."""
@@ -230,14 +236,20 @@ class SiteBrowser(FormDialog, FORM):
         words = self.search_edit.text().strip()
         if self._search.portal is None:
             self._filter(words)
-            return
+        else:
+            self._ask_portal(words)
+        self._show_state()
+
+    def _ask_portal(self, words: str) -> None:
         self._search.search(words)
+        if words:  # what is found is seen, whosever it is
+            self.services_view.expandAll()
         for branch in self._model.branches():
             if self.services_view.isExpanded(self._index_of(branch)):
                 self._search.fill(branch)
 
     def _filter(self, words: str) -> None:
-        self._shown.setFilterFixedString(words)
+        self._shown.set_words(words)
         if words:
             self._search.fill_all()
             self.services_view.expandAll()
@@ -291,8 +303,8 @@ class SiteBrowser(FormDialog, FORM):
             return self.tr("Loading…")
         if has_any:
             selected = url_of(self.services_view.currentIndex())
-            told = selected or self._note_text()
-            return told.replace("/", f"/{_BREAK}") or self.tr("Double-click a service to load it.")
+            told = selected or self._note_text() or self._next_text()
+            return told.replace("/", f"/{_BREAK}")
         if self._opened_address:
             return self.tr("The site lists no map or image service that you may see.")
         return self.tr("Enter the address of a site or portal, and open it.")
@@ -302,6 +314,21 @@ class SiteBrowser(FormDialog, FORM):
         current = self.services_view.currentIndex()
         item = self._item_at(current) if current.isValid() else None
         return item.text() if item is not None and row_of(item) is Row.NOTE else ""
+
+    def _next_text(self) -> str:
+        """What can be done; where what was searched for is not there, that it is not."""
+        if self._shown.has_service():
+            return self.tr("Double-click a service to load it.")
+        is_portal = self._search.portal is not None
+        words = self._search.words if is_portal else self._shown.words
+        if not words:
+            return self.tr("Open a folder to see its services.")
+        if self._model.has_problem():
+            return self.tr("Nothing was found, but not all could be searched: see why in the tree.")
+        text = self.tr("No map or image service has “{words}” in its name: try other words.")
+        if is_portal:
+            text = self.tr("No map or image service is found by “{words}”: try other words.")
+        return text.format(words=words)
 
     def _fill_saved_menu(self) -> None:
         """Offer QGIS's saved connections as they are now."""

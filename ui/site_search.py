@@ -51,6 +51,11 @@ class SiteSearch(QObject):
         """The opened portal; None for a site, or for nothing."""
         return self._portal
 
+    @property
+    def words(self) -> str:
+        """What the portal is searched for; "" for every item."""
+        return self._words
+
     def open(self, address: str, auth_config_id: str) -> None:
         """Look at `address`. `opened` or `failed` answers, unless another is opened or it stops."""
         self.stop()

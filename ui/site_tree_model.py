@@ -81,6 +81,10 @@ class SiteTreeModel(QStandardItemModel):
             if row_of(item) in (Row.FOLDER, Row.SCOPE):
                 yield item
 
+    def has_problem(self) -> bool:
+        """Whether something could not be looked at."""
+        return any(filling_of(branch) is Filling.FAILED for branch in self.branches())
+
     def show_asked(self, branch: QStandardItem) -> None:
         """Say that `branch` is being looked at."""
         _set_filling(branch, Filling.ASKED)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from arcgis_server.handle import PUBLISHER
+from arcgis_server.handle import PUBLISHER, VIEWER
 from dialog_person import Person
 from qgis.core import QgsSettings
 from qgis.PyQt.QtCore import QModelIndex, QRect, Qt
@@ -115,6 +115,11 @@ def publisher(store_sign_in: Callable[..., str]) -> str:
 
 
 @pytest.fixture
+def viewer(store_sign_in: Callable[..., str]) -> str:
+    return store_sign_in("Basic", username=VIEWER.name, password=VIEWER.password)
+
+
+@pytest.fixture
 def saved_connection(qgis_app: Any) -> Iterator[Callable[[str, str], None]]:
     """`saved_connection(name, url)` keeps one as QGIS does."""
     root = "connections/arcgisfeatureserver/items"
@@ -177,6 +182,41 @@ def test_what_is_typed_filters_all_folders(looker: Looker, fresh_site: Any) -> N
 
     QTest.keyClicks(looker.find("search_edit"), "ele")  # and no Return
     looker.wait_until(lambda: looker.rows() == ["Elevation"], what="what has it in its name")
+
+
+def test_a_folder_whose_name_is_typed_is_shown_with_all_that_it_holds(
+    looker: Looker, fresh_site: Any
+) -> None:
+    looker.open(fresh_site.site_url("classic"))
+    looker.search("basem")
+    assert looker.rows() == ["Basemaps"]
+    assert looker.rows("Basemaps") == ["Countries"]
+
+
+def test_a_site_without_what_is_typed_says_so(looker: Looker, fresh_site: Any) -> None:
+    looker.open(fresh_site.site_url("classic"))
+    looker.search("zzz")
+    assert looker.rows() == []
+    assert looker.shows("state_label") == (
+        "No map or image service has “zzz” in its name: try other words."
+    )
+
+    looker.search("")
+    assert looker.shows("state_label") == "Double-click a service to load it."
+
+
+def test_a_folder_that_cannot_be_searched_is_shown_with_the_reason(
+    looker: Looker, fresh_site: Any
+) -> None:
+    looker.open(fresh_site.site_url("classic"))
+    fresh_site.fault("classic", "/services/Basemaps$", "error", code=403, message="not now")
+    looker.search("zzz")
+
+    assert looker.rows() == ["Basemaps"]
+    assert "not now" in looker.rows("Basemaps")[0]
+    assert looker.shows("state_label") == (
+        "Nothing was found, but not all could be searched: see why in the tree."
+    )
 
 
 def test_a_folder_that_cannot_be_listed_says_why_and_is_asked_again(
@@ -376,6 +416,27 @@ def test_a_portal_is_searched_page_by_page(looker: Looker, fresh_site: Any, publ
     looker.search("nowhere")
     looker.wait_until(lambda: len(looker.rows(scope)) == 1, what="the answer")
     assert looker.rows(scope) == ["No map or image service found"]
+
+
+def test_a_search_shows_what_is_found_whosever_it_is(
+    looker: Looker, fresh_site: Any, viewer: str
+) -> None:
+    looker.open(fresh_site.site_url("portal"), viewer)
+    looker.wait()
+    own, organization, everything = looker.rows()
+    assert looker.rows(own) == ["No map or image service found"]
+    assert looker.shows("state_label") == "Open a folder to see its services."
+
+    looker.search("City")
+    assert looker.rows(organization) == ["City Tiles"]
+    assert all(looker.tree.isExpanded(looker.index(whose)) for whose in (own, organization))
+    assert looker.shows("state_label") == "Double-click a service to load it."
+
+    looker.search("nowhere")
+    assert [len(looker.rows(whose)) for whose in (own, organization, everything)] == [1, 1, 1]
+    assert looker.shows("state_label") == (
+        "No map or image service is found by “nowhere”: try other words."
+    )
 
 
 def test_a_page_that_fails_leaves_the_others(looker: Looker, fresh_site: Any) -> None:
