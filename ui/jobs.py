@@ -9,7 +9,7 @@ from qgis.core import Qgis
 from qgis.gui import QgsMessageBar
 from qgis.PyQt.QtCore import QModelIndex, QObject, pyqtSignal
 
-from ..plugin.core.errors import FollowedElsewhere, TileCacheError
+from ..plugin.core.errors import FollowedElsewhere, JobStalled, TileCacheError
 from ..plugin.core.jobs import RecordedUpdate
 from ..plugin.core.request import Message, Outcome, UpdateReport
 from ..plugin.core.site_update import PartState, SiteUpdate, TakeUp
@@ -68,6 +68,7 @@ class Jobs(QObject):
         self._news = job_record.news()
         self._news.kept.connect(self._kept)
         self._news.begun.connect(self._begun)
+        self._news.progressed.connect(self._progressed)
         self._news.ended.connect(self._let_go)
 
     def begin(self) -> None:
@@ -132,7 +133,6 @@ class Jobs(QObject):
         follow = self._follows.get(key)
         if follow is None:
             follow = self._follows[key] = JobFollow(key, self)
-            follow.progressed.connect(partial(self._progressed, key))
             follow.message_received.connect(partial(self._something_new, key))
             follow.reported.connect(partial(self._reported, key))
             follow.failed.connect(partial(self._failed, key))
@@ -282,7 +282,9 @@ class Jobs(QObject):
     def _progressed(self, key: str, percent: float) -> None:
         self.model.change(key, followed_percent=percent)
 
-    def _something_new(self, key: str, _message: Message) -> None:
+    def _something_new(self, key: str, message: Message) -> None:
+        if isinstance(message.error, JobStalled):
+            self._tell(messages.sentence(message.error), Qgis.MessageLevel.Warning, key)
         self.changed.emit(key)
 
     def _reported(self, key: str, report: UpdateReport) -> None:

@@ -10,7 +10,7 @@ from qgis.gui import QgsMessageBar
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtWidgets import QWidget
 
-from ..plugin.core.errors import TileCacheError
+from ..plugin.core.errors import JobStalled, TileCacheError
 from ..plugin.core.request import Message
 from ..plugin.host import areas, messages
 from .latest_task import LatestTask
@@ -180,6 +180,8 @@ class WorkControl(QObject):
     def _told(self, message: Message) -> None:
         self._hear()
         self._panel.add_message(message)
+        if isinstance(message.error, JobStalled):  # the dialog may be closed
+            self._push(Notice(messages.sentence(message.error), Qgis.MessageLevel.Warning))
 
     def _hear(self) -> None:
         """The site has taken the work on."""

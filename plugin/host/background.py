@@ -7,7 +7,6 @@ deletes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from qgis.core import Qgis, QgsApplication, QgsTask
@@ -15,8 +14,8 @@ from qgis.PyQt.QtCore import QThreadPool, pyqtSignal
 
 from ..core.arcgis.connections import wanted_unless
 from ..core.request import Feedback
-from ..core.site_update import SiteUpdate
 from . import areas, messages
+from .job_record import Keeping
 from .text import plain
 from .token_thread import waiting_unless
 
@@ -172,10 +171,15 @@ class FollowingTask(Task):
 
     # ours
 
-    def _feedback(self, keep: Callable[[SiteUpdate], None]) -> Feedback:
+    def _feedback(self, keep: Keeping) -> Feedback:
         """How the work speaks and listens."""
+
+        def progress(percent: float) -> None:
+            self.setProgress(percent)
+            keep.tell_progress(percent)
+
         return Feedback(
-            progress=self.setProgress,
+            progress=progress,
             cancelled=self._is_cancelled,
             message=self.message_received.emit,
             abandoned=lambda: self._is_let_go,

@@ -27,11 +27,13 @@ class News(QObject):
     """Tells of updates that this QGIS keeps in the record; emitted from any thread.
 
     `kept` carries the SiteUpdate and the id of its sign-in. `begun` and `ended` carry the key of an
-    update that somebody here follows from now on, and does not follow any more.
+    update that somebody here follows from now on, and does not follow any more; `progressed`
+    between these how far it is, in percent.
     """
 
     kept = pyqtSignal(object, str)
     begun = pyqtSignal(str)
+    progressed = pyqtSignal(str, float)
     ended = pyqtSignal(str)
 
 
@@ -86,6 +88,11 @@ class Keeping:
         except (FollowedElsewhere, StorageError, OSError) as error:
             self._complain(error)
         _NEWS.kept.emit(update, self._auth_config_id)
+
+    def tell_progress(self, percent: float) -> None:
+        """The update is so far."""
+        if self._key and not self._is_look:
+            _NEWS.progressed.emit(self._key, percent)
 
     def hold(
         self, key: str, seconds: float = 0.0, cancelled: Callable[[], bool] = lambda: False

@@ -75,12 +75,13 @@ class ScriptedCache:
 
     `answer`: a CacheDescription, a tuple of ServiceEntry for a site, or an error to raise.
     `ending`: what an update ends with, an error to raise or how its report says it ended. An update
-    tells 40 % and a message, then waits for `go_on`, a cancel, or nobody following any more.
+    tells 40 % and `first_message`, then waits for `go_on`, a cancel, or nobody following any more.
     `endings`: how updates ended.
     """
 
     answer: Any = WORLD
     ending: Exception | Outcome = Outcome.DONE
+    first_message: Message = field(default_factory=lambda: Message("Job started"))
     endings: list[Outcome] = field(default_factory=list)
     requests: list[UpdateRequest] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -114,7 +115,7 @@ class ScriptedCache:
     def update(self, request: UpdateRequest, feedback: Feedback) -> UpdateReport:
         self.requests.append(request)
         feedback.progress(40)
-        feedback.message(Message("Job started"))
+        feedback.message(self.first_message)
         while not (self.go_on.wait(0.01) or feedback.cancelled() or feedback.abandoned()):
             pass
         if isinstance(self.ending, Exception):

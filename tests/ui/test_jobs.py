@@ -17,7 +17,7 @@ from scripted_jobs import TASK_URL, ScriptedJobs, an_update, in_state
 
 from tile_cache_manager.plugin.core import errors
 from tile_cache_manager.plugin.core.jobs import JobRecord
-from tile_cache_manager.plugin.core.request import Outcome
+from tile_cache_manager.plugin.core.request import Message, Outcome, Severity
 from tile_cache_manager.plugin.core.site_update import PartState, TakeUp
 from tile_cache_manager.plugin.host import job_record, job_tasks
 
@@ -576,3 +576,26 @@ def test_two_qgis_that_start_at_once_do_not_quarrel(
     reader.dialog._jobs.begin()
     reader.wait_for_state("World", "Running, in Another QGIS")
     assert qgis_bar.currentItem() is None
+
+
+def test_how_far_an_update_is_that_the_form_has_begun(reader: Reader, record: JobRecord) -> None:
+    opened(reader, record)
+    update = an_update("World", RUNNING)
+    with job_record.keep_in_record() as keep:
+        keep(update)
+        reader.wait_until(lambda: reader.rows(), what="the row")
+        keep.tell_progress(37.4)
+        reader.wait_until(lambda: reader.row("World")[PROGRESS] == "37 %", what="the percentage")
+
+
+def test_an_alarm_is_told_in_qgis(loaded: Any, person: Any, cache: Any, qgis_bar: Any) -> None:
+    stalled = errors.JobStalled(f"{TASK_URL}/jobs/j1", 600, 12.5)
+    cache.first_message = Message("", Severity.WARNING, stalled)
+    cache.go_on.clear()
+    person.click("run_button")
+    person.wait_until(lambda: qgis_bar.currentItem() is not None, what="the alarm")
+    assert "No tile more has come of the job" in qgis_bar.currentItem().text()
+    assert "12.5 tiles a second" in person.messages()
+    cache.go_on.set()
+    person.wait_for_end()
+    assert " done: " in qgis_bar.currentItem().text()
