@@ -75,10 +75,11 @@ class ProjectFacts:
     transport: Transport | None = None
 
     @classmethod
-    def of(cls, project: QgsProject, auth_config_id: str = "", text: str = "") -> ProjectFacts:
+    def of(cls, project: QgsProject, auth_config_id: str = "", *for_urls: str) -> ProjectFacts:
         """The facts of `project`. Main thread.
 
-        `auth_config_id`, `text`: the sign-in details for what the scheme is taken from.
+        `auth_config_id`, `for_urls`: the sign-in details for what the scheme is taken from, and
+        what that may be asked at, see `network.transport`.
         Raises SignInUnusable, MasterPasswordNeeded.
         """
         extent = project.viewSettings().fullExtent()
@@ -88,7 +89,7 @@ class ProjectFacts:
             crs=QgsCoordinateReferenceSystem(project.crs()),
             extent=QgsRectangle(extent) if is_usable else None,
             context=QgsCoordinateTransformContext(project.transformContext()),
-            transport=network.transport(auth_config_id, text),
+            transport=network.transport(auth_config_id, *for_urls),
         )
 
 

@@ -86,9 +86,13 @@ class CreateCache(CacheAlgorithm):
         try:
             values = given.CreateValues(self, parameters, context)
             self._missing = values.missing_source(context.project() or QgsProject())
-            self._sign_in = sign_in.credentials(auth_config_id)
+            portal_url = values.text(given.PORTAL_URL)
+            self._sign_in = sign_in.credentials(auth_config_id, portal_url)
             self._facts = schemes.ProjectFacts.of(
-                context.project() or QgsProject(), auth_config_id, values.tiling_scheme()
+                context.project() or QgsProject(),
+                auth_config_id,
+                values.tiling_scheme(),
+                portal_url,
             )
         except TileCacheError as error:
             self._problem = error

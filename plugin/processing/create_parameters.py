@@ -37,6 +37,7 @@ DPI = "DPI"
 SOURCE = "SOURCE"
 BACKGROUND = "BACKGROUND"
 AUTH_CONFIG = "AUTH_CONFIG"
+PORTAL_URL = "PORTAL_URL"
 
 FORMATS = tuple(each for each in StorageFormat if each.can_be_written)
 FORMAT_OF_ENDING = {ending: storage for storage, ending in SUFFIXES.items()}
@@ -130,7 +131,12 @@ def drawing() -> list[QgsProcessingParameterDefinition]:
 def signing_in() -> list[QgsProcessingParameterDefinition]:
     """What a service is asked with whose tiling scheme is taken."""
     text = _tr("Sign-in (for the service that the tiling scheme is taken from)")
-    return advanced(QgsProcessingParameterAuthConfig(AUTH_CONFIG, text, optional=True))
+    return advanced(
+        QgsProcessingParameterAuthConfig(AUTH_CONFIG, text, optional=True),
+        QgsProcessingParameterString(
+            PORTAL_URL, _tr("Portal that the site of that service belongs to"), optional=True
+        ),
+    )
 
 
 class CreateValues(Values):

@@ -153,7 +153,10 @@ Empty: as project, which is the one that is open when tiles are made.</p>
 transparency, else the background of the project.</p>
 <h4>Sign-in (AUTH_CONFIG)</h4>
 <p>A configuration of QGIS's authentication database, for a service that TILING_SCHEME names and
-that asks for user name and password.</p>
+that wants a sign-in.</p>
+<h4>Portal that the site of that service belongs to (PORTAL_URL)</h4>
+<p>For a site of an ArcGIS Enterprise portal: the portal's address, for example
+https://gis.example.com/portal. The sign-in may then be sent to that portal.</p>
 
 <h3>Outputs</h3>
 <h4>Cache (OUTPUT_CACHE)</h4>

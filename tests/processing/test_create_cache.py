@@ -163,6 +163,20 @@ def test_the_scheme_of_a_service_that_asks_for_a_sign_in(
     assert description.scheme.crs.code == 3857
 
 
+def test_the_scheme_of_a_service_whose_site_belongs_to_a_portal(
+    create: Any, tmp_path: Path, fresh_site: Any, store_sign_in: Any
+) -> None:
+    address = fresh_site.service_url("federated", "World")
+    sign_in = store_sign_in("Basic", username=PUBLISHER.name, password=PUBLISHER.password)
+    asked = {"TILING_SCHEME": address, "AUTH_CONFIG": sign_in}
+    with pytest.raises(QgsProcessingException, match="portal"):
+        create(tmp_path / "World", **asked)
+
+    create(tmp_path / "World", PORTAL_URL=fresh_site.site_url("portal"), **asked)
+
+    assert open_cache(str(tmp_path / "World")).describe().scheme.crs.code == 3857
+
+
 def test_an_empty_folder_is_taken_and_a_full_one_refused(create: Any, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     create(tmp_path / "empty")
