@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core import errors
 from .site_sentences import is_administration, silence_text
-from .text import number_text, plain, quoted_message, rate_text, tr
+from .text import number_text, own_words, plain, rate_text, said_text, tr
 
 
 def _job(error: errors.JobError) -> str:
@@ -17,10 +17,10 @@ def _job(error: errors.JobError) -> str:
 
 def _job_failed(error: errors.JobFailed) -> str:
     text = tr(
-        "The job failed on the site, which says “{message}”: see {job_url} for more, or ask the"
-        " site's administrator."
+        "The job failed on the site{said}: see {job_url} for more, or ask the site's administrator."
     )
-    return text.format(job_url=plain(error.job_url), message=quoted_message(error.message))
+    said = said_text(own_words(error.message))
+    return text.format(job_url=plain(error.job_url), said=said)
 
 
 def _job_silent(error: errors.JobSilent) -> str:
@@ -45,6 +45,11 @@ def _job_lost(error: errors.JobLost) -> str:
             " full its levels are, and make the rest with Recreate Empty Tiles; run an export"
             " again."
         )
+        if _is_of_caching_task(error.job_url):
+            text = tr(
+                "The site does not know the job {job_url} any more: load the service again to see"
+                " how full its levels are, and make the rest with Recreate Empty Tiles."
+            )
         if is_administration(error.job_url):
             text = tr(
                 "The site does not know the job {job_url} any more: load the service again to see"
@@ -56,6 +61,11 @@ def _job_lost(error: errors.JobLost) -> str:
             " sign in and find it again at {job_url}."
         )
     return text.format(job_url=plain(error.job_url), seconds=number_text(round(error.seconds)))
+
+
+def _is_of_caching_task(job_url: str) -> bool:
+    """Whether it is a job of a task that makes tiles; those that export are a service's own."""
+    return "/cachingtools" in job_url.lower() or "/system/cachingcontrollers" in job_url.lower()
 
 
 def _cancel_unconfirmed(error: errors.CancelUnconfirmed) -> str:
@@ -81,12 +91,12 @@ def _job_stalled(error: errors.JobStalled) -> str:
 
 def _job_split(error: errors.JobSplit) -> str:
     text = tr(
-        "The job {job_url} failed, the site says “{message}”: it is asked for again in {parts}"
-        " parts, to find what fails."
+        "The job {job_url} failed{said}: it is asked for again in {parts} parts, to find what"
+        " fails."
     )
     return text.format(
         job_url=plain(error.job_url),
-        message=quoted_message(error.message),
+        said=said_text(own_words(error.message)),
         parts=number_text(error.parts),
     )
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core import errors
-from .text import number_text, plain, quoted_message, tr
+from ..core.arcgis.portal import ITEM_KINDS
+from .text import number_text, own_words, plain, quoted_message, said_text, tr
 
 
 def _unreachable(error: errors.SiteUnreachable) -> str:
@@ -62,47 +63,49 @@ def _site_error(error: errors.SiteError) -> str:
 
 def _refused(error: errors.SiteRefused) -> str:
     text = tr(
-        "{url} answered with an error of its own, {code} “{message}”: try again, or ask the site's"
-        " administrator."
+        "{url} answered with an error of its own{said}: try again, or ask the site's administrator."
     )
-    return _with_message(text, error)
+    words = _site_words(error)
+    said = [] if error.code is None else [str(error.code)]
+    if words:
+        said.append(tr("“{message}”").format(message=words))
+    return text.format(url=plain(error.url), said=", " + " ".join(said) if said else "")
 
 
 def _not_found(error: errors.NotFound) -> str:
-    return _with_message(
-        tr("{url} does not exist, the site says “{message}”: check the address."), error
-    )
+    return _with_message(tr("{url} does not exist{said}: check the address."), error)
 
 
 def _not_allowed(error: errors.NotAllowed) -> str:
     text = tr(
-        "This user has no right to {url}, the site says “{message}”: sign in as one who has, or ask"
+        "This user has no right to {url}{said}: sign in as one who has, or ask"
         " the site's administrator."
     )
     return _with_message(text, error)
 
 
 def _sign_in_needed(error: errors.SignInNeeded) -> str:
-    text = tr(
-        "{url} wants a sign-in, the site says “{message}”: choose sign-in details and try again."
-    )
+    text = tr("{url} wants a sign-in{said}: choose sign-in details and try again.")
     return _with_message(text, error)
 
 
 def _with_message(text: str, error: errors.SiteRefused) -> str:
-    """`text` filled in; details that the site gave stand behind its message."""
+    """`text` filled in, with the site's own words where it gave any."""
+    return text.format(url=plain(error.url), said=said_text(_site_words(error)))
+
+
+def _site_words(error: errors.SiteRefused) -> str:
+    """The site's message and behind it the details that it gave; "" where it gave neither."""
     parts = [part.strip().rstrip(".") for part in (error.message, *error.details)]
     # Sites like to give their message again as its only detail.
-    message = quoted_message("; ".join(part for part in dict.fromkeys(parts) if part))
-    code = "" if error.code is None else str(error.code)
-    return " ".join(text.format(url=plain(error.url), code=code, message=message).split())
+    return own_words("; ".join(part for part in dict.fromkeys(parts) if part))
 
 
 def _sign_in_failed(error: errors.SignInFailed) -> str:
     texts = {
         errors.SignInProblem.REFUSED: tr(
-            "{url} did not take the user name and password, it says “{detail}”: check the sign-in"
-            " details and try again."
+            "{url} did not take the user name and password{detail}: check the sign-in details and"
+            " try again."
         ),
         errors.SignInProblem.NO_SERVICE: tr(
             "{url} has no token service to sign in at: try without sign-in details, or ask the"
@@ -126,6 +129,8 @@ def _sign_in_failed(error: errors.SignInFailed) -> str:
         ),
     }
     detail = quoted_message(error.detail)
+    if error.reason is errors.SignInProblem.REFUSED:
+        detail = said_text(own_words(error.detail))
     if error.reason is errors.SignInProblem.WEB_SERVER:
         detail = f" ({detail})" if error.detail else ""
     return texts[error.reason].format(url=plain(error.url), detail=detail)
@@ -193,7 +198,10 @@ def silence_text(cause: errors.SiteError) -> str:
             errors.Unreachable.SILENT: tr("it has been silent for too long"),
         }[cause.reason]
     if isinstance(cause, errors.SiteRefused):
-        return tr("it says “{message}”").format(message=quoted_message(cause.message))
+        words = own_words(cause.message)
+        if words:
+            return tr("it says “{message}”").format(message=words)
+        return tr("it answers with an error of its own")
     return tr("something else answers in its place")
 
 
@@ -214,6 +222,16 @@ def _item_unusable(error: errors.ItemUnusable) -> str:
         "The item “{name}” at {url} is no map or image service but of the kind “{kind}”: choose a"
         " tile layer, or a map or image service."
     )
+    if error.kind in ITEM_KINDS:
+        text = tr(
+            "The item “{name}” at {url} does not say at which address its service is: ask its"
+            " owner, or choose another item."
+        )
+    if not error.kind:
+        text = tr(
+            "Nothing at {url} can be used as an item: choose a tile layer, or a map or image"
+            " service."
+        )
     return text.format(
         name=quoted_message(error.name), url=plain(error.url), kind=quoted_message(error.kind)
     )

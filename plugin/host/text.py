@@ -65,7 +65,17 @@ def path_text(path: str) -> str:
 
 def quoted_message(text: str) -> str:
     """A foreign message to stand inside a sentence: plain, without the stop at its end."""
-    return plain(text).rstrip(" .:;,") or tr("no message")
+    return own_words(text) or tr("no message")
+
+
+def own_words(text: str) -> str:
+    """The same of a text that may be empty: then, nobody is to be quoted."""
+    return plain(text).rstrip(" .:;,")
+
+
+def said_text(words: str) -> str:
+    """What is added to the middle of a sentence where a site said these `words`; "" for none."""
+    return tr(", the site says “{message}”").format(message=words) if words else ""
 
 
 def _grouping() -> QLocale:

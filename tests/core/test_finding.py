@@ -22,6 +22,7 @@ from tile_cache_manager.plugin.core.errors import (
     NotFound,
     SignInFailed,
     SignInNeeded,
+    SiteRefused,
 )
 from tile_cache_manager.plugin.core.finding import MOST_PAGES, Finder
 
@@ -395,6 +396,20 @@ def test_an_item_that_is_no_service(values: dict[str, Any]) -> None:
         open_cache(PAGE, transport=Network({ITEM: item(**values)}))
 
     assert (caught.value.url, caught.value.name) == (PAGE, "World")
+
+
+def test_an_item_that_there_is_not() -> None:
+    with pytest.raises(NotFound) as caught:
+        open_cache(PAGE, transport=Network({ITEM: error(400, "Item does not exist")}))
+
+    assert (caught.value.url, caught.value.message) == (PAGE, "Item does not exist")
+
+
+def test_an_item_that_the_portal_cannot_read_just_now() -> None:
+    with pytest.raises(SiteRefused) as caught:
+        open_cache(PAGE, transport=Network({ITEM: error(409, "Try later")}))
+
+    assert type(caught.value) is SiteRefused
 
 
 def test_an_item_that_nobody_may_see() -> None:

@@ -215,8 +215,39 @@ OTHER_SENTENCES = [
      " be read: enter it when QGIS asks for it, or name a file that holds it in"
      " QGIS_AUTH_PASSWORD_FILE for qgis_process."),
     (errors.SiteRefused(URL, None, ""),
-     f"{URL} answered with an error of its own, “no message”: try again, or ask the site's"
+     f"{URL} answered with an error of its own: try again, or ask the site's administrator."),
+    (errors.SiteRefused(URL, 503, ""),
+     f"{URL} answered with an error of its own, 503: try again, or ask the site's administrator."),
+    (errors.SiteRefused(URL, None, "Out of order."),
+     f"{URL} answered with an error of its own, “Out of order”: try again, or ask the site's"
      " administrator."),
+    (errors.SiteRefused(URL, 500, "Out of order.", ("Out of order", "Disk is full")),
+     f"{URL} answered with an error of its own, 500 “Out of order; Disk is full”: try again, or ask"
+     " the site's administrator."),
+    (errors.SignInNeeded(URL, 401, ""),
+     f"{URL} wants a sign-in: choose sign-in details and try again."),
+    (errors.NotFound(URL, 404, " ."), f"{URL} does not exist: check the address."),
+    (errors.SignInFailed(URL, errors.SignInProblem.REFUSED),
+     f"{URL} did not take the user name and password: check the sign-in details and try again."),
+    (errors.SignInFailed(URL, errors.SignInProblem.REFUSED, "Invalid user."),
+     f"{URL} did not take the user name and password, the site says “Invalid user”: check the"
+     " sign-in details and try again."),
+    (errors.JobFailed("https://site.test/jobs/j1", ""),
+     "The job failed on the site: see https://site.test/jobs/j1 for more, or ask the site's"
+     " administrator."),
+    (errors.JobSilent("https://site.test/jobs/j1", errors.SiteRefused(URL, 503, ""), 300),
+     "The site gives no answer about the job https://site.test/jobs/j1 just now (it answers with an"
+     " error of its own): it is asked again for up to 300 seconds."),
+    (errors.JobLost("https://site.test/System/CachingToolsEx.GPServer/T/jobs/j1",
+                    errors.NotFound(URL, 404, "Job not found.")),
+     "The site does not know the job https://site.test/System/CachingToolsEx.GPServer/T/jobs/j1 any"
+     " more: load the service again to see how full its levels are, and make the rest with Recreate"
+     " Empty Tiles."),
+    (errors.ItemUnusable(URL, "Draft", "Map Service"),
+     f"The item “Draft” at {URL} does not say at which address its service is: ask its owner, or"
+     " choose another item."),
+    (errors.ItemUnusable(URL, "", ""),
+     f"Nothing at {URL} can be used as an item: choose a tile layer, or a map or image service."),
     (errors.BadArea("", errors.BadAreaReason.NO_LAYERS),
      "No layer with an extent is there for “the area of interest”: add one to the project, or"
      " choose another area."),

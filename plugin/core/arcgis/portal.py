@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from urllib.parse import urlsplit, urlunsplit
 
-from ..errors import AddressError, ItemUnusable, NotArcGIS, SiteRefused
+from ..errors import AddressError, ItemUnusable, NotArcGIS, NotFound, SiteRefused
 from ..esri_json import JsonObject, items, mapping, number, text, whole
 from .address import ServiceAddress, service_of, sharing_url
 from .client import Client
@@ -25,6 +25,7 @@ PAGE_SIZE = 50
 """So many items are asked for at once; portals give no more than 100."""
 
 _HOSTED = "Hosted Service"
+_NO_ITEM = 400
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _USER = re.compile(r"[^\s\"\\]{1,256}")
 _OPERATORS = frozenset({"AND", "OR", "NOT"})
@@ -130,8 +131,18 @@ def search(
 
 
 def item(address: ItemAddress, client: Client) -> PortalItem:
-    """The item at `address`, of whatever kind. Raises SiteError, ItemUnusable."""
-    found = _item(address.portal_url, {**client.read(address.url), "id": address.item_id})
+    """The item at `address`, of whatever kind. Raises SiteError, ItemUnusable.
+
+    NotFound where there is none, or none for the person who is signed in: portals call that a bad
+    request.
+    """
+    try:
+        body = client.read(address.url)
+    except SiteRefused as error:
+        if error.code != _NO_ITEM:
+            raise
+        raise NotFound(address.page_url, error.code, error.message, error.details) from None
+    found = _item(address.portal_url, {**body, "id": address.item_id})
     if found is None:
         raise ItemUnusable(address.page_url, "", "")
     return found

@@ -283,7 +283,7 @@ class Signing:
             self._basic_origins.add(origin_of(url))
             return True
         if self._token is None:
-            raise SignInFailed(self._site_url, SignInProblem.REFUSED, "HTTP 401")
+            raise SignInFailed(self._site_url, SignInProblem.REFUSED)
         return False
 
     def _has_web_tier(self) -> bool:
@@ -316,7 +316,7 @@ class Signing:
                 if not (refused.schemes and same_site(url, refused.url)):
                     raise
                 if not self._opens_web_tier(url, refused.schemes, is_signed=bool(signed)):
-                    raise SignInFailed(self._site_url, SignInProblem.REFUSED, "HTTP 401") from None
+                    raise SignInFailed(self._site_url, SignInProblem.REFUSED) from None
             else:
                 return Answer(body, moment(response.headers.get("date", "")))
 
