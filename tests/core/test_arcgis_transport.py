@@ -316,6 +316,21 @@ def test_an_answer_that_nobody_waits_for_any_more(
     assert get(transport, f"{server.url}/a").body == b'{"fine": true}'
 
 
+def test_whoever_cannot_be_asked_waits_no_more(
+    server: _Server, transport: RequestsTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone() -> bool:
+        raise RuntimeError("wrapped C/C++ object of type Task has been deleted")
+
+    monkeypatch.setattr(connections_module, "UNWANTED_SECONDS", 0.2)
+    with connections_module.wanted_unless(gone):
+        assert reason(transport, f"{server.url}/drip") is Unreachable.TIMEOUT
+
+    # others are still looked after
+    monkeypatch.setattr(transport_module, "TOTAL_SECONDS", 0.4)
+    assert reason(transport, f"{server.url}/drip") is Unreachable.TIMEOUT
+
+
 def test_a_download_that_takes_for_ever(
     server: _Server, transport: RequestsTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,9 +59,15 @@ class _Interest:
 
     def ends(self) -> float:
         """When answers come too late; not known as long as somebody waits for them."""
-        if self._ends == math.inf and self._is_unwanted():
+        if self._ends == math.inf and self._is_over():
             self._ends = time.monotonic() + UNWANTED_SECONDS
         return self._ends
+
+    def _is_over(self) -> bool:
+        try:
+            return self._is_unwanted()
+        except Exception:  # whoever waited is gone; the one thread that looks must not go with it
+            return True
 
 
 @contextmanager
