@@ -200,10 +200,15 @@ class AddressPanel(QWidget, FORM):
         """Show the window in which a service is found, made at first use."""
         if self._site_browser is None:
             self._site_browser = SiteBrowser(self.window())
-            self._site_browser.chosen.connect(self._choose)
+            self._site_browser.chosen.connect(self._found)
             self.window().installEventFilter(self)
         address = "" if is_path(self.address()) else self.address()
-        self._site_browser.begin(address, self.used_auth_config_id())
+        self._site_browser.begin(address, self.auth_config_id())
+
+    def _found(self, address: str, auth_config_id: str) -> None:
+        """Load what was found as it was found: that in nobody's name, with no sign-in at all."""
+        self.fill(address, auth_config_id)
+        self._request()
 
     def _choose(self, address: str, auth_config_id: str) -> None:
         """Load this; where it brings no sign-in, with the one that the person chose."""

@@ -86,11 +86,17 @@ class SiteBrowser(FormDialog, FORM):
         QgsGui.enableAutoGeometryRestore(self)
 
     def begin(self, address: str, auth_config_id: str) -> None:
-        """Show the window; where `address` is that of a site or portal, look at it."""
+        """Show the window; where `address` is that of a site or portal, look at it.
+
+        With the sign-in details of that id; which ones the person has chosen then, `chosen` tells.
+        """
         is_same = address == self._opened_address and auth_config_id == self._opened_sign_in
         if address and not is_same:
             self.sign_in_box.setCollapsed(not auth_config_id)
             self._look_at(address, auth_config_id)
+        elif auth_config_id and not self._opened_address:
+            self.sign_in_box.setCollapsed(False)
+            self.auth_select.setConfigId(auth_config_id)
         self.show()
         self.raise_()
         self.activateWindow()

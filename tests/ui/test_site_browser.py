@@ -503,6 +503,30 @@ def test_an_item_of_a_site_that_the_portal_does_not_know_is_loaded_when_told_to(
     assert visitor.error() == ""
 
 
+def test_a_site_looked_at_in_nobodys_name_is_given_no_sign_in_meant_for_another(
+    visitor: Any, fresh_site: Any, publisher: str, wait_until: Any
+) -> None:
+    visitor.find("auth_select").setConfigId(publisher)
+    asked: list[tuple[str, str]] = []
+    visitor.dialog.address_panel.load_requested.connect(lambda *each: asked.append(each))
+    visitor.find("browse_button").menu().actions()[0].trigger()
+    looker = Looker(visitor.dialog.findChild(SiteBrowser), wait_until)
+    looker.open(fresh_site.site_url("classic"))
+    looker.double_click("World")
+
+    assert asked == [(fresh_site.service_url("classic", "World"), "")]
+    assert visitor.find("auth_select").configId() == ""
+
+
+def test_it_begins_with_the_sign_in_of_the_dialog(visitor: Any, publisher: str) -> None:
+    visitor.find("auth_select").setConfigId(publisher)
+    visitor.find("browse_button").menu().actions()[0].trigger()
+    window = visitor.dialog.findChild(SiteBrowser)
+
+    assert window.auth_select.configId() == publisher
+    assert not window.sign_in_box.isCollapsed()
+
+
 def test_it_closes_with_the_dialog(visitor: Any) -> None:
     visitor.find("browse_button").menu().actions()[0].trigger()
     window = visitor.dialog.findChild(SiteBrowser)
