@@ -176,7 +176,11 @@ class ManageJob(CacheAlgorithm):
     ) -> UpdateReport:
         if action == FOLLOW:
             return carrying_on.carry_on(update, spoken, **self._door())
-        return carrying_on.take_up(update, TakeUp(action), spoken, wait=waits, **self._door())
+        # the record may have it running still, which the site has ended since
+        looked = carrying_on.look_at(update, cancelled=spoken.cancelled, **self._door())
+        if looked != update:
+            spoken.keep(looked)
+        return carrying_on.take_up(looked, TakeUp(action), spoken, wait=waits, **self._door())
 
     def _update(self, values: Values, feedback: QgsProcessingFeedback) -> SiteUpdate:
         """The update that the record has, or one made from its job alone. Raises UnknownJob."""

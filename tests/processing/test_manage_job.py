@@ -111,6 +111,19 @@ def test_what_failed_is_fixed_and_the_rest_completed(
     assert len(job_record.record().all()) == 1
 
 
+def test_a_job_that_ended_while_nobody_followed_it_is_taken_up(
+    run: Any, manage_job: Any, fresh_site: Any, wait_until: Any
+) -> None:
+    fresh_site.fail_next("classic", "Disk is full", after=5)
+    begun = run(SCALES=scales_of(fresh_site, 3), WAIT="DO_NOT_WAIT")
+    wait_until(lambda: states(fresh_site) == ["esriJobFailed"], 30, "the job's failure")
+
+    completed = manage_job(begun["JOB_URL"], ACTION="COMPLETE_JOB")
+
+    assert completed["STATE"] == "DONE"
+    assert counts(fresh_site) == {3: 64}
+
+
 @pytest.mark.parametrize("how", ["RESUME_JOB", "COMPLETE_JOB"])
 def test_a_job_that_failed_on_the_way_goes_on(
     run: Any, manage_job: Any, fresh_site: Any, how: str
