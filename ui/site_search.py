@@ -131,6 +131,7 @@ class SiteSearch(QObject):
 
     def _ask(self, branch: QStandardItem, start: int) -> None:
         value = value_of(branch)
+        self._finder.go_on()
         if row_of(branch) is Row.FOLDER:
             work = site_tree.FolderTask(self._finder, value)
             signal = "listed"
@@ -141,7 +142,7 @@ class SiteSearch(QObject):
         answers = {
             signal: lambda found: self._filled(branch, task, found),
             "failed": lambda error: self._not_filled(branch, task, error),
-            "cancelled": lambda: self._not_filled(branch, task, areas.Cancelled()),
+            "cancelled": lambda: self._left(branch, task),
         }
         self._filling.append((branch, task))
         self._model.show_asked(branch)
@@ -164,6 +165,11 @@ class SiteSearch(QObject):
         self._model.show_problem(branch, messages.sentence(error))
         self._fill_next()
         self.changed.emit()
+
+    def _left(self, branch: QStandardItem, task: LatestTask) -> None:
+        """QGIS has cancelled it, as it closes: nothing else is begun."""
+        self._wants_all = False
+        self._not_filled(branch, task, areas.Cancelled())
 
     def _fill_next(self) -> None:
         if not self._wants_all or self._filling:

@@ -50,7 +50,8 @@ class Finder:
     """Looks for services at `address`: of a site, a folder of one, or a portal.
 
     One client, so one sign-in, for all that is asked. The methods block; several threads may call
-    them once `open` has answered. After `stop`, and once `cancelled`, what fails is not repeated.
+    them once `open` has answered. After `stop`, until `go_on`, and once `cancelled`, what fails is
+    not repeated.
     """
 
     def __init__(
@@ -71,6 +72,10 @@ class Finder:
     def stop(self) -> None:
         """Nobody waits for answers any more."""
         self._stopped.set()
+
+    def go_on(self) -> None:
+        """Somebody waits for answers again."""
+        self._stopped.clear()
 
     @property
     def is_stopped(self) -> bool:

@@ -457,6 +457,19 @@ def test_a_page_that_fails_leaves_the_others(looker: Looker, fresh_site: Any) ->
     assert len(looker.rows(scope)) == 51
 
 
+def test_a_window_that_was_closed_and_opened_again_is_as_patient_as_before(
+    window: SiteBrowser, looker: Looker, fresh_site: Any
+) -> None:
+    looker.open(fresh_site.site_url("classic"))
+    window.reject()
+    window.begin(fresh_site.site_url("classic"), "")
+    fresh_site.busy("classic", "/services/Basemaps$")
+
+    looker.expand("Basemaps")
+
+    assert looker.rows("Basemaps") == ["Countries"]
+
+
 # from the dialog
 
 
