@@ -292,3 +292,43 @@ def test_a_job_whose_area_cannot_be_read_is_not_one_of_the_whole_cache(page: Any
     with pytest.raises(SiteError):
         update_of(job_address(f"{SITE}{TASK}/jobs/j1"), quick_client(site))
     assert site.asked[-1][0].endswith("/inputs/area_of_interest")
+
+
+MAP = {
+    "singleFusedMapCache": True,
+    "spatialReference": {"wkid": 3857},
+    "fullExtent": {"xmin": 0, "ymin": 0, "xmax": 10240, "ymax": 10240},
+    "tileInfo": {
+        "rows": 256,
+        "cols": 256,
+        "origin": {"x": 0, "y": 10240},
+        "spatialReference": {"wkid": 3857},
+        "lods": [
+            {"level": 7, "resolution": 10, "scale": 40000},
+            {"level": 8, "resolution": 5, "scale": 20000},
+        ],
+    },
+}
+NO_AREA = [[0, 0], [1e308, 0], [1e308, 1e308], [0, 0]]
+# the rings of a job's area, tiles of both levels that it touches within the full extent
+PLANNED: list[tuple[list[Any], dict[int, int]]] = [
+    ([corners(2561)], {7: 2, 8: 3}),
+    ([[[-9e9, -9e9], [-9e9, 9e9], [9e9, 9e9], [9e9, -9e9], [-9e9, -9e9]]], {7: 16, 8: 64}),
+    ([[[2e5, 2e5], [2e5, 3e5], [3e5, 3e5], [2e5, 2e5]]], {}),
+    ([[[1, 2], [3, 4]]], {}),
+    ([NO_AREA], {7: 10, 8: 36}),
+]
+
+
+@pytest.mark.parametrize(("rings", "planned"), PLANNED, ids=range(len(PLANNED)))
+def test_tiles_of_a_job_known_by_its_address_are_those_of_the_cache(
+    rings: list[Any], planned: dict[int, int]
+) -> None:
+    """Without end, an area would be counted without end."""
+    pages = job_pages("j1", area_of_interest=area(*rings))
+    service = {"/rest/services/Town/MapServer": MAP}
+    site = AnsweringSite({TASK: task_page(), **service, **pages})
+
+    found = update_of(job_address(f"{SITE}{TASK}/jobs/j1"), quick_client(site))
+
+    assert found.parts[0].planned == planned

@@ -14,6 +14,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
+from shapely.errors import ShapelyError
+
+from ..area import clip_area
+from ..coverage import Area
 from ..description import CacheDescription
 from ..errors import (
     AddressError,
@@ -27,7 +31,7 @@ from ..esri_json import JsonObject, items, mapping, text, whole
 from ..planned import planned_of
 from ..request import UpdateMode
 from ..site_update import PartState, SiteUpdate, UpdatePart
-from ..tiling import Level
+from ..tiling import Extent, Level
 from .address import KINDS, ServiceAddress, public_address, service_of, service_url
 from .caching import CachingTask, Input, caching_task_at, place_asked
 from .client import Client
@@ -166,11 +170,32 @@ def _planned(
     description: CacheDescription,
     levels: Iterable[Level],
 ) -> dict[int, int]:
-    """Tiles that the job's area touches, where that can be read."""
+    """Tiles in the full extent that the job's area touches, where that can be read.
+
+    What lies beyond is left out: an area without end would be counted without end.
+    """
     try:
-        return planned_of(description, place_asked(task, form), levels)
-    except ValueError:
+        place = place_asked(task, form)
+        if place is not None:
+            place = _within_extent(place, description)
+        return planned_of(description, place, levels)
+    except (ValueError, ShapelyError):
         return {}
+
+
+def _within_extent(area: Area, description: CacheDescription) -> Area:
+    """Raises ValueError where there is nothing of `area` in the full extent, or nobody knows."""
+    if description.extent is None:
+        raise ValueError("no full extent")
+    if isinstance(area, Extent):
+        common = area.intersection(description.extent)
+        if common is None:
+            raise ValueError("elsewhere")
+        return common
+    clipped = clip_area(area, description.scheme, description.extent)
+    if clipped.is_empty:
+        raise ValueError("elsewhere")
+    return clipped
 
 
 def _mode(task: CachingTask, form: Mapping[str, str]) -> UpdateMode:
