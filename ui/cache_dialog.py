@@ -279,11 +279,10 @@ class CacheDialog(FormDialog, FORM):
             self._complain(self.tr("The site lists no map or image service that you may see."))
 
     def _load_failed(self, error: Exception) -> None:
+        self._show_summary()
         shown = self._description
-        if shown is None or is_same(self.address_panel.address(), shown.address):
-            self._show_summary()
-        else:
-            self.address_panel.show_summary("")  # nor that of the one before
+        if shown is not None and not is_same(self.address_panel.address(), shown.address):
+            self.address_panel.show_summary(messages.still_shown_text(shown))
         self.address_panel.help_with(error)
         self._complain_of(error)
 

@@ -126,6 +126,7 @@ class JobsModel(QAbstractTableModel):
         self.beginInsertRows(QModelIndex(), at, at)
         self._rows.insert(at, JobRow(recorded))
         self.endInsertRows()
+        self._tell_services()
         self._count()
 
     def change(self, key: str, **changes: Any) -> None:
@@ -141,6 +142,7 @@ class JobsModel(QAbstractTableModel):
             self.beginRemoveRows(QModelIndex(), at, at)
             del self._rows[at]
             self.endRemoveRows()
+            self._tell_services()
             self._count()
 
     # QAbstractItemModel interface
@@ -189,7 +191,7 @@ class JobsModel(QAbstractTableModel):
     def _text(self, row: JobRow, column: Column) -> str:
         update = row.update
         if column is Column.SERVICE:
-            return messages.job_name_text(update)
+            return self._service_text(update)
         if column is Column.UPDATE:
             return messages.mode_text(update.mode)
         if column is Column.SCALES:
@@ -199,6 +201,16 @@ class JobsModel(QAbstractTableModel):
         if column is Column.STATE:
             return self._state_text(row)
         return messages.job_percent_text(row.percent)
+
+    def _service_text(self, update: SiteUpdate) -> str:
+        """The service, with its site where another one in the list is called the same."""
+        name = messages.job_name_text(update)
+        if all(row.update.address == update.address for row in self._namesakes(update)):
+            return name
+        return self.tr("{name} ({site})").format(name=name, site=messages.job_site_text(update))
+
+    def _namesakes(self, update: SiteUpdate) -> list[JobRow]:
+        return [row for row in self._rows if row.update.name == update.name]
 
     def _state_text(self, row: JobRow) -> str:
         """How it is and, where that is of use, who follows it or why nobody can look."""
@@ -232,6 +244,12 @@ class JobsModel(QAbstractTableModel):
             self._rows[at] = row
             self.dataChanged.emit(self.index(at, 0), self.index(at, len(Column) - 1))
             self._count()
+
+    def _tell_services(self) -> None:
+        """Another row can make a name stand for two services, or for one again."""
+        if self._rows:
+            last = self.index(len(self._rows) - 1, Column.SERVICE)
+            self.dataChanged.emit(self.index(0, Column.SERVICE), last)
 
     def _count(self) -> None:
         unfinished = sum(not row.update.has_ended for row in self._rows)

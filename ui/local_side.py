@@ -12,6 +12,7 @@ from qgis.PyQt.QtWidgets import QWidget
 from ..plugin.core.description import CacheDescription
 from ..plugin.host import local_tasks, messages, shown_layers
 from .address_panel import AddressPanel
+from .addresses import is_same
 from .create_dialog import CreateDialog
 from .dialog_lines import DialogLines
 from .latest_task import LatestTask
@@ -138,6 +139,8 @@ class LocalSide(QObject):
             return self.tr("Load a cache on this computer first.")
         if not self._description.is_local:
             return self.tr("For caches on this computer; this one is on a site.")
+        if not is_same(self._panel.address(), self._description.address):
+            return self.tr("The address has been changed: load it first.")
         return ""
 
     def _discard(self, path: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..core.arcgis.address import public_address
+from ..core.arcgis.address import public_address, site_of
+from ..core.errors import AddressError
 from ..core.request import FailedPlace
 from ..core.site_update import PartState, SiteUpdate, TakeUp, UpdatePart
 from .text import number_text, plain, quoted_message, scale_text, time_text, tr
@@ -26,6 +27,15 @@ def job_name_text(update: SiteUpdate) -> str:
 def job_address_text(update: SiteUpdate) -> str:
     """Address of the service."""
     return plain(update.address)
+
+
+def job_site_text(update: SiteUpdate) -> str:
+    """The site of the service, without what all addresses have."""
+    try:
+        site_url = site_of(update.address)
+    except AddressError:
+        site_url = update.address
+    return plain(site_url).partition("://")[2] or plain(site_url)
 
 
 def job_end_sentence(update: SiteUpdate) -> str:

@@ -39,6 +39,7 @@ from .job_wording import (
     job_name_text,
     job_percent_text,
     job_scales_text,
+    job_site_text,
     job_started_text,
     job_state_text,
     job_title,
@@ -59,7 +60,7 @@ from .local_wording import (
 from .rule_wording import gaps_text, left_out_text, overlaps_text, rule_area_text, rule_text
 from .storage_sentences import tiles_left_sentence, unverifiable_sentence
 from .text import bytes_text, number_text, path_text, plain, scale_text, tr
-from .wording import are_very_many, mode_help, mode_text, work_sentence
+from .wording import are_very_many, mode_help, mode_text, still_shown_text, work_sentence
 
 __all__ = [
     "are_very_many",
@@ -80,6 +81,7 @@ __all__ = [
     "job_name_text",
     "job_percent_text",
     "job_scales_text",
+    "job_site_text",
     "job_started_text",
     "job_state_text",
     "job_title",
@@ -106,6 +108,7 @@ __all__ = [
     "rule_text",
     "scale_text",
     "sentence",
+    "still_shown_text",
     "storage_text",
     "summary",
     "take_up_help",

@@ -50,6 +50,12 @@ def mode_help(mode: UpdateMode, *, is_hosted: bool = False) -> str:
     }[mode]
 
 
+def still_shown_text(description: CacheDescription) -> str:
+    """What a form is about in which another service or cache could not be loaded."""
+    text = tr("What stands below is still of {name}, which was loaded before.")
+    return text.format(name=plain(description.name) or plain(description.address))
+
+
 def summary(description: CacheDescription) -> str:
     """The service in words, in a few lines."""
     lines = [

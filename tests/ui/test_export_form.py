@@ -56,7 +56,7 @@ def test_an_estimate_waits_for_the_count(
     assert len(exports.estimated) == 1
 
 
-def test_after_a_failed_load_the_summary_of_the_other_service_goes(
+def test_after_a_failed_load_the_form_says_which_service_it_is_still_of(
     exportable: Any, exporter: Any, cache: Any
 ) -> None:
     assert exporter.shows("summary_label").startswith("World")
@@ -64,7 +64,10 @@ def test_after_a_failed_load_the_summary_of_the_other_service_goes(
     exporter.load(ROADS_URL)
     exporter.wait_for_error()
 
-    assert exporter.shows("summary_label") == ""
+    assert exporter.shows("summary_label") == (
+        "What stands below is still of World, which was loaded before."
+    )
+    assert not exporter.find("run_button").isEnabled()
 
 
 def test_of_a_new_target_there_is_nothing_to_overwrite(

@@ -155,6 +155,24 @@ def test_run_belongs_to_the_page_with_the_form(reader: Reader) -> None:
     assert reader.person.find("run_button").isVisible()
 
 
+def test_services_of_the_same_name_are_told_apart_by_their_sites(
+    reader: Reader, record: JobRecord
+) -> None:
+    here = an_update("World", DONE)
+    there = replace(here, key="there", address=here.address.replace("site.test", "other.test"))
+    opened(reader, record, here, there, an_update("Roads", DONE))
+    assert {row[SERVICE] for row in reader.rows()} == {
+        "World (site.test/arcgis)",
+        "World (other.test/arcgis)",
+        "Roads",
+    }
+
+    reader.select("World (other.test/arcgis)")
+    reader.person.click("remove_button")
+    reader.wait_until(lambda: len(reader.rows()) == 2, what="the shorter list")
+    assert {row[SERVICE] for row in reader.rows()} == {"World", "Roads"}
+
+
 def test_what_a_site_says_is_no_mark_up(reader: Reader, record: JobRecord) -> None:
     bad = replace(an_update("World", FAILED), name="<b>World</b>\u202e")
     part = replace(bad.parts[0], detail="<img src='x'>disk full?token=abc&x=1")

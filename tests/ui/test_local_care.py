@@ -77,6 +77,22 @@ def test_only_a_cache_on_this_computer_is_looked_after(dialog: Any, person: Any)
         assert "on a site" in person.find(name).toolTip()
 
 
+def test_the_cache_of_another_address_is_not_looked_after(
+    care: ScriptedCare, person: Any, cache: Any
+) -> None:
+    assert person.find("care_button").isEnabled()
+    cache.answer = errors.SignInNeeded(WORLD_URL, 499, "Token Required")
+    person.load(WORLD_URL)
+    person.wait_for_error()
+
+    assert "still of World" in person.shows("summary_label")
+    for name in ("care_button", "add_button", "run_button"):
+        assert not person.find(name).isEnabled()
+        assert person.find(name).toolTip() == "The address has been changed: load it first."
+    person.find("address_combo").setEditText(PATH)
+    assert person.find("care_button").isEnabled()
+
+
 def test_a_cache_that_cannot_be_written_is_only_verified(
     dialog: Any, person: Any, cache: Any, local: Any
 ) -> None:
