@@ -24,6 +24,7 @@ from .form_dialog import FormDialog
 from .forms import load_form
 from .latest_task import LatestTask
 from .path_browse import PathBrowse, cache_file_filters
+from .portal_trust import PortalTrust
 from .scales_panel import ScalesPanel
 from .scheme_choice import SchemeChoice
 from .source_choice import SourceChoice
@@ -66,6 +67,7 @@ class CreateDialog(FormDialog, FORM):
         self.scheme = SchemeChoice(
             self.scheme_combo, self.reference_edit, self.auth_select, self.scales_edit, project
         )
+        self._trust = PortalTrust(self.scheme, self)
         self.extent = ExtentChoice(self.extent_combo)
         self.scales_panel = ScalesPanel(self)
         self.scales_panel.hide_tiles()
@@ -188,6 +190,7 @@ class CreateDialog(FormDialog, FORM):
         self.reference_edit.textChanged.connect(self._show_sign_in)
         self.scheme.changed.connect(self._scheme_changed)
         self.scheme.failed.connect(self._complain)
+        self._trust.trusted.connect(self.scheme.ask)
         self.extent.changed.connect(self._extent_changed)
         self.scales_panel.ticked_changed.connect(self._changed)
         self.create_button.clicked.connect(self._create)
@@ -357,7 +360,7 @@ class CreateDialog(FormDialog, FORM):
         self._complain(error)
 
     def _complain(self, error: Exception) -> None:
-        self._lines.complain(messages.sentence(error))
+        self._trust.offer(error, self._lines.complain(messages.sentence(error)))
 
     def _storage_texts(self) -> dict[StorageFormat, str]:
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from qgis.PyQt.QtCore import QObject, pyqtSignal
@@ -10,13 +11,18 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 from ..plugin.core.errors import ItemElsewhere, SignInFailed
 from ..plugin.host import settings
 from .notices import Notice
-from .service_loader import ServiceLoader
-from .site_search import SiteSearch
 
 LONGEST_NAME = 48
 """Letters of a portal's name on the button; of a longer one the end is shown, which says whose."""
 
 _NAME = re.compile(r"[\w.-]+(:\d+)?|\[[0-9a-fA-F:.]+\](:\d+)?", re.ASCII)
+
+
+class Loader(Protocol):
+    """What asks an address, and knows which one it asked last, with the details of which id."""
+
+    @property
+    def asked(self) -> tuple[str, str]: ...
 
 
 class PortalTrust(QObject):
@@ -29,7 +35,7 @@ class PortalTrust(QObject):
 
     trusted = pyqtSignal(str, str)
 
-    def __init__(self, loader: ServiceLoader | SiteSearch, parent: QObject | None = None) -> None:
+    def __init__(self, loader: Loader, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._loader = loader
 

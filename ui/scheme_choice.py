@@ -50,6 +50,7 @@ class SchemeChoice(QObject):
         self._tile_size = schemes.USUAL_TILE_SIZE
         self._dpi = schemes.USUAL_DPI
         self._asked = ""
+        self._asked_with = ""
         self._task = LatestTask()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -91,6 +92,16 @@ class SchemeChoice(QObject):
         """Whether the scheme is on its way."""
         return self._timer.isActive() or self._task.is_running
 
+    @property
+    def asked(self) -> tuple[str, str]:
+        """What the scheme was last taken from, and the id of the sign-in details."""
+        return self._asked, self._asked_with
+
+    def ask(self, address: str) -> None:
+        """Take the scheme from there, also where it was tried before."""
+        self._reference.setText(address)
+        self.choice_changed()
+
     def set_tiles(self, tile_size: int, dpi: int) -> None:
         """Tiles are `tile_size` pixels wide and high, scales are those of `dpi`."""
         if (tile_size, dpi) != (self._tile_size, self._dpi):
@@ -127,6 +138,7 @@ class SchemeChoice(QObject):
     def _ask(self) -> None:
         text = self._combo.currentData() or self._reference.text().strip()
         sign_in_id = self._sign_in_select.configId() if self.takes_sign_in else ""
+        self._asked_with = sign_in_id
         try:
             scales = parse_scales(self._scales.text()) if self.takes_scales else ()
             credentials = sign_in.credentials(sign_in_id)

@@ -18,6 +18,7 @@ from tile_cache_manager.plugin.core.storage.opening import read_profile
 from tile_cache_manager.plugin.core.storage.profile import CacheProfile, StorageFormat, TileFormat
 from tile_cache_manager.plugin.core.storage.sidecar import CacheSettings, read_settings
 from tile_cache_manager.plugin.core.tiling import Extent
+from tile_cache_manager.plugin.host import settings
 
 BERLIN = QgsReferencedRectangle(
     QgsRectangle(1_480_000, 6_880_000, 1_500_000, 6_900_000),
@@ -182,6 +183,25 @@ def test_the_scheme_of_a_service_that_asks_for_a_sign_in(
     maker.wait_until(lambda: maker.why_not() == "", 20, "the scheme")
     assert maker.error() == ""
     assert maker.dialog.profile().scheme.crs.code == 3857
+
+
+def test_the_scheme_of_a_service_whose_portal_has_to_be_trusted(
+    maker: Maker, tmp_path: Path, fresh_site: Any, store_sign_in: Any
+) -> None:
+    account = {"username": PUBLISHER.name, "password": PUBLISHER.password}
+    publisher = store_sign_in("Basic", **account)
+    maker.name(tmp_path, "World")
+    maker.choose("scheme_combo", "From a Service or Cache")
+    maker.find("reference_edit").setText(fresh_site.service_url("federated", "World"))
+    maker.find("auth_select").setConfigId(publisher)
+    maker.find("reference_edit").editingFinished.emit()
+    assert "allow it" in maker.wait_for_error()
+
+    maker.click("trust_portal_button")
+    maker.wait_until(lambda: maker.why_not() == "", 20, "the scheme")
+
+    assert maker.error() == ""
+    assert settings.trusted_portals(publisher) == (fresh_site.site_url("portal"),)
 
 
 def test_leaving_the_reference_as_it_was_changes_nothing(
