@@ -396,4 +396,5 @@ class CacheDialog(FormDialog, FORM):
         self._lines.complain(text)
 
     def _complain_of(self, error: Exception) -> None:
-        self._trust.offer(error, self._lines.complain(messages.sentence(error)))
+        text = messages.asking_sentence(error, self._loader.asked[0])
+        self._trust.offer(error, self._lines.complain(text))

@@ -211,7 +211,8 @@ class SiteBrowser(FormDialog, FORM):
     def _failed(self, error: Exception) -> None:
         if isinstance(error, (NotAllowed, SignInFailed, SignInNeeded)):
             self.sign_in_box.setCollapsed(False)
-        self._trust.offer(error, self._lines.complain(messages.sentence(error)))
+        text = messages.looking_sentence(error, self._search.asked[0])
+        self._trust.offer(error, self._lines.complain(text))
         self._opened_address = ""  # so that the next time it is asked again
         self._show_state()
 
@@ -323,6 +324,9 @@ class SiteBrowser(FormDialog, FORM):
 
     def _next_text(self) -> str:
         """What can be done; where what was searched for is not there, that it is not."""
+        if self._search.portal_instead and not self._search.words:
+            text = self.tr("No site answers there, these are the items of the portal {portal}.")
+            return text.format(portal=self._search.portal_instead)
         if self._shown.has_service():
             return self.tr("Double-click a service to load it.")
         is_portal = self._search.portal is not None

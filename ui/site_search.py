@@ -7,6 +7,7 @@ from qgis.PyQt.QtGui import QStandardItem
 
 from ..plugin.core.arcgis.catalogue import FolderListing
 from ..plugin.core.arcgis.portal import Portal, SearchPage
+from ..plugin.core.arcgis.portal_address import portal_of
 from ..plugin.core.errors import TileCacheError
 from ..plugin.core.finding import Finder
 from ..plugin.host import areas, messages, site_tree
@@ -50,6 +51,12 @@ class SiteSearch(QObject):
     def portal(self) -> Portal | None:
         """The opened portal; None for a site, or for nothing."""
         return self._portal
+
+    @property
+    def portal_instead(self) -> str:
+        """The portal that was opened where no site was found; "" where its address was asked."""
+        is_asked = self._portal is None or portal_of(self._asked[0]) is not None
+        return "" if is_asked else self._portal.url
 
     @property
     def words(self) -> str:

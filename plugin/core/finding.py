@@ -23,7 +23,7 @@ from .arcgis.catalogue import FolderListing, ServiceEntry
 from .arcgis.client import Client
 from .arcgis.credentials import SignIn
 from .arcgis.portal import Portal, Scope, SearchPage
-from .arcgis.portal_address import ItemAddress, portal_of
+from .arcgis.portal_address import ItemAddress, names_no_item, portal_of
 from .arcgis.transport import RequestsTransport, Transport
 from .arcgis.trust import both_online
 from .errors import (
@@ -90,6 +90,8 @@ class Finder:
         """
         portal_url = portal_of(self._address)
         if portal_url is not None:
+            if names_no_item(self._address):
+                raise AddressError(public_address(self._address), names_item=True)
             return self._open_portal(portal_url)
         catalogue_url = self._catalogue()
         try:

@@ -43,6 +43,37 @@ def sentence(error: Exception) -> str:
     return text.format(kind=type(error).__name__, text=quoted_message(str(error)))
 
 
+def looking_sentence(error: Exception, address: str) -> str:
+    """The same where a site or a portal was looked for at `address`, as a person typed it."""
+    if isinstance(error, errors.AddressError) and not error.site_url:
+        if not error.address:
+            return tr("There is no address: enter that of a site or of a portal.")
+        if not error.names_item and not _OTHER_SERVICE.search(error.address):
+            text = tr(
+                "“{address}” is not the address of a site or of a portal: enter it whole, such as"
+                " https://gis.example.com/arcgis."
+            )
+            return text.format(address=plain(public_address(error.address)))
+    return asking_sentence(error, address)
+
+
+def asking_sentence(error: Exception, address: str) -> str:
+    """The same where `address`, as a person typed it, was asked: https may be our own guess."""
+    is_guess = (
+        isinstance(error, errors.SiteUnreachable)
+        and error.reason in (errors.Unreachable.BROKEN, errors.Unreachable.REFUSED)
+        and "://" not in address
+        and error.url.startswith("https://")
+    )
+    if not is_guess:
+        return sentence(error)
+    text = tr(
+        "Nothing could be had by https from {url}: check the address, and write http:// in front of"
+        " it if the site has no https."
+    )
+    return text.format(url=plain(error.url))
+
+
 def _address(error: errors.AddressError) -> str:
     text = tr(
         "“{address}” is neither the address of a map or image service nor the path of a cache: copy"
@@ -51,6 +82,11 @@ def _address(error: errors.AddressError) -> str:
     )
     if error.site_url:
         text = tr("“{address}” is the address of a site: choose one of the services of the site.")
+    if error.names_item:
+        text = tr(
+            "“{address}” is the page of an item, but the item's id in it is none: copy the whole"
+            " address of the page."
+        )
     if _OTHER_SERVICE.search(error.address):
         text = tr(
             "“{address}” is the address of a service of another kind, which has no tiles: give that"

@@ -16,7 +16,7 @@ from ..core.export.request import ExportReport
 from ..core.request import Message, Severity, UpdateMode, UpdateReport
 from ..core.tiling import Level
 from . import local_wording, wording
-from .error_sentences import sentence
+from .error_sentences import asking_sentence, looking_sentence, sentence
 from .export_wording import (
     export_estimate_lines,
     export_report_sentence,
@@ -64,6 +64,7 @@ from .wording import are_very_many, mode_help, mode_text, still_shown_text, work
 
 __all__ = [
     "are_very_many",
+    "asking_sentence",
     "bytes_text",
     "check_problem_sentence",
     "defragment_sentence",
@@ -90,6 +91,7 @@ __all__ = [
     "left_out_text",
     "log",
     "log_unexpected",
+    "looking_sentence",
     "message_text",
     "mode_help",
     "mode_text",

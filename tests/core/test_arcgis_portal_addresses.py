@@ -8,6 +8,7 @@ from tile_cache_manager.plugin.core.arcgis.portal_address import (
     ItemAddress,
     item_of,
     kept_address,
+    names_no_item,
     portal_of,
 )
 
@@ -85,6 +86,23 @@ def test_address_of_no_portal(pasted: str) -> None:
 def test_an_item_is_kept_without_what_can_be_secret(pasted: str, kept: str) -> None:
     assert kept_address(pasted) == kept
     assert kept_address(kept) == kept
+
+
+@pytest.mark.parametrize(
+    ("pasted", "is_odd"),
+    [
+        (f"{ORG}/home/item.html?id=deadbeef", True),
+        (f"{ORG}/sharing/rest/content/items/deadbeef", True),
+        (f"{ORG}/home/item.html?id={ID}", False),
+        (f"{ORG}/home/item.html", False),
+        (f"{ORG}/home/search.html?id=deadbeef", False),
+        (ORG, False),
+        ("https://site.test/arcgis/rest/services/World/MapServer?id=deadbeef", False),
+        ("hello", False),
+    ],
+)
+def test_the_page_of_an_item_with_an_id_that_is_none(pasted: str, is_odd: bool) -> None:
+    assert names_no_item(pasted) is is_odd
 
 
 def test_an_item_s_addresses_are_of_that_item() -> None:

@@ -16,6 +16,7 @@ from tile_cache_manager.plugin.core.arcgis.portal import Portal, Scope
 from tile_cache_manager.plugin.core.arcgis.transport import HttpRequest, HttpResponse
 from tile_cache_manager.plugin.core.cache import list_services, open_cache
 from tile_cache_manager.plugin.core.errors import (
+    AddressError,
     ItemElsewhere,
     ItemUnusable,
     NotArcGIS,
@@ -396,6 +397,13 @@ def test_an_item_that_is_no_service(values: dict[str, Any]) -> None:
         open_cache(PAGE, transport=Network({ITEM: item(**values)}))
 
     assert (caught.value.url, caught.value.name) == (PAGE, "World")
+
+
+def test_an_item_by_an_id_that_is_none_opens_nothing_else() -> None:
+    with pytest.raises(AddressError) as caught:
+        Finder(f"{PORTAL}/home/item.html?id=deadbeef", transport=Network({})).open()
+
+    assert caught.value.names_item
 
 
 def test_an_item_that_there_is_not() -> None:

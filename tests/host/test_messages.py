@@ -44,6 +44,7 @@ ARGUMENTS = {
     "status": (404, "404"),
     "content_type": ("text/html", "text/html"),
     "code": (400, ""),
+    "names_item": (False, ""),
     "message": ("Unable to complete operation.", "Unable to complete operation"),
     "details": (("The extent is wrong",), "The extent is wrong"),
     "detail": ("other.test", ""),
@@ -216,6 +217,9 @@ OTHER_SENTENCES = [
      " QGIS_AUTH_PASSWORD_FILE for qgis_process."),
     (errors.SiteRefused(URL, None, ""),
      f"{URL} answered with an error of its own: try again, or ask the site's administrator."),
+    (errors.AddressError("https://site.test/portal/home/item.html", names_item=True),
+     "“https://site.test/portal/home/item.html” is the page of an item, but the item's id in it is"
+     " none: copy the whole address of the page."),
     (errors.SiteRefused(URL, 503, ""),
      f"{URL} answered with an error of its own, 503: try again, or ask the site's administrator."),
     (errors.SiteRefused(URL, None, "Out of order."),
@@ -307,6 +311,36 @@ OTHER_SENTENCES = [
 def test_sentences_word_by_word(error: Exception, expected: str) -> None:
     assert messages.sentence(error) == expected
     assert_is_one_sentence(expected)
+
+
+LOOKED_FOR = [
+    ("hello", errors.AddressError("hello"),
+     "“hello” is not the address of a site or of a portal: enter it whole, such as"
+     " https://gis.example.com/arcgis."),
+    ("", errors.AddressError(""),
+     "There is no address: enter that of a site or of a portal."),
+    (f"{URL}x/FeatureServer", errors.AddressError(f"{URL}x/FeatureServer"), "of another kind"),
+    ("site.test/x", errors.AddressError("site.test/x", names_item=True), "page of an item"),
+    ("site.test:6080/arcgis",
+     errors.SiteUnreachable("https://site.test:6080/arcgis/rest/info", errors.Unreachable.BROKEN),
+     "Nothing could be had by https from https://site.test:6080/arcgis/rest/info: check the"
+     " address, and write http:// in front of it if the site has no https."),
+    ("https://site.test:6080/arcgis",
+     errors.SiteUnreachable("https://site.test:6080/arcgis/rest/info", errors.Unreachable.BROKEN),
+     "The connection to https://site.test:6080/arcgis/rest/info broke: try again."),
+    ("site.test/arcgis",
+     errors.SiteUnreachable("https://site.test/arcgis/rest/info", errors.Unreachable.NAME),
+     "No computer of that name"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("typed", "error", "expected"), LOOKED_FOR)
+def test_what_is_told_of_an_address_that_was_looked_at(
+    typed: str, error: Exception, expected: str
+) -> None:
+    text = messages.looking_sentence(error, typed)
+    assert text == expected or (expected[-1] != "." and expected in text)
+    assert_is_one_sentence(text)
 
 
 SECRET = "hunter2"

@@ -292,8 +292,16 @@ def test_a_saved_connection_is_looked_at(
 def test_what_is_no_address(looker: Looker, address: str) -> None:
     looker.open(address)
 
-    assert looker.wait_for_error()
+    assert "of a site or of a portal" in looker.wait_for_error()
     assert looker.rows() == []
+
+
+def test_a_site_without_https_whose_address_was_typed_without_http(
+    looker: Looker, fresh_site: Any
+) -> None:
+    looker.open(fresh_site.site_url("classic").partition("://")[2])
+
+    assert "write http:// in front of it" in looker.wait_for_error()
 
 
 def test_stop_lets_the_window_be_used_at_once(looker: Looker, fresh_site: Any) -> None:
@@ -383,6 +391,18 @@ def test_the_items_of_a_portal(looker: Looker, fresh_site: Any, publisher: str) 
     ((page, sign_in),) = looker.loaded
     assert page.startswith(f"{fresh_site.site_url('portal')}/home/item.html?id=")
     assert sign_in == publisher
+
+
+def test_a_portal_in_place_of_a_site_is_told_of(looker: Looker, fresh_site: Any) -> None:
+    portal_url = fresh_site.site_url("portal")
+    looker.open(portal_url.rpartition("/")[0] + "/nothing")
+
+    assert looker.rows()[-1] == "All Items"
+    told = looker.shows("state_label").replace("\u200b", "")
+    assert told == f"No site answers there, these are the items of the portal {portal_url}."
+
+    looker.open(portal_url)
+    assert "No site" not in looker.shows("state_label")
 
 
 def test_without_a_sign_in_nobody_has_items(looker: Looker, fresh_site: Any) -> None:

@@ -62,6 +62,16 @@ def item_of(address: str) -> ItemAddress | None:
     return ItemAddress(portal_url, ids[0]) if ids else None
 
 
+def names_no_item(address: str) -> bool:
+    """Whether it is the page of an item, or the item itself, with an id that is none."""
+    portal_url = portal_of(address)
+    if portal_url is None or item_of(address) is not None:
+        return False
+    _origin, path = origin_and_path(address)
+    is_page = path.lower().endswith("/item.html")
+    return bool(_ITEM_PART.search(path)) or (is_page and bool(_queried(address)))
+
+
 def kept_address(address: str) -> str:
     """`address` as it may be written down: without secrets, an item's with the item's id."""
     item = item_of(address)

@@ -8,12 +8,18 @@ from .root import TileCacheError
 
 
 class AddressError(TileCacheError):
-    """`address` is not that of a cache; `site_url` is set where it is that of a whole site."""
+    """`address` is not that of a cache; `site_url` is set where it is that of a whole site.
 
-    def __init__(self, address: str, site_url: str | None = None) -> None:
+    `names_item`: it is that of a portal's item, with an id that is none.
+    """
+
+    def __init__(
+        self, address: str, site_url: str | None = None, *, names_item: bool = False
+    ) -> None:
         super().__init__(f"not the address of a cache: {address!r}")
         self.address = address
         self.site_url = site_url
+        self.names_item = names_item
 
 
 class SiteError(TileCacheError):
