@@ -103,7 +103,10 @@ class JobWatch(QObject):
     def _door_of(self, row: JobRow) -> list[job_tasks.Door]:
         """The way to its site; none where that would take a person."""
         if job_tasks.is_locked(row.recorded):
-            trouble = self.tr("QGIS has to ask you before it can sign in: press Follow.")
+            trouble = self.tr(
+                "Nobody looks at it here until QGIS has its master password, which the sign-in is"
+                " locked with: press Follow, and enter it."
+            )
             self._model.change(row.key, care=Care.LOCKED, trouble=trouble)
             return []
         try:

@@ -43,6 +43,8 @@ class RunControl(WorkControl):
             self._panel.show_progress(100)
         elif report.outcome is Outcome.SUBMITTED:  # how far the site is, nobody asks any more
             self._panel.show_no_progress()
+        elif report.outcome is Outcome.CANCELLED:  # in the list of jobs, or on the site
+            self._panel.show_progress(self._percent_reached())
         for reason in messages.failure_sentences(report):
             self._panel.add_message(Message(reason, Severity.WARNING))
         went_well = report.outcome in (Outcome.DONE, Outcome.SUBMITTED)

@@ -53,6 +53,7 @@ class WorkControl(QObject):
         self._question: WarningQuestion | None = None
         self._run = run
         self._is_heard_of = True
+        self._percents = 0.0, 0.0
         self._run.progressed.connect(self._progressed)
         self._run.message_received.connect(self._told)
         self._run.reported.connect(self._reported)
@@ -166,6 +167,7 @@ class WorkControl(QObject):
         text = self.tr("Waiting for the site… {title}")
         if self._is_heard_of:
             text = self.tr("Running… {title}")
+        self._percents = 0.0, 0.0
         self._panel.start(text.format(title=self._plan.title))
         first = self.first_message(self._plan)
         if first:
@@ -175,7 +177,13 @@ class WorkControl(QObject):
     def _progressed(self, percent: float) -> None:
         if percent > 0:
             self._hear()
+        self._percents = self._percents[-1], percent
         self._panel.show_progress(percent)
+
+    def _percent_reached(self) -> float:
+        """How far the work came: when a task ends, QGIS itself makes 100 of it."""
+        before, last = self._percents
+        return before if last == 100 else last
 
     def _told(self, message: Message) -> None:
         self._hear()

@@ -101,6 +101,18 @@ def test_the_bar_at_the_end(
     assert person.find("progress_bar").text() == percent
 
 
+def test_the_bar_of_an_update_that_was_cancelled_elsewhere(
+    loaded: Any, person: Any, cache: Any, qgis_bar: Any
+) -> None:
+    cache.ending = Outcome.CANCELLED
+    person.start_and_hold(cache)
+    cache.go_on.set()
+    person.wait_for_end()
+
+    assert person.find("progress_bar").text() == "40%"
+    assert person.shows("percent_label") == "40 %"
+
+
 def test_loading_again_keeps_ticks_and_counts(loaded: Any, person: Any, cache: Any) -> None:
     person.choose("range_to_combo", "1:147,914,382")
     person.click("range_button")
