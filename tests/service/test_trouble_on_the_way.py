@@ -10,6 +10,7 @@ from arcgis_server.handle import VIEWER
 from scripted_site import Recorder
 from site_caches import levels_of, open_on, running_update
 
+from tile_cache_manager.plugin.core.arcgis import hosted_jobs, jobs
 from tile_cache_manager.plugin.core.arcgis.jobs import Pace
 from tile_cache_manager.plugin.core.errors import (
     CachingUnavailable,
@@ -321,3 +322,52 @@ def test_no_token_in_the_log_of_a_site(fresh_site: Any, key: str) -> None:
     assert any("token" in line.split()[-1].split(",") for line in asked)
     assert [line for line in asked if line.startswith("GET") and "token," in line] == []
     assert all(line.startswith("POST") for line in asked if line.endswith("token"))
+
+
+# --- silence -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state of a job is waited for a third of a second."""
+    for module in (jobs, hosted_jobs):
+        monkeypatch.setattr(module, "LOOK_SECONDS", 0.3)
+
+
+@pytest.mark.usefixtures("short_looks")
+def test_a_silent_site_is_given_up_and_told_of_in_the_stated_time(fresh_site: Any) -> None:
+    pace = Pace(first=0.01, longest=0.05, patience=2.0, cancel_patience=0.4)
+    cache = open_on(fresh_site, "classic", pace=pace)
+    request = whole(cache)
+    fresh_site.pause_after("classic", 10)
+    with running_update(cache, request) as (result, _, recorder):
+        fresh_site.wait_until_paused("classic")
+        fresh_site.fault("classic", JOBS, "silence", count=FOREVER)
+        begun = time.monotonic()
+        with pytest.raises(JobLost):
+            result()
+    took = time.monotonic() - begun
+    fresh_site.clear_faults("classic")
+
+    # a look of four tries of a minute each took four minutes to say a word
+    assert 2.0 <= took < 6.0
+    assert [type(error) for error in recorder.troubles] == [JobSilent]
+
+
+@pytest.mark.usefixtures("short_looks")
+def test_a_cancel_is_heard_while_a_site_is_silent(fresh_site: Any) -> None:
+    pace = Pace(first=0.01, longest=0.05, patience=60.0, cancel_patience=1.0)
+    cache = open_on(fresh_site, "classic", pace=pace)
+    request = whole(cache)
+    fresh_site.pause_after("classic", 10)
+    with running_update(cache, request) as (result, cancel, _recorder):
+        fresh_site.wait_until_paused("classic")
+        fresh_site.fault("classic", JOBS, "silence", count=FOREVER)
+        begun = time.monotonic()
+        cancel()
+        with pytest.raises(CancelUnconfirmed):
+            result()
+    took = time.monotonic() - begun
+    fresh_site.clear_faults("classic")
+
+    assert took < 6.0

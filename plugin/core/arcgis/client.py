@@ -64,12 +64,19 @@ class Client:
         """Whether requests go out in somebody's name."""
         return self._signing.is_signed_in
 
-    def read(self, url: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
+    def read(
+        self,
+        url: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        read_seconds: float | None = None,
+    ) -> dict[str, Any]:
         """The JSON object at `url`. Repeated when it fails in passing.
 
+        `read_seconds`: for an answer that is not worth waiting for as long as for others.
         Raises SiteUnreachable, NotArcGIS, SiteRefused, SignInFailed.
         """
-        return self._signed("GET", url, params or {}, repeatable=True)
+        return self._signed("GET", url, params or {}, repeatable=True, read_seconds=read_seconds)
 
     def submit(
         self,

@@ -41,7 +41,7 @@ from .hosted import (
     hosted_parts,
     part_of,
 )
-from .jobs import Followed, JobPhase, JobState, parse_job
+from .jobs import LOOK_SECONDS, Followed, JobPhase, JobState, parse_job
 
 SETTLING_SECONDS = 20.0
 """For so long a job that is run again may still tell of its earlier end."""
@@ -229,7 +229,7 @@ class HostedJob:
 
     def cancel(self) -> None:
         """Ask the site to cancel it. Raises SiteError."""
-        _told(self._client, f"{self._url}/cancel", {}, repeatable=True)
+        _told(self._client.once(), f"{self._url}/cancel", {}, repeatable=True)
 
     def read(self) -> JsonObject:
         """What the site tells of it, its keys in lower case. Raises SiteError.
@@ -261,7 +261,7 @@ class HostedJob:
             raise error from None
 
     def _read(self, url: str) -> JsonObject:
-        body = _lowered(self._client.read(url))
+        body = _lowered(self._client.once().read(url, read_seconds=LOOK_SECONDS))
         if not any(key in body for key in _SIGNS_OF_A_JOB):
             raise NotArcGIS(url, 200, "no job")
         return body
@@ -329,7 +329,8 @@ def _same_place(one: Extent, other: Extent) -> bool:
 
 def _told(client: Client, url: str, form: Mapping[str, str], *, repeatable: bool) -> None:
     """Have the site do something to a job. Raises SiteError, also where it says "no success"."""
-    body = client.submit(url, form, repeatable=repeatable)
+    seconds = LOOK_SECONDS if repeatable else None
+    body = client.submit(url, form, repeatable=repeatable, read_seconds=seconds)
     if "success" in body and not is_true(body["success"]):
         raise refusal(url, None, text(body.get("message")) or "success: false")
 

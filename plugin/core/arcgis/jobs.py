@@ -77,6 +77,9 @@ _UNKNOWN_JOB = frozenset({None, 400, 404})
 _POLLS_UNTIL_FORGOTTEN = 4
 """Some of these answers come from a site that is just starting, so one is not believed."""
 
+LOOK_SECONDS = 20.0
+"""How long the state of a job is waited for: who follows it asks again, and hears a cancel."""
+
 _PERCENT_TEXT = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*(?:%|percent\b)", re.IGNORECASE)
 
 
@@ -151,11 +154,14 @@ class Job:
 
     def state(self) -> JobState:
         """The job now. Raises SiteError."""
-        return parse_job(self.client.read(self.url), self.job_id)
+        body = self.client.once().read(self.url, read_seconds=LOOK_SECONDS)
+        return parse_job(body, self.job_id)
 
     def cancel(self) -> None:
         """Ask the site to cancel it. Raises SiteError."""
-        self.client.submit(f"{self.url}/cancel", {}, repeatable=True)
+        form: dict[str, str] = {}
+        url = f"{self.url}/cancel"
+        self.client.once().submit(url, form, repeatable=True, read_seconds=LOOK_SECONDS)
 
     def result(self, state: JobState, name: str) -> object:
         """Value of result `name`, or of the only one where it has another name. Raises SiteError.
