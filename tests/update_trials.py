@@ -27,7 +27,6 @@ from tile_cache_manager.plugin.core.arcgis.address import service_of
 from tile_cache_manager.plugin.core.arcgis.cache import ArcGISCache
 from tile_cache_manager.plugin.core.arcgis.client import Client, Repeats
 from tile_cache_manager.plugin.core.arcgis.jobs import Pace
-from tile_cache_manager.plugin.core.arcgis.patience import PatientTransport
 from tile_cache_manager.plugin.core.arcgis.transport import RequestsTransport
 from tile_cache_manager.plugin.core.carrying_on import carry_on
 from tile_cache_manager.plugin.core.description import CacheDescription
@@ -265,7 +264,7 @@ class Trial:
         )
         with closing(RequestsTransport()) as transport:
             client = Client(
-                PatientTransport(transport, self.messages.append, PATIENCE, PATIENCE / 4),
+                transport,
                 address.site_url,
                 self.target.sign_in,
                 repeats=REPEATS,

@@ -24,7 +24,13 @@ from drawn_updates import MODES, Draw, draw
 from secrets_search import Secrets
 from update_trials import Target, Trial, target, verdicts, verdicts_on_carrying_on
 
-from tile_cache_manager.plugin.core.arcgis import transport
+from tile_cache_manager.plugin.core.arcgis import (
+    hosted_jobs,
+    jobs,
+    lost_jobs,
+    status,
+    transport,
+)
 from tile_cache_manager.plugin.core.arcgis.credentials import Credentials
 
 pytest.importorskip("flask", reason="the stand-in ArcGIS site needs Flask")
@@ -54,6 +60,14 @@ LEVELS = {"online": (4, 6, 7, 8)}
 AT_A_TIME = 4
 """Sites that are worked on at the same time; on each, one update after the other."""
 ANSWER_SECONDS = 1.5
+PAUSE_SECONDS = 0.6
+LIMITS = (
+    (transport, "READ_SECONDS"),
+    (lost_jobs, "READ_SECONDS"),
+    (status, "READ_SECONDS"),
+    (jobs, "LOOK_SECONDS"),
+    (hosted_jobs, "LOOK_SECONDS"),
+)
 """How long a whole answer may take, while answers drip."""
 
 
@@ -149,7 +163,10 @@ def tried(one: Draw, on: Target, folder: Path) -> tuple[Trial, list[str]]:
 def test_a_thousand_updates(
     sites: RunningSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # the product's own limits, in small: of an answer, of a pause in it, of a look at a job
     monkeypatch.setattr(transport, "TOTAL_SECONDS", ANSWER_SECONDS)
+    for module, name in LIMITS:
+        monkeypatch.setattr(module, name, PAUSE_SECONDS)
     all_draws = draws()
     wrong: list[str] = []
     ends: Counter[str] = Counter()
