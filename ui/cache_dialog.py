@@ -19,7 +19,7 @@ from .address_panel import AddressPanel
 from .addresses import dropped_path, is_same
 from .area_panel import AreaPanel
 from .area_preview import AreaPreview
-from .column import Column
+from .column import Column, share_room
 from .count_line import CountLine
 from .dialog_lines import DialogLines
 from .drawing_room import DrawingRoom
@@ -202,14 +202,14 @@ class CacheDialog(FormDialog, FORM):
 
     def _fit_height(self) -> None:
         """Be no higher than needed: what is collapsed is so only once it was shown."""
-        natural = self.natural_lines.height() * self.fontMetrics().height()
-        self.resize(self.width(), max(min(natural, self.most_height()), self.minimumHeight()))
+        natural = min(self.natural_lines.height() * self.fontMetrics().height(), self.most_height())
+        self.resize(min(self.width(), self.most_width()), max(natural, self.minimumHeight()))
 
     def _use_room(self) -> None:
         columns = self.columns_layout.minimumHeightForWidth(self._columns_width())
-        others = self.dialog_layout.minimumHeightForWidth(self.width()) - columns
-        for column in self._columns:
-            column.set_room(self.most_height() - others)
+        height = self.most_height() - self.dialog_layout.minimumHeightForWidth(self.width())
+        beside = self.width() - self._columns_width() + self.columns_layout.spacing()
+        share_room(self._columns, height + columns, self.most_width() - beside)
 
     def _columns_width(self) -> int:
         """How wide all columns are together."""
@@ -232,7 +232,8 @@ class CacheDialog(FormDialog, FORM):
         super().showEvent(event)
         if event.spontaneous():
             return
-        if self.height() == at_least or self.height() > self.most_height():
+        is_large = self.height() > self.most_height() or self.width() > self.most_width()
+        if is_large or self.height() == at_least:
             self._fitting.start()
         if self._drawing_room.is_drawing:  # opened anew instead of drawing
             self.area_panel.stop_drawing()
@@ -264,10 +265,9 @@ class CacheDialog(FormDialog, FORM):
             return
         try:
             self._show_description(description)
+            problem = self.unfit(description)
         except TileCacheError as error:
-            self._load_failed(error)
-            return
-        problem = self.unfit(description)
+            problem = error
         if problem is not None:
             self._load_failed(problem)
 
@@ -281,7 +281,7 @@ class CacheDialog(FormDialog, FORM):
     def _load_failed(self, error: Exception) -> None:
         self._show_summary()
         shown = self._description
-        if shown is not None and not is_same(self.address_panel.address(), shown.address):
+        if shown and not is_same(self.address_panel.address(), shown.address):
             self.address_panel.show_summary(messages.still_shown_text(shown))
         self.address_panel.help_with(error)
         self._complain_of(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qgis.PyQt.QtCore import QEvent, Qt, QUrl
+from qgis.PyQt.QtCore import QEvent, QRect, Qt, QUrl
 from qgis.PyQt.QtGui import QDesktopServices, QGuiApplication, QKeyEvent
 from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QPushButton, QStyle, QWidget
 
@@ -84,9 +84,17 @@ class FormDialog(QDialog):
         """Pixels that the screen has for the dialog, without the frame around it."""
         frame = self.frameGeometry().height() - self.height()
         usual = self.style().pixelMetric(QStyle.PixelMetric.PM_TitleBarHeight)
+        return self._screen().height() - max(frame, usual)
+
+    def most_width(self) -> int:
+        """The same in width."""
+        return self._screen().width() - (self.frameGeometry().width() - self.width())
+
+    def _screen(self) -> QRect:
+        """What windows may take of the screen."""
         handle = self.windowHandle()  # QWidget.screen() is not there before Qt 5.14
         screen = QGuiApplication.primaryScreen() if handle is None else handle.screen()
-        return screen.availableGeometry().height() - max(frame, usual)
+        return screen.availableGeometry()
 
     def _use_room(self) -> None:
         """Let parts that can be scrolled know how much room there is."""

@@ -23,7 +23,8 @@ def forbidden(exporter: Any, cache: Any, world: Any, monkeypatch: pytest.MonkeyP
     """The export dialog with a service that does not allow export."""
     cache.answer = replace(world)
     exporter.load(WORLD_URL)
-    monkeypatch.setattr(exporter.dialog, "most_height", lambda: LARGE_SCREEN)
+    for most in ("most_height", "most_width"):
+        monkeypatch.setattr(exporter.dialog, most, lambda: LARGE_SCREEN)
     exporter.dialog.resize(exporter.dialog.width(), exporter.dialog.height() + 1)
     return exporter
 
@@ -104,3 +105,22 @@ def test_the_scroll_bar_hides_nothing(qgis_app: Any, wait_until: Any) -> None:
     wait_until(lambda: column.verticalScrollBar().maximum() > 0, what="a scroll bar")
     wait_until(lambda: column.viewport().width() >= 350, what="all of the width")
     window.close()
+
+
+def test_it_is_no_wider_than_the_screen(
+    forbidden: Any, wait_until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dialog = forbidden.dialog
+    needed = dialog.layout().totalMinimumSize().width()
+    narrow = needed * 3 // 4
+    monkeypatch.setattr(dialog, "most_width", lambda: narrow)
+    dialog.resize(dialog.width() + 1, dialog.height())
+    wait_until(lambda: dialog.minimumWidth() <= narrow, what="a layout")
+    dialog.hide()
+    dialog.show()
+    wait_until(lambda: dialog.width() <= narrow, what="a dialog on the screen")
+
+    bars = [each.horizontalScrollBar() for each in dialog._columns]
+    wait_until(lambda: any(bar.maximum() > 0 for bar in bars), what="a scroll bar")
+    button = forbidden.find("run_button")
+    assert button.mapTo(dialog, button.rect().bottomRight()).x() < narrow

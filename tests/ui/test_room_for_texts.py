@@ -34,8 +34,14 @@ COMPLAINT = "ERROR 001470: Failed to retrieve the job status from the server. " 
 
 
 @pytest.fixture(params=[1.0, 1.5])
-def large(request: pytest.FixtureRequest, dialog: Any, person: Any) -> Any:
-    """The dialog with letters of so many times their usual size, and World loaded."""
+def large(
+    request: pytest.FixtureRequest, dialog: Any, person: Any, monkeypatch: pytest.MonkeyPatch
+) -> Any:
+    """The dialog with letters of so many times their usual size, and World loaded.
+
+    On a screen that is wide enough.
+    """
+    monkeypatch.setattr(dialog, "most_width", lambda: 4000)
     font = dialog.font()
     font.setPointSizeF(font.pointSizeF() * request.param)
     dialog.setFont(font)
