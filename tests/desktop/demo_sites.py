@@ -24,7 +24,7 @@ from qgis.PyQt.QtWidgets import (
 )
 from qgis.utils import iface
 
-FEDERATED, TITLE = "federated", "City Tiles"
+FEDERATED, TITLE, OTHER = "federated", "City Tiles", "Imagery"
 SITE, LAYER = "online", "World_Tiles"
 TILES_PER_SECOND = 400
 COARSEST, FINEST = "1:295,828,764", "1:18,489,298"
@@ -91,7 +91,13 @@ def find(desktop, dialog):
     yield desktop.type_text(desktop.find(QLineEdit, "search_edit", window), TITLE)
     state = desktop.find(QLabel, "state_label", window)
     yield desktop.until(
-        lambda: shown(view, TITLE) is not None and "Loading" not in state.text(), 20, "the service"
+        lambda: (
+            shown(view, TITLE) is not None
+            and shown(view, OTHER) is None
+            and "Loading" not in state.text()
+        ),
+        20,
+        "the service alone",
     )
     yield desktop.click_item(view, shown(view, TITLE))
     yield from picture(desktop, "service_found")
