@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -163,8 +164,12 @@ class JobRecord:
 
     def _set_aside(self) -> None:
         """Let the file be found under another name, and not be lost under what is written next."""
+        name = f"{self._path.name}.damaged"
+        aside = self._path.with_name(name)
+        if aside.exists():  # one of an earlier time, which nobody may have looked at yet
+            aside = self._path.with_name(f"{name}.{time.time_ns()}")
         with storage_errors(self._path):
-            self._path.replace(self._path.with_name(f"{self._path.name}.damaged"))
+            self._path.replace(aside)
 
 
 def _read(entry: _Entry) -> RecordedUpdate | None:

@@ -449,3 +449,15 @@ def test_what_is_split_does_not_tell() -> None:
     split = replace(part(FAILED), is_split=True)
 
     assert update("k", split, part(DONE), part(DONE)).state is DONE
+
+
+def test_what_is_set_aside_twice_is_kept_twice(record: JobRecord) -> None:
+    path = file_of(record)
+    path.parent.mkdir()
+    for text in ("first ruin", "second ruin"):
+        path.write_text(text)
+        record.keep(update())
+
+    aside = sorted(path.parent.glob("jobs.json.damaged*"))
+    assert {each.read_text() for each in aside} == {"first ruin", "second ruin"}
+    assert len(record.all()) == 1
