@@ -16,6 +16,7 @@ from operator import itemgetter
 import numpy as np
 
 from .area import clip_area
+from .arrays import whole_numbers
 from .coverage import Area, Coverage, cover
 from .level_areas import Place
 from .tiling import BUNDLE_TILES, Extent, Level, TileRange, TilingScheme
@@ -236,8 +237,9 @@ def _bundle_rows(coverage: Coverage) -> Iterator[tuple[int, list[Run]]]:
         pieces.append(np.unique(numbers, axis=0))
     if not pieces:
         return
-    distinct = np.unique(np.concatenate(pieces), axis=0).tolist()
-    for row, held in groupby(distinct, key=itemgetter(0)):
+    distinct = np.unique(np.concatenate(pieces), axis=0)
+    columns = [whole_numbers(distinct[:, column]) for column in range(3)]
+    for row, held in groupby(zip(*columns), key=itemgetter(0)):
         yield row, _united((first, last) for _, first, last in held)
 
 
