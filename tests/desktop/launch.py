@@ -39,6 +39,13 @@ SECONDS_TO_END = 20
 CONNECTION = "Stand-in ArcGIS site"
 
 
+# What belongs to the program that starts the window: its Python, and the places of its own QGIS,
+# where sign-in details would be locked with another master password.
+NOT_FOR_QGIS = (
+    *("QT_QPA_PLATFORM", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LC_ALL"),
+    *("QGIS_CUSTOM_CONFIG_PATH", "QGIS_AUTH_DB_DIR_PATH", "QGIS_AUTH_PASSWORD_FILE"),
+)
+
 # The scripts that can be started from the command line, with their time limits in seconds.
 VERBS: dict[str, float | None] = {"demo": 600, "run": None}
 
@@ -106,7 +113,7 @@ def qgis_environment(folder: Path, plugin: Path) -> dict[str, str]:
     plugins.mkdir()
     (plugins / "tile_cache_manager").symlink_to(plugin)
     environment = dict(os.environ)
-    for name in ("QT_QPA_PLATFORM", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LC_ALL"):
+    for name in NOT_FOR_QGIS:
         environment.pop(name, None)
     environment.update(
         PATH=f"/usr/bin:/bin:{os.environ.get('PATH', '')}",
