@@ -64,8 +64,8 @@ _AGOL = Site(
     prefixes=("sharing", "home", "apps"),
 )
 
-# Stricter than most: a portal's own token is refused until control allows it, so that clients
-# have to exchange it. Esri's client sends it as it is, except to what it knows to be a server.
+# Takes the portal's own token, as Esri's client sends it, and those that it is exchanged for. Where
+# control says so, these alone: then clients have to exchange it.
 _FEDERATED = Site(
     key="federated",
     context="/fed",
@@ -88,6 +88,7 @@ _FEDERATED = Site(
     tasks=Tasks(),
     security="all",
     portal="portal",
+    portal_tokens=True,
 )
 
 _FED_PORTAL = Site(

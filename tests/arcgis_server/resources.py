@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from flask import Response, request
@@ -202,5 +203,6 @@ def _user(state: SiteState) -> str | None:
     if state.portal is None:
         return state.tokens.user_of(token, *sender)
     if state.portal_tokens:
-        return state.portal.tokens.user_of(token, *sender)
+        with suppress(EsriError):
+            return state.portal.tokens.user_of(token, *sender)
     return state.portal.tokens.user_at_server(token, *sender, site_address(state))

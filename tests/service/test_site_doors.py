@@ -70,6 +70,12 @@ class Asking:
         self.transport.close()
 
 
+@pytest.fixture(autouse=True)
+def _exchanges_only(fresh_site: Any) -> None:
+    """Nothing but an exchange opens the federated site."""
+    fresh_site.take_portal_tokens("federated", taken=False)
+
+
 @pytest.fixture
 def asking() -> Iterator[Asking]:
     made = Asking()

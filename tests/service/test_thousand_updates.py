@@ -106,6 +106,8 @@ def modes_of(key: str) -> tuple[str, ...]:
 
 
 def target_on(sites: RunningSite, key: str) -> Target:
+    if key == "federated":  # so that nothing but an exchange opens it
+        sites.take_portal_tokens(key, taken=False)
     trusted = (sites.portal_url(key),) if key in PORTALS else ()
     sign_in = Credentials(PUBLISHER.name, PUBLISHER.password, trusted_portals=trusted)
     if site(key).security == "open":
