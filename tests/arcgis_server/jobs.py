@@ -281,13 +281,14 @@ class JobBoard:
         ]
 
     def clear(self) -> None:
-        """Stop all jobs, wait for them, and forget them."""
-        for job in self.all():
+        """Forget all jobs, at once as a restart does, stop them, and wait for them."""
+        jobs = self.all()
+        self._jobs.clear()
+        for job in jobs:
             job.cancel()
         self.release()
-        for job in self.all():
+        for job in jobs:
             job.join()
-        self._jobs.clear()
         self._failure = None
 
     def pause_after(self, tiles: int) -> None:
