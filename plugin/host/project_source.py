@@ -109,13 +109,12 @@ class MapSource(TileSource):
         tiles: dict[tuple[int, int], bytes] = {}
         if image is None:
             return tiles
-        pixels = self._encoder.pixels(image)
-        for row, col in wanted_tiles(supertile, block):
+        first = block.min_row, block.min_col
+        places = [(row - first[0], col - first[1]) for row, col in wanted_tiles(supertile, block)]
+        for (row, col), tile in self._encoder.tiles(image, (width, height), places):
+            tiles[first[0] + row, first[1] + col] = tile
             if cancelled():
                 break
-            top, left = (row - block.min_row) * height, (col - block.min_col) * width
-            tile = pixels[top : top + height, left : left + width]
-            tiles[row, col] = self._encoder.encode_pixels(tile)
         return tiles
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,20 @@ class TileEncoder:
     def pixels(self, image: QImage) -> Pixels:
         """The pixels of `image` on the background, to be cut into tiles for `encode_pixels`."""
         return pixels_of(image if self.background is None else flattened(image, self.background))
+
+    def tiles(
+        self, image: QImage, size: tuple[int, int], places: Iterable[tuple[int, int]]
+    ) -> Iterator[tuple[tuple[int, int], bytes]]:
+        """The bytes of those tiles of `image`, each `size` (width, height), that lie at `places`.
+
+        `places`: row and column of each, counted in tiles from the picture's upper left corner.
+        """
+        width, height = size
+        pixels = self.pixels(image)
+        for row, col in places:
+            top, left = row * height, col * width
+            tile = pixels[top : top + height, left : left + width]
+            yield (row, col), self.encode_pixels(tile)
 
     def encode_pixels(self, pixels: Pixels) -> bytes:
         """The bytes of a tile with these `pixels`: rows x columns x R, G, B, A, on the background.

@@ -75,6 +75,16 @@ class TileSource(ABC):
         Raises SourceError where the supertile cannot be drawn: then none of its tiles is stored.
         """
 
+    def even(self, level: Level, block: TileRange) -> bytes | None:
+        """The picture of every tile of `block`, where it is known, without drawing, that all have
+        the same; None: nobody knows before they are drawn.
+
+        `block`: a square of tiles, aligned to its own size, of a supertile up to a bundle. Asked
+        once the source has started, by the thread that runs the update, while others draw.
+        Raises SourceError.
+        """
+        return None
+
     def bundles(self, level_id: int) -> Collection[tuple[int, int]] | None:
         """First tiles of the bundles outside of which it has no tiles of a level; None: unknown.
 

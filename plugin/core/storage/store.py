@@ -13,6 +13,7 @@ from typing import Any, Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import places
 from ..tiling import TileRange
 from .profile import CacheProfile
 
@@ -144,6 +145,27 @@ class TileStore(ABC):
     def delete(self, level_id: int, tiles: Collection[tuple[int, int]]) -> int:
         """Delete tiles (row, column), all of one bundle; how many there were. Raises as write."""
 
+    def write_even(self, level_id: int, block: TileRange, tiles: Bools, picture: bytes) -> None:
+        """Store `picture` at all of `tiles`, rows by columns of `block`, which lies in one bundle.
+
+        Raises as write.
+        """
+        self.write(level_id, dict.fromkeys(_places(block, tiles), picture))
+
+    def delete_block(self, level_id: int, block: TileRange, tiles: Bools) -> int:
+        """Delete `tiles`, rows by columns of `block`, which lies in one bundle; as `delete`."""
+        return self.delete(level_id, _places(block, tiles))
+
+    def read_block(
+        self, level_id: int, block: TileRange, tiles: Bools
+    ) -> dict[tuple[int, int], bytes]:
+        """Those of `tiles`, rows by columns of `block`, that exist, by row and column.
+
+        Raises DamagedCache.
+        """
+        found = ((place, self.read(level_id, *place)) for place in _places(block, tiles))
+        return {place: picture for place, picture in found if picture is not None}
+
     @abstractmethod
     def commit(self) -> None:
         """Make all that was written durable; packages are written anew, whole, and renamed.
@@ -198,3 +220,8 @@ class TileStore(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _places(block: TileRange, tiles: Bools) -> list[tuple[int, int]]:
+    """Row and column of each of `tiles`, rows by columns of `block`."""
+    return [(block.min_row + row, block.min_col + col) for row, col in places(tiles)]
