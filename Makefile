@@ -42,7 +42,8 @@ format: setup ## let ruff rewrite what it can
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-bench: setup ## measure (ROW=... picks one row)
+bench: setup ## measure beside the peers, which it installs where they are missing (ROW=... picks rows)
+	@tools/setup.sh bench
 	$(QUIET_SCREEN) PYTHONPATH=tests $(PYTHON) -m benchmarks $(ROW)
 
 package: ## build/tile_cache_manager.zip from the last commit, ready for the plugin repository

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what the project needs and is missing: programs by apt, Python packages into .venv, other
 # programs that read tile caches into .venv-readers, and Esri's Python client into .venv-esri.
-# Says what it does; says nothing and ends at once when all is there.
+# With `bench`, the programs that `make bench` measures beside ours instead: MapProxy into .venv-peers,
+# MapCache's seeder and nginx by apt. Says what it does; says nothing and ends at once when all is there.
 set -eu
 cd "$(dirname "$0")/.."
 PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
@@ -82,16 +83,68 @@ install_esri_client() {
   echo "$state" >.venv-esri/.ready
 }
 
+# The peers of make bench.
+peer_packages="mapcache-tools nginx"
+
+peer_programs_present() {
+  for program in mapcache_seed nginx; do
+    command -v "$program" >/dev/null || { missing=$program; return 1; }
+  done
+}
+
+# nginx is run by the benchmarks themselves, as who runs them and on a port of their own: Debian's
+# service must neither start now nor when the machine does, unless it was there before.
+install_peer_programs() {
+  if ! command -v apt-get >/dev/null; then
+    echo "setup: $missing is missing, and this machine has no apt-get; make bench goes on without it" >&2
+    return 0
+  fi
+  echo "setup: $missing is missing; installing with apt, without starting a service:" $peer_packages
+  had_nginx=$(command -v nginx || true)
+  policy=/usr/sbin/policy-rc.d
+  held=
+  if [ ! -e $policy ]; then
+    held=1
+    trap 'as_root rm -f $policy' EXIT INT TERM
+    printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+    as_root chmod 755 $policy
+  fi
+  as_root apt-get update -q
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $peer_packages
+  if [ -n "$held" ]; then
+    as_root rm -f $policy
+    trap - EXIT INT TERM
+  fi
+  if [ -z "$had_nginx" ] && [ -d /run/systemd/system ]; then as_root systemctl disable -q nginx; fi
+}
+
+install_peers() {
+  echo "setup: installing tools/bench-requirements.txt into .venv-peers"
+  /usr/bin/python3 -m venv --clear .venv-peers
+  PIP_USER=0 .venv-peers/bin/python -m pip install -q --disable-pip-version-check -r tools/bench-requirements.txt
+  wanted_state tools/bench-requirements.txt >.venv-peers/.ready
+}
+
 packages_ready() { environment_ready .venv tools/requirements.txt; }
 readers_ready() { environment_ready .venv-readers tools/readers-requirements.txt; }
 esri_ready() { environment_ready .venv-esri tools/esri-requirements.txt; }
+peers_ready() { environment_ready .venv-peers tools/bench-requirements.txt; }
 ready() { programs_present && packages_ready && readers_ready && esri_ready; }
+ready_for_bench() { peer_programs_present && peers_ready; }
 
-ready && exit 0
+wanted=ready
+[ "${1:-}" = bench ] && wanted=ready_for_bench
+$wanted && exit 0
 mkdir -p build
 exec 9>build/.setup.lock
 flock 9  # two makes at once: the second waits, then finds all in place
-ready && exit 0
+$wanted && exit 0
+if [ $wanted = ready_for_bench ]; then
+  peer_programs_present || install_peer_programs
+  peers_ready || install_peers
+  echo "setup: ready for make bench"
+  exit 0
+fi
 programs_present || install_programs
 packages_ready || install_python_packages
 readers_ready || install_readers
