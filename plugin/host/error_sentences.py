@@ -10,6 +10,7 @@ from ..core import errors
 from ..core.arcgis.address import public_address
 from ..core.request import UpdateMode
 from .area_sources import BadRectangle, Cancelled, UnknownCrs
+from .cluster_sentences import CLUSTER_SENTENCES
 from .export_sentences import EXPORT_SENTENCES
 from .job_sentences import JOB_SENTENCES
 from .sign_in import (
@@ -340,6 +341,7 @@ _SENTENCES: dict[type, Callable[[Any], str]] = {
     **SITE_SENTENCES,
     **JOB_SENTENCES,
     **STORAGE_SENTENCES,
+    **CLUSTER_SENTENCES,
     **EXPORT_SENTENCES,
     errors.AddressError: _address,
     errors.DescriptionError: _description,

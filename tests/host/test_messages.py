@@ -83,6 +83,7 @@ ARGUMENTS = {
     "storage": ("MBTILES", "MBTiles"),
     "possible": (("TPKX", "EXPLODED"), "Exploded"),
     "source": ("/maps/Wälder.tpkx", "/maps/Wälder.tpkx"),
+    "worker": ("tcp://10.0.0.7:40331", "tcp://10.0.0.7:40331"),
     "differences": ((errors.Differs.ORIGIN, errors.Differs.SCALES), "tile origin, scales"),
 }
 # Roots that are never raised themselves carry their text to programs, not to people.

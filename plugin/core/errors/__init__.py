@@ -29,7 +29,11 @@
     ├─ SourceError                  what a cache is drawn from
     │  ├─ NothingToDraw             no layer, no such theme, no such file
     │  ├─ LayerFailed               a layer could not be drawn
+    │  ├─ WorkersDied               one after the other, over the same bundle
     │  └─ FormatNotDrawn            the cache's tiles are in a format that cannot be drawn
+    ├─ ClusterUnusable              no Dask, no scheduler, no workers
+    ├─ WorkerUnfit                  a computer that would draw, or write, something else
+    ├─ NotForCluster                an update that cannot be spread
     ├─ ExportError                  exporting from a service, or importing into one
     │  ├─ ExportNotAllowed · TooManyTiles
     │  └─ BadPackage · NoTileThere · NothingToImport
@@ -51,6 +55,15 @@ An error's attributes are for programs; sentences for people are made in `host/m
 No attribute ever holds a password, a token or a URL with a query.
 """
 
+from .cluster import (
+    ClusterProblem,
+    ClusterUnusable,
+    NotForCluster,
+    NotForClusterReason,
+    WorkerProblem,
+    WorkersDied,
+    WorkerUnfit,
+)
 from .export import (
     BadPackage,
     BadPackageReason,
@@ -160,6 +173,8 @@ __all__ = [
     "CancelUnconfirmed",
     "CannotPack",
     "CannotPackReason",
+    "ClusterProblem",
+    "ClusterUnusable",
     "DamagedCache",
     "DescriptionError",
     "Differs",
@@ -188,6 +203,8 @@ __all__ = [
     "NotAllowed",
     "NotArcGIS",
     "NotCached",
+    "NotForCluster",
+    "NotForClusterReason",
     "NotFound",
     "NotTakenUp",
     "NothingToDraw",
@@ -219,4 +236,7 @@ __all__ = [
     "UnknownJob",
     "UnknownScale",
     "Unreachable",
+    "WorkerProblem",
+    "WorkerUnfit",
+    "WorkersDied",
 ]
