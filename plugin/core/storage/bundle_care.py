@@ -20,21 +20,13 @@ from numpy.typing import NDArray
 
 from ..arrays import whole_numbers
 from ..tiling import BUNDLE_TILES
-from .bundle_v2 import (
-    DATA_START,
-    EMPTY_ENTRY,
-    OFFSET_BITS,
-    PREFIX_SIZE,
-    SLOTS,
-    BundleV2,
-    Header,
-    Index,
-)
+from .bundle_v2 import DATA_START, EMPTY_ENTRY, OFFSET_BITS, BundleV2, Header, Index
 from .bundled import Bundle
 from .byte_range import OpenFile
 from .files import replacing, storage_errors, sync_folder
 from .layout_v1 import INDEX_SUFFIX
 from .pictures import picture_facts
+from .records import PREFIX_SIZE, SLOTS
 from .store import Bools, Fault, Finding
 
 DAMAGED = ".damaged"

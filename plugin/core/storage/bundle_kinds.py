@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Protocol
 
 from . import bundle_care, bundle_care_v1
 from .bundle_v1 import BundleV1, make_empty_v1
-from .bundle_v2 import BundleV2, Index, make_empty
+from .bundle_v2 import BundleV2, Index, make_bundle, make_empty, make_even_bundle
 from .bundled import Bundle
 from .byte_range import ByteRange
 from .layout_v1 import INDEX_SUFFIX
-from .store import Fault, Finding
+from .store import Bools, Fault, Finding
 
 
 class WritableBundle(Protocol):
@@ -25,7 +25,9 @@ class WritableBundle(Protocol):
 
     def append(self, tiles: Mapping[int, bytes]) -> None: ...
 
-    def delete(self, slots: Collection[int]) -> int: ...
+    def append_even(self, here: Bools, picture: bytes) -> None: ...
+
+    def empty(self, here: Bools) -> int: ...
 
     def sync(self) -> None: ...
 
@@ -60,6 +62,27 @@ class BundleKind:
         if self.is_v1:
             return BundleV1(path, for_writing=True)
         return BundleV2(path, for_writing=True)
+
+    def make(self, path: Path, tiles: Mapping[int, bytes]) -> None:
+        """Make the bundle at `path`, of which not all is there, with `tiles` in it, by slot.
+
+        Raises as `storage_errors`; TileTooLarge.
+        """
+        if not self.is_v1:
+            make_bundle(path, tiles)
+            return
+        self.make_empty(path)
+        with self.open_to_write(path) as bundle:
+            bundle.append(tiles)
+
+    def make_even(self, path: Path, here: Bools, picture: bytes) -> None:
+        """Make it with one picture in all slots `here`, as `make`."""
+        if not self.is_v1:
+            make_even_bundle(path, here, picture)
+            return
+        self.make_empty(path)
+        with self.open_to_write(path) as bundle:
+            bundle.append_even(here, picture)
 
     def findings(self, bundle: Bundle, level_id: int, name: str) -> Iterator[Finding]:
         """What is wrong with a bundle that is open, called `name`."""

@@ -21,8 +21,9 @@ from typing import Callable, TypeVar
 
 import numpy as np
 
-from ..errors import DamagedCache, TargetProblem, TileTooLarge
-from .bundle_v2 import LARGEST_BUNDLE, PREFIX_SIZE, SLOTS, Index, Integers, only_slots
+from ..arrays import whole_numbers
+from ..errors import DamagedCache, TargetProblem
+from .bundle_v2 import Index, only_slots
 from .bundled import place_of_name
 from .byte_range import ByteRange, OpenFile, opened_file, reading_errors
 from .files import replacing, storage_errors
@@ -41,6 +42,8 @@ from .layout_v1 import (
     index_bytes,
 )
 from .level_folders import entries_of
+from .records import PREFIX_SIZE, SLOTS, Integers, Records, even_records, records_of, stored_tiles
+from .store import Bools
 
 _LOOKS = 5  # how often an index is read anew that was replaced meanwhile
 _Found = TypeVar("_Found")
@@ -97,6 +100,10 @@ class BundleV1:
         """
         return self._steady(lambda: self._read_tile(slot))
 
+    def read_tiles(self, here: Bools) -> dict[int, bytes]:
+        """Those tiles of the slots `here` that lie inside the file. Raises DamagedCache."""
+        return self._steady(lambda: self._read_tiles(here))
+
     def _steady(self, read: Callable[[], _Found]) -> _Found:
         """What `read` gives with the index that counts: bytes are moved only after a new one."""
         for _ in range(_LOOKS):
@@ -151,40 +158,37 @@ class BundleV1:
             raise DamagedCache(str(self.path), f"tile {slot} lies outside the file")
         return content
 
+    def _read_tiles(self, here: Bools) -> dict[int, bytes]:
+        index = self._known or self._read_index()
+        slots = np.flatnonzero(index.exists & here)
+        with reading_errors(self.path):
+            places = index.offsets[slots], index.sizes[slots]
+            return stored_tiles(self.part, slots, *places, self.path)
+
     def append(self, tiles: Mapping[int, bytes]) -> None:
-        """Store tiles by slot, replacing those that exist.
+        """Store tiles by slot, replacing those that exist; equal ones lie in the file once.
 
         Their bytes are on the disk before an index names them: killed, or without power, at any
         point there are old tiles or new ones. Offsets of a file that was cut off, which point
         beyond its end, are emptied. Raises DiskFull and others of `storage_errors`; then no tile
         has changed. TileTooLarge, DamagedCache: nothing is written.
         """
-        if not tiles:
-            return
-        index, file = self.index(), self._writable()
-        end = index.file_size
-        content, starts = self._laid_out(tiles, end)
-        offsets = index.offsets - PREFIX_SIZE
-        dangling = index.used & ~index.exists
-        with storage_errors(self.path):
-            if dangling.any():
-                offsets = np.where(dangling, EMPTY, offsets)
-                self._put_index(offsets)
-            self._append_content(file, content, end)
-            offsets[list(starts)] = list(starts.values())
-            sizes = np.where(dangling, 0, index.sizes)
-            sizes[list(tiles)] = [len(tile) for tile in tiles.values()]
-            self._put_index(offsets)
-            self._known = replace(
-                index, offsets=offsets + PREFIX_SIZE, sizes=sizes, file_size=end + len(content)
-            )
-            self._put_header(self._known)
+        if tiles:
+            self._add(records_of(tiles, self.path, LARGEST_TILE))
+
+    def append_even(self, here: Bools, picture: bytes) -> None:
+        """Store one picture in all slots `here`, as `append`."""
+        if here.any():
+            self._add(even_records(here, picture, self.path, LARGEST_TILE))
 
     def delete(self, slots: Collection[int]) -> int:
         """Empty the entries of `slots`; how many tiles there were. Raises as `append`."""
+        return self.empty(only_slots(slots))
+
+    def empty(self, here: Bools) -> int:
+        """Empty the entries of the slots `here`, as `delete`."""
         index = self.index()
         self._writable()
-        here = only_slots(slots)
         if not (here & index.used).any():
             return 0
         with storage_errors(self.path):
@@ -242,33 +246,40 @@ class BundleV1:
         """The sizes that stand at `offsets`; where none can be read, 1: a tile outside the file."""
         sizes = np.zeros(SLOTS, dtype=np.int64)
         named = offsets >= DATA_START
-        for slot in np.flatnonzero(named):
-            with reading_errors(self.path):
-                prefix = self.part.read(int(offsets[slot]), PREFIX_SIZE)
-            whole = len(prefix) == PREFIX_SIZE
-            sizes[slot] = int.from_bytes(prefix, "little") if whole else 1
+        with reading_errors(self.path):
+            for slot, offset in zip(np.flatnonzero(named), whole_numbers(offsets[named])):
+                prefix = self.part.read(offset, PREFIX_SIZE)
+                whole = len(prefix) == PREFIX_SIZE
+                sizes[slot] = int.from_bytes(prefix, "little") if whole else 1
         return sizes
 
-    def _laid_out(self, tiles: Mapping[int, bytes], end: int) -> tuple[bytes, dict[int, int]]:
-        """What to append at `end`, and the offsets that point into it."""
-        parts: list[bytes] = []
-        starts: dict[int, int] = {}
-        for slot, tile in tiles.items():
-            if not tile:
-                raise ValueError(f"slot {slot}: a tile of no bytes cannot be told from none")
-            if len(tile) > LARGEST_TILE:
-                raise TileTooLarge(str(self.path), len(tile))
-            parts += [len(tile).to_bytes(PREFIX_SIZE, "little"), tile]
-            starts[slot] = end
-            end += PREFIX_SIZE + len(tile)
-        if end > LARGEST_BUNDLE:
-            raise TargetProblem(str(self.path), "a bundle cannot be larger than 1 TiB")
-        return b"".join(parts), starts
+    def _add(self, records: Records) -> None:
+        """Append `records` and let the index name them; see `append`."""
+        index, file = self.index(), self._writable()
+        end = index.file_size
+        records.check_fits(self.path, end)
+        offsets = index.offsets - PREFIX_SIZE
+        dangling = index.used & ~index.exists
+        with storage_errors(self.path):
+            if dangling.any():
+                offsets = np.where(dangling, EMPTY, offsets)
+                self._put_index(offsets)
+            self._append_content(file, records, end)
+            offsets[records.slots] = records.starts + end
+            sizes = np.where(dangling, 0, index.sizes)
+            sizes[records.slots] = records.sizes
+            self._put_index(offsets)
+            size = end + records.length
+            self._known = replace(index, offsets=offsets + PREFIX_SIZE, sizes=sizes, file_size=size)
+            self._put_header(self._known)
 
-    def _append_content(self, file: OpenFile, content: bytes, end: int) -> None:
-        """Write `content` at `end`, or leave the file as it was."""
+    def _append_content(self, file: OpenFile, records: Records, end: int) -> None:
+        """Write `records` at `end`, or leave the file as it was."""
+        at = end
         try:
-            file.write(end, content)
+            for piece in records.pieces():
+                file.write(at, piece)
+                at += len(piece)
             file.sync_content()
         except BaseException:
             with suppress(OSError):

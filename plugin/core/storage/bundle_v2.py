@@ -3,7 +3,8 @@
 Layout (Esri/raster-tiles-compactcache, CompactCacheV2.md), all little-endian: 64 bytes of header,
 16384 index entries of 8 bytes, row by row, then the tiles, each behind its size of 4 bytes. An
 entry holds the offset of a picture's first byte in its low 40 bits and the size in its high 24;
-size 0 is no tile. Replaced tiles stay behind as holes.
+size 0 is no tile. Replaced tiles stay behind as holes. Entries may name the same bytes: equal tiles
+that are stored together are.
 
 What is written has the header of the white paper. What is read may also have what ArcGIS itself
 writes: record count 0, a constant instead of the size of the largest tile, and so on.
@@ -21,19 +22,24 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import whole_numbers
-from ..errors import DamagedCache, TargetProblem, TileTooLarge
-from ..tiling import BUNDLE_TILES
+from ..errors import DamagedCache, TargetProblem
 from .byte_range import ByteRange, OpenFile, opened_file, reading_errors
 from .files import replacing, storage_errors
+from .records import (
+    LARGEST_BUNDLE,
+    PREFIX_SIZE,
+    SLOTS,
+    Records,
+    even_records,
+    records_of,
+    runs_of,
+    stored_tiles,
+)
 from .store import Bools
 
-SLOTS = BUNDLE_TILES * BUNDLE_TILES
 EMPTY_ENTRY = 4  # offset 4, size 0: what ArcGIS writes where there is no tile
 OFFSET_BITS = 40
 LARGEST_TILE = (1 << 24) - 1
-LARGEST_BUNDLE = 1 << OFFSET_BITS
-PREFIX_SIZE = 4
 
 _VERSION, _OFFSET_BYTES, _USER_HEADER_AT = 3, 5, 40
 _HEADER = struct.Struct("<4I3Q6I")
@@ -161,8 +167,16 @@ class BundleV2:
             raise DamagedCache(str(self.path), f"tile {slot} lies outside the file")
         return content
 
+    def read_tiles(self, here: Bools) -> dict[int, bytes]:
+        """Those tiles of the slots `here` that lie inside the file. Raises DamagedCache."""
+        index = self.index()
+        slots = np.flatnonzero(index.exists & here)
+        with reading_errors(self.path):
+            places = index.offsets[slots], index.sizes[slots]
+            return stored_tiles(self.part, slots, *places, self.path)
+
     def append(self, tiles: Mapping[int, bytes], *, is_durable: bool = True) -> None:
-        """Store tiles by slot, replacing those that exist.
+        """Store tiles by slot, replacing those that exist; equal ones lie in the file once.
 
         `is_durable`: the tiles' bytes are on the disk before an entry points at them, so that even
         loss of power leaves old tiles or new ones. Killed at any point: the same. Entries of a file
@@ -171,28 +185,26 @@ class BundleV2:
         system fails to write over bytes that are there. TileTooLarge, DamagedCache: nothing is
         written.
         """
-        if not tiles:
-            return
-        index = self.index()
-        end = self._writable().size
-        content, entries = self._laid_out(tiles, end)
-        with storage_errors(self.path):
-            self._empty_dangling(index, end, is_durable)
-            self._append_content(content, end, is_durable)
-            self._write_entries(entries)
-            sizes = index.sizes.copy()
-            sizes[list(tiles)] = [len(tile) for tile in tiles.values()]
-            self._write_header(end + len(content), sizes[index.exists | only_slots(tiles)])
+        if tiles:
+            self._add(records_of(tiles, self.path, LARGEST_TILE), is_durable)
+
+    def append_even(self, here: Bools, picture: bytes) -> None:
+        """Store one picture in all slots `here`, as `append`."""
+        if here.any():
+            self._add(even_records(here, picture, self.path, LARGEST_TILE), True)
 
     def delete(self, slots: Collection[int]) -> int:
         """Empty the entries of `slots`; how many tiles there were. Raises as `append`."""
+        return self.empty(only_slots(slots))
+
+    def empty(self, here: Bools) -> int:
+        """Empty the entries of the slots `here`, as `delete`."""
         index = self.index()
-        here = only_slots(slots)
         gone = here & index.used
         if not gone.any():
             return 0
         with storage_errors(self.path):
-            self._write_entries({int(slot): EMPTY_ENTRY for slot in np.flatnonzero(gone)})
+            self._write_entries(gone, EMPTY_ENTRY)
             self._write_header(index.file_size, index.sizes[index.exists & ~here])
         return int(np.count_nonzero(here & index.exists))
 
@@ -211,35 +223,35 @@ class BundleV2:
         if not self.header().is_of_a_bundle:
             raise DamagedCache(str(self.path), "no bundle of version 2")
 
-    def _laid_out(self, tiles: Mapping[int, bytes], end: int) -> tuple[bytes, dict[int, int]]:
-        """What to append at `end`, and the entries that point into it."""
-        parts: list[bytes] = []
-        entries: dict[int, int] = {}
-        for slot, tile in tiles.items():
-            if not tile:
-                raise ValueError(f"slot {slot}: a tile of no bytes cannot be told from none")
-            if len(tile) > LARGEST_TILE:
-                raise TileTooLarge(str(self.path), len(tile))
-            parts += [len(tile).to_bytes(PREFIX_SIZE, "little"), tile]
-            entries[slot] = len(tile) << OFFSET_BITS | (end + PREFIX_SIZE)
-            end += PREFIX_SIZE + len(tile)
-        if end > LARGEST_BUNDLE:
-            raise TargetProblem(str(self.path), "a bundle cannot be larger than 1 TiB")
-        return b"".join(parts), entries
+    def _add(self, records: Records, is_durable: bool) -> None:
+        """Append `records` and let the index name them; see `append`."""
+        index, file = self.index(), self._writable()
+        end = file.size
+        records.check_fits(self.path, end)
+        with storage_errors(self.path):
+            self._empty_dangling(index, end, is_durable)
+            self._append_content(records, end, is_durable)
+            changed = only_slots(records.slots)
+            self._write_entries(changed, _entries_of(records, end)[changed])
+            sizes = index.sizes.copy()
+            sizes[records.slots] = records.sizes
+            self._write_header(end + records.length, sizes[index.exists | changed])
 
     def _empty_dangling(self, index: Index, end: int, is_durable: bool) -> None:
         """Empty entries that point beyond `end`: else they came to point into other tiles."""
-        dangling = np.flatnonzero(index.used & (index.offsets + index.sizes > end))
-        if dangling.size:
-            self._write_entries(dict.fromkeys(whole_numbers(dangling), EMPTY_ENTRY))
+        dangling = index.used & (index.offsets + index.sizes > end)
+        if dangling.any():
+            self._write_entries(dangling, EMPTY_ENTRY)
             if is_durable:
                 self._writable().sync_content()
 
-    def _append_content(self, content: bytes, end: int, is_durable: bool) -> None:
-        """Write `content` at `end`, or leave the file as it was."""
-        file = self._writable()
+    def _append_content(self, records: Records, end: int, is_durable: bool) -> None:
+        """Write `records` at `end`, or leave the file as it was."""
+        file, at = self._writable(), end
         try:
-            file.write(end, content)
+            for piece in records.pieces():
+                file.write(at, piece)
+                at += len(piece)
             if is_durable:
                 file.sync_content()
         except BaseException:
@@ -247,16 +259,17 @@ class BundleV2:
                 file.truncate(end)
             raise
 
-    def _write_entries(self, entries: Mapping[int, int]) -> None:
-        """Write index entries, neighbours together: aligned, none is ever half written."""
-        slots = sorted(entries)
-        start = 0
-        for at in range(1, len(slots) + 1):
-            if at == len(slots) or slots[at] != slots[at - 1] + 1:
-                values = [entries[slot] for slot in slots[start:at]]
-                content = struct.pack(f"<{len(values)}Q", *values)
-                self._writable().write(HEADER_SIZE + 8 * slots[start], content)
-                start = at
+    def _write_entries(self, changed: Bools, values: NDArray[np.uint64] | int) -> None:
+        """Write the index entries of the slots that are `changed`, neighbours together.
+
+        Each is aligned, so none is ever half written, and what is written over others between them
+        is what they are.
+        """
+        content = self.part.read(HEADER_SIZE, INDEX_SIZE)
+        entries = np.frombuffer(content, dtype="<u8").copy()
+        entries[changed] = values
+        for run in runs_of(changed):
+            self._writable().write(HEADER_SIZE + 8 * run.start, entries[run].tobytes())
 
     def _write_header(self, file_size: int, sizes: Integers) -> None:
         largest = int(sizes.max(initial=0))
@@ -285,8 +298,39 @@ def make_empty(path: Path, *, is_locked: bool = True) -> None:
 
     `is_locked`: the caller holds the bundle's lock. Raises as `replacing`.
     """
-    with replacing(path, is_locked=is_locked) as part:
-        part.write_bytes(Header().to_bytes() + EMPTY_ENTRY.to_bytes(8, "little") * SLOTS)
+    _make(path, records_of({}, path, LARGEST_TILE), is_locked)
+
+
+def make_bundle(path: Path, tiles: Mapping[int, bytes]) -> None:
+    """Make a bundle of `tiles`, by slot, at `path`: it is there whole or not at all.
+
+    The caller holds the bundle's lock. Durable, with the tiles, once it returns. Raises as
+    `replacing`; TileTooLarge.
+    """
+    _make(path, records_of(tiles, path, LARGEST_TILE))
+
+
+def make_even_bundle(path: Path, here: Bools, picture: bytes) -> None:
+    """Make a bundle with one picture in all slots `here`, as `make_bundle`."""
+    _make(path, even_records(here, picture, path, LARGEST_TILE))
+
+
+def _make(path: Path, records: Records, is_locked: bool = True) -> None:
+    records.check_fits(path, DATA_START)
+    largest = int(records.sizes.max(initial=0))
+    header = Header(largest_tile=largest, file_size=DATA_START + records.length)
+    with replacing(path, is_locked=is_locked) as part, part.open("wb") as file:
+        file.write(header.to_bytes() + _entries_of(records, DATA_START).tobytes())
+        for piece in records.pieces():
+            file.write(piece)
+
+
+def _entries_of(records: Records, end: int) -> NDArray[np.uint64]:
+    """The index of a bundle that has nothing but `records`, which begin at `end`."""
+    entries = np.full(SLOTS, EMPTY_ENTRY, dtype="<u8")
+    places = (records.sizes << OFFSET_BITS) | (records.starts + (end + PREFIX_SIZE))
+    entries[records.slots] = places.astype("<u8")
+    return entries
 
 
 def _place(entry: int) -> tuple[int, int]:
@@ -301,8 +345,8 @@ def _index_of(content: bytes, file_size: int) -> Index:
     return Index(offsets, sizes, file_size)
 
 
-def only_slots(slots: Collection[int]) -> Bools:
+def only_slots(slots: Collection[int] | Integers) -> Bools:
     """Which of all slots are among `slots`."""
     found = np.zeros(SLOTS, dtype=np.bool_)
-    found[list(slots)] = True
+    found[slots if isinstance(slots, np.ndarray) else list(slots)] = True
     return found

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..errors import DamagedCache
 from ..tiling import BUNDLE_TILES, TileRange, bundle_of
-from .bundle_v2 import SLOTS, Index
+from .bundle_v2 import Index
+from .records import SLOTS
 from .store import Bools, Cancelled, Floats, TileStore
 
 Place = tuple[int, int]
@@ -29,6 +30,8 @@ class Bundle(Protocol):
     def index(self) -> Index: ...
 
     def read(self, slot: int) -> bytes | None: ...
+
+    def read_tiles(self, here: Bools) -> dict[int, bytes]: ...
 
     def close(self) -> None: ...
 
@@ -79,6 +82,17 @@ def only_place(tiles: Collection[tuple[int, int]]) -> Place:
     return places.pop()
 
 
+def slots_in(block: TileRange, tiles: Bools) -> tuple[Place, Bools]:
+    """The one bundle of `tiles`, rows by columns of `block`, and which of its slots they are.
+
+    Raises ValueError where `block` is of several bundles.
+    """
+    parts = list(parts_of(block))
+    if len(parts) != 1:
+        raise ValueError(f"tiles of {len(parts)} bundles at once")
+    return parts[0].place, _slots(parts[0], tiles)
+
+
 def parts_of(block: TileRange) -> Iterator[Part]:
     """The parts of `block`, bundle by bundle."""
     for rows in _spans(block.min_row, block.max_row):
@@ -110,6 +124,21 @@ class BundledStore(TileStore):
             return None
         with closing(bundle):
             return bundle.read(slot_of(row, col))
+
+    def read_block(
+        self, level_id: int, block: TileRange, tiles: Bools
+    ) -> dict[tuple[int, int], bytes]:
+        found: dict[tuple[int, int], bytes] = {}
+        for part in parts_of(block):
+            here = _slots(part, tiles)
+            bundle = self.bundle_at(level_id, part.place) if here.any() else None
+            if bundle is not None:
+                with closing(bundle):
+                    by_slot = bundle.read_tiles(here)
+                top, left = part.place
+                for slot, tile in by_slot.items():
+                    found[top + slot // BUNDLE_TILES, left + slot % BUNDLE_TILES] = tile
+        return found
 
     def exists(self, level_id: int, block: TileRange) -> Bools:
         found = np.zeros(_shape(block), dtype=np.bool_)
@@ -149,6 +178,13 @@ class BundledStore(TileStore):
             return np.zeros(SLOTS, dtype=np.bool_)
         with closing(bundle):
             return bundle.index().exists
+
+
+def _slots(part: Part, tiles: Bools) -> Bools:
+    """Which slots of the bundle of `part` are `tiles`, rows by columns of the block."""
+    here = np.zeros((BUNDLE_TILES, BUNDLE_TILES), dtype=np.bool_)
+    here[part.in_bundle] = tiles[part.in_block]
+    return here.reshape(-1)
 
 
 def _square(slots: Bools) -> Bools:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from ..errors import CacheInUse, DamagedCache, ReadOnlyCache, ReadOnlyReason
 from ..tiling import TileRange
 from . import bundle_care
 from .bundle_kinds import V1, V2, BundleKind, WritableBundle
+from .bundle_v2 import only_slots
 from .bundled import (
     Bundle,
     BundledStore,
@@ -26,10 +28,11 @@ from .bundled import (
     only_place,
     place_of_name,
     slot_of,
+    slots_in,
 )
 from .byte_range import reading_errors
 from .extent_file import extent_file_findings, is_extent_file, mend_extent_file
-from .files import make_folders
+from .files import make_folders, storage_errors, sync_folder
 from .level_folders import LevelFolders, entries_of, level_folder_name
 from .locks import locked
 from .profile import CacheProfile, StorageFormat
@@ -44,10 +47,13 @@ class CompactStore(BundledStore):
 
     `work`: our own folder for it (`sidecar.work_folder`), which holds locks and times.
     `kind`: the version of its bundles; by default `profile.storage` tells: COMPACT_V1, or else 2.
+    `keeps_empty`: bundles stay once their last tile is deleted.
 
     What a call of `write` has stored is safe against the death of the process. Against loss of
     power: the tiles' bytes are on the disk before the index names them, so that it leaves old tiles
-    or new ones, never broken ones; new ones for sure after `commit`.
+    or new ones, never broken ones; new ones for sure after `commit`. A bundle that was not there is
+    written whole before it gets its name. What is stored in one call lies in the bundle once where
+    pictures are equal.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class CompactStore(BundledStore):
         work: Path,
         is_writable: bool = True,
         kind: BundleKind | None = None,
+        keeps_empty: bool = False,
     ) -> None:
         self.path = path
         self.profile = profile
@@ -67,6 +74,9 @@ class CompactStore(BundledStore):
         self._work = work
         self._unusual: dict[int, dict[Place, str]] = {}
         self._written: set[Path] = set()
+        self._thinned: set[Path] = set()
+        # Version 1 has two files, which cannot go at once.
+        self._may_be_removed = not (keeps_empty or self.kind.is_v1)
 
     # Where bundles are
 
@@ -129,34 +139,36 @@ class CompactStore(BundledStore):
             return
         place = only_place(tiles)
         by_slot = {slot_of(row, col): tile for (row, col), tile in tiles.items()}
-        times = self._times(level_id, place)
-        with self._locked_file(level_id, place) as path:
-            with self._bundle_to_write(path, times) as bundle:
-                times.begin(bundle.index().exists, bundle.part.file.modified)
-                bundle.append(by_slot)
-            times.stored(by_slot)
-            self._written.add(path)
+        self._store(
+            level_id,
+            place,
+            only_slots(by_slot),
+            lambda bundle: bundle.append(by_slot),
+            lambda path: self.kind.make(path, by_slot),
+        )
+
+    def write_even(self, level_id: int, block: TileRange, tiles: Bools, picture: bytes) -> None:
+        self._check_writable()
+        place, here = slots_in(block, tiles)
+        if here.any():
+            self._store(
+                level_id,
+                place,
+                here,
+                lambda bundle: bundle.append_even(here, picture),
+                lambda path: self.kind.make_even(path, here, picture),
+            )
 
     def delete(self, level_id: int, tiles: Collection[tuple[int, int]]) -> int:
         self._check_writable()
         if not tiles:
             return 0
-        place = only_place(tiles)
-        slots = [slot_of(row, col) for row, col in tiles]
-        if not self._file(level_id, place).exists():
-            return 0
-        times = self._times(level_id, place)
-        with self._locked_file(level_id, place) as path:
-            try:
-                bundle = self.kind.open_to_write(path)
-            except FileNotFoundError:
-                return 0
-            with bundle:
-                times.begin(bundle.index().exists, bundle.part.file.modified)
-                deleted = bundle.delete(slots)
-            times.deleted(slots)
-            self._written.add(path)
-        return deleted
+        slots = only_slots([slot_of(row, col) for row, col in tiles])
+        return self._delete(level_id, only_place(tiles), slots)
+
+    def delete_block(self, level_id: int, block: TileRange, tiles: Bools) -> int:
+        self._check_writable()
+        return self._delete(level_id, *slots_in(block, tiles))
 
     def commit(self) -> None:
         while self._written:
@@ -169,6 +181,10 @@ class CompactStore(BundledStore):
             except BaseException:
                 self._written.add(path)
                 raise
+        while self._thinned:
+            folder = self._thinned.pop()
+            with storage_errors(folder):
+                sync_folder(folder)
 
     def close(self) -> None:
         """Nothing stays open between calls."""
@@ -189,15 +205,70 @@ class CompactStore(BundledStore):
         except CacheInUse as error:
             raise CacheInUse(str(path)) from error
 
-    def _bundle_to_write(self, path: Path, times: TileTimes) -> WritableBundle:
-        """The bundle at `path`, made where there is none. The caller holds its lock."""
-        try:
-            return self.kind.open_to_write(path)
-        except FileNotFoundError:
-            make_folders(path.parent)
+    def _store(
+        self,
+        level_id: int,
+        place: Place,
+        here: Bools,
+        append: Callable[[WritableBundle], None],
+        make: Callable[[Path], None],
+    ) -> None:
+        """Have the slots `here` of a bundle filled: by `append`, or `make` where there is none."""
+        times = self._times(level_id, place)
+        with self._locked_file(level_id, place) as path:
+            try:
+                bundle = self.kind.open_to_write(path)
+            except FileNotFoundError:
+                make_folders(path.parent)
+                times.forget()
+                make(path)
+                times.begin(np.zeros_like(here), 0.0)
+            else:
+                with bundle:
+                    self._begin(times, bundle)
+                    append(bundle)
+            times.stored(here)
+            self._written.add(path)
+
+    def _delete(self, level_id: int, place: Place, here: Bools) -> int:
+        """Empty the slots `here` of a bundle; one in which nothing is left is removed."""
+        if not here.any() or not self._file(level_id, place).exists():
+            return 0
+        times = self._times(level_id, place)
+        with self._locked_file(level_id, place) as path:
+            try:
+                bundle = self.kind.open_to_write(path)
+            except FileNotFoundError:
+                return 0
+            with bundle:
+                index = bundle.index()
+                is_last = not (index.used & ~here).any()
+                if not is_last or not self._may_be_removed:
+                    self._begin(times, bundle)
+                    deleted = bundle.empty(here)
+                    times.deleted(here)
+                    self._written.add(path)
+                    return deleted
+            self._remove(path, here)
             times.forget()
-            self.kind.make_empty(path)
-            return self.kind.open_to_write(path)
+            self._unusual.get(level_id, {}).pop(place, None)
+        return int(np.count_nonzero(index.exists))
+
+    def _remove(self, path: Path, here: Bools) -> None:
+        """Remove the bundle at `path`, of which the slots `here` are to be empty."""
+        try:
+            path.unlink(missing_ok=True)
+        except PermissionError:  # on Windows, while a reader has it open
+            with self.kind.open_to_write(path) as bundle:
+                bundle.empty(here)
+            self._written.add(path)
+        else:
+            self._thinned.add(path.parent)
+
+    def _begin(self, times: TileTimes, bundle: WritableBundle) -> None:
+        """Keep times from now on, as far as there are none."""
+        if not times.is_begun:
+            times.begin(bundle.index().exists, bundle.part.file.modified)
 
     # Care
 

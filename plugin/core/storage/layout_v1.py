@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..tiling import BUNDLE_TILES
-from .bundle_v2 import SLOTS, Integers
+from .records import SLOTS, Integers
 
 INDEX_SUFFIX = ".bundlx"
 LARGEST_TILE = (1 << 32) - 1

@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import CacheInUse, DamagedCache, ReadOnlyCache, ReadOnlyReason, TargetExists
 from ..tiling import BUNDLE_TILES, Level, TileRange
 from .bundle_kinds import BundleKind
-from .bundled import Bundle, Place, bundle_name, only_place, place_of_name
+from .bundled import Bundle, Place, bundle_name, only_place, place_of_name, slots_in
 from .data_extent import extent_of_blocks
 from .files import replacing, storage_errors
 from .level_folders import level_folder_name
@@ -153,6 +153,21 @@ class PackageStore(PackagedStore):
             return 0
         copies.bring(level_id, only_place(tiles), self._bundles)
         return copies.store.delete(level_id, tiles)
+
+    def write_even(self, level_id: int, block: TileRange, tiles: Bools, picture: bytes) -> None:
+        copies = self._writable()
+        place, here = slots_in(block, tiles)
+        if here.any():
+            copies.bring(level_id, place, self._bundles)
+            copies.store.write_even(level_id, block, tiles, picture)
+
+    def delete_block(self, level_id: int, block: TileRange, tiles: Bools) -> int:
+        copies = self._writable()
+        place, here = slots_in(block, tiles)
+        if not here.any() or not self._has(level_id, place):
+            return 0
+        copies.bring(level_id, place, self._bundles)
+        return copies.store.delete_block(level_id, block, tiles)
 
     def commit(self) -> None:
         """Make the package anew, with all that was written.

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from .bundle_v2 import SLOTS
 from .files import storage_errors
+from .records import SLOTS, runs_of
 from .store import Bools, Floats
 
 _SIZE = 4 * SLOTS
@@ -34,48 +33,52 @@ class TileTimes:
             return _times_of(self.path.read_bytes(), exists, modified)
         return _times_of(b"", exists, modified)
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether there are times, so that `begin` has nothing to do."""
+        with suppress(OSError):
+            return self.path.stat().st_size >= _SIZE
+        return False
+
     def begin(self, exists: Bools, modified: float) -> None:
         """Before a bundle is first written: its tiles are at most as new as the bundle.
 
         Raises as `storage_errors`.
         """
+        if self.is_begun:
+            return
         with storage_errors(self.path):
-            if self.path.exists() and self.path.stat().st_size >= _SIZE:
-                return
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("wb") as file:
                 if exists.any():
                     file.write(np.where(exists, math.ceil(modified), 0).astype("<u4").tobytes())
                 file.truncate(_SIZE)  # a hole where nothing is known
 
-    def stored(self, slots: Collection[int]) -> None:
-        """The tiles in `slots` have been stored just now."""
-        self._put(slots, math.ceil(time.time()))
+    def stored(self, here: Bools) -> None:
+        """The tiles in the slots `here` have been stored just now."""
+        self._put(here, math.ceil(time.time()))
 
-    def deleted(self, slots: Collection[int]) -> None:
-        """The tiles in `slots` are no more."""
-        self._put(slots, 0)
+    def deleted(self, here: Bools) -> None:
+        """The tiles in the slots `here` are no more."""
+        self._put(here, 0)
 
     def forget(self) -> None:
         """The bundle is no more, or another one takes its place."""
         with suppress(OSError):
             self.path.unlink()
 
-    def _put(self, slots: Collection[int], seconds: int) -> None:
-        """Write `seconds` for `slots`.
+    def _put(self, here: Bools, seconds: int) -> None:
+        """Write `seconds` for the slots `here`.
 
         The tiles are stored by then. Without their times they are taken for older than they are,
         or as old as the bundle, and at worst made once more: no reason to call them failed.
         """
-        places = sorted(slots)
-        value = seconds.to_bytes(4, "little")
-        with suppress(OSError), self.path.open("r+b") as file:
-            start = 0
-            for at in range(1, len(places) + 1):
-                if at == len(places) or places[at] != places[at - 1] + 1:
-                    file.seek(4 * places[start])
-                    file.write(value * (at - start))
-                    start = at
+        with suppress(OSError), self.path.open("r+b", buffering=0) as file:
+            times = np.frombuffer(file.read(_SIZE).ljust(_SIZE, b"\0"), dtype="<u4").copy()
+            times[here] = seconds
+            for run in runs_of(here):
+                file.seek(4 * run.start)
+                file.write(times[run].tobytes())
 
 
 def _times_of(content: bytes, exists: Bools, modified: float) -> Floats:

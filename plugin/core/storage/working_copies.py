@@ -86,7 +86,7 @@ class WorkingCopies:
         self._work = work
         self._root = work / TILES
         self._take_up(bundles.members)
-        self.store = CompactStore(path, profile, self._root, work, kind=kind)
+        self.store = CompactStore(path, profile, self._root, work, kind=kind, keeps_empty=True)
         self.places = {
             level_id: set(self.store.places(level_id)) for level_id in self.store.level_ids()
         }

@@ -430,12 +430,58 @@ def test_defragmenting_keeps_tiles_and_times(folder: Path, store: CompactStore) 
     assert times_of(store, 0, 2) == before
     assert store.read(7, 0, 0) == b"theirs"
     assert store.read(7, 0, 1) == b"again and again 2"
-    store.delete(7, [(0, 0), (0, 1)])
+    bundles.delete_tile(folder, 7, 0, 0)
+    bundles.delete_tile(folder, 7, 0, 1)
     (holes,) = store.holes(7)
     store.defragment(holes)
     assert not path.exists()
     assert not list((work_folder(folder) / "times").rglob("*.times"))
     store.commit()
+
+
+def test_a_bundle_goes_with_its_last_tile(folder: Path, store: CompactStore) -> None:
+    bundles.write_tile(folder, 7, 0, 0, b"theirs")
+    store.write(7, {(0, 1): b"ours"})
+    store.write(7, {(128, 0): b"in another bundle"})
+    path = folder / "_alllayers/L07/R0000C0000.bundle"
+
+    assert store.delete(7, [(0, 0), (5, 5)]) == 1
+    assert path.exists()
+    assert store.delete(7, [(0, 0), (0, 1)]) == 1
+    assert not path.exists()
+    assert [each.name for each in work_folder(folder).rglob("*.times")] == ["R0080C0000.times"]
+    store.commit()
+    assert store.counts() == {7: 1}
+    store.write(7, {(0, 1): b"again"})
+    assert bundles.read_bytes(folder, 7, 0, 1) == b"again"
+
+
+@pytest.mark.parametrize("storage", [StorageFormat.COMPACT_V2, StorageFormat.COMPACT_V1])
+def test_a_bundle_with_broken_entries_stays(folder: Path, storage: StorageFormat) -> None:
+    store = store_of(folder, storage)
+    store.write(7, {(0, 0): b"first", (0, 1): b"the second is cut off"})
+    (path,) = folder.rglob("*.bundle")
+    os.truncate(path, path.stat().st_size - 5)
+
+    assert store.delete(7, [(0, 0)]) == 1
+
+    assert path.exists(), "what is left may be looked at, mended"
+
+
+# Blocks
+
+
+def test_a_name_in_capitals_is_not_used_again(folder: Path, store: CompactStore) -> None:
+    bundles.write_tile(folder, 7, 0, 0x80, b"theirs")
+    (path,) = folder.rglob("*.bundle")
+    path.rename(path.with_name("R0000C0080.BUNDLE"))
+    if path.exists():
+        pytest.skip("a file system that knows no case")
+    assert store.delete(7, [(0, 0x80)]) == 1
+
+    store.write(7, {(0, 0x80): b"ours"})
+
+    assert [each.name for each in path.parent.iterdir()] == ["R0000C0080.bundle"]
 
 
 def test_ends_early_when_cancelled(store: CompactStore) -> None:
