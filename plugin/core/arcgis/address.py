@@ -28,6 +28,8 @@ _ONLINE_HOSTS = frozenset({"www.arcgis.com", "arcgis.com"})
 _USER_INFO = re.compile(r"^([^/]*//)?[^/]*@")
 _WITHOUT_SCHEME = re.compile(r"(?=[^/]*[.:]|localhost)[\w.-]+(:\d+)?/\S", re.ASCII)
 """A host (with a dot, a port or of this computer) and a path."""
+_PLAIN_ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+)(?::([0-9]{1,4}|[1-5][0-9]{4}))?/")
+"""Of addresses that nobody can read in two ways."""
 _SAFE_IN_PATH = "/%:@!$&'()*+,;=~"
 
 
@@ -113,6 +115,10 @@ def origin_of(url: str) -> tuple[str, str, int]:
     Raises ValueError where `url` is none, or one that is read in two ways: for some, a backslash
     ends the host's part, for others it is in front of an `@`.
     """
+    plain = _PLAIN_ORIGIN.match(url)
+    if plain is not None:  # as nearly all are: asked for each tile, and more than once
+        scheme, host, number = plain.groups()
+        return scheme, host, int(number or 0) or (443 if scheme == "https" else 80)
     parts = urlsplit(url)
     if "\\" in parts.netloc:
         raise ValueError("backslash")

@@ -119,10 +119,9 @@ class Client:
         """
 
         def send(request: HttpRequest) -> HttpResponse:
+            picture = replace(request, is_picture=True)
             return self._repeated(
-                lambda: self._followed_file(request, lambda head: None),
-                self._judged_file,
-                repeatable=True,
+                lambda: self._followed_file(picture), self._judged_file, repeatable=True
             )
 
         return self._signed_file(url, params or {}, {}, send)
@@ -318,13 +317,9 @@ class Client:
         self._files_by_form = not by_form
         return response
 
-    def _followed_file(self, request: HttpRequest, receive: Receive) -> HttpResponse:
+    def _followed_file(self, request: HttpRequest, receive: Receive | None = None) -> HttpResponse:
         for _ in range(MAX_REDIRECTS):
-            response = download(
-                self._transport,
-                request,
-                lambda head: receive(head) if head.status in (200, 206) else None,
-            )
+            response = self._file(request, receive)
             if response.status not in _REDIRECTS:
                 return replace(response, secrets=request.secrets)
             try:
@@ -335,6 +330,16 @@ class Client:
             known = self._signing.known
             request = redirected_file(request, response.status, target, known, is_own=is_own)
         raise NotArcGIS(request.url, response.status, "too many redirects")
+
+    def _file(self, request: HttpRequest, receive: Receive | None) -> HttpResponse:
+        if receive is None:
+            return self._transport.send(request)
+        take = receive
+        return download(
+            self._transport,
+            request,
+            lambda head: take(head) if head.status in (200, 206) else None,
+        )
 
     def _followed(self, request: HttpRequest) -> HttpResponse:
         for _ in range(MAX_REDIRECTS):

@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from types import TracebackType
-from typing import Any, Callable
+from typing import Any, Callable, Protocol
 
 import requests
 from requests.adapters import HTTPAdapter
 
 from .address import origin_of
+from .kept import Kept
 
 _Origin = tuple[str, str, int]
 _LAST_WORDS_SECONDS = 1.0
@@ -101,7 +102,7 @@ class Deadline:
 
     def __enter__(self) -> Deadline:
         _CURRENT.deadline = self
-        _WATCH.add(self)
+        _WATCH.add(self, self.until)
         return self
 
     def __exit__(
@@ -140,24 +141,37 @@ class Deadline:
             _cut(self._socket)
 
 
-class _Watch:
+class Ending(Protocol):
+    """Something whose time is over at some moment (of time.monotonic)."""
+
+    @property
+    def ends(self) -> float: ...
+
+    def pass_by(self) -> None:
+        """The time is over now. Quick, and raises nothing: others wait."""
+
+
+class Watch:
     """One thread that looks after all deadlines; it is there while there are any, and for a bit."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._changed = threading.Condition()
-        self._deadlines: set[Deadline] = set()
+        self._deadlines: set[Ending] = set()
         self._thread: threading.Thread | None = None
         self._looks_at = math.inf
 
-    def add(self, deadline: Deadline) -> None:
+    def add(self, deadline: Ending, until: float) -> None:
+        """Look after `deadline`, which ends at `until` unless it is over before."""
         with self._changed:
             self._deadlines.add(deadline)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
-        self.look_by(deadline.until)
+        self.look_by(until)
 
-    def remove(self, deadline: Deadline) -> None:
+    def remove(self, deadline: Ending) -> None:
+        """It is of no interest any more."""
         with self._changed:
             self._deadlines.discard(deadline)
 
@@ -186,7 +200,7 @@ class _Watch:
                 deadline.pass_by()
 
 
-_WATCH = _Watch()
+_WATCH = Watch("deadlines")
 
 
 def _cut(sock: Any) -> None:
@@ -254,14 +268,15 @@ def _load(certificate: ClientCertificate, context: ssl.SSLContext) -> None:
 
 
 class Session(requests.Session):
-    """A session whose connections heed deadlines and `peers`."""
+    """A session whose connections heed deadlines and `peers`; `kept`: those that are idle."""
 
     def __init__(self, peers: Peers) -> None:
         super().__init__()
         self._peers = peers
+        self.kept = Kept(self)
         self._special: dict[_Origin, _Adapter] = {}
-        self.mount("https://", _Adapter({}))
-        self.mount("http://", _Adapter({}))
+        self.mount("https://", _Adapter({}, self.kept))
+        self.mount("http://", _Adapter({}, self.kept))
         # keeps requests from sending what a .netrc file holds for the host
         self.auth = lambda prepared: prepared
 
@@ -273,7 +288,7 @@ class Session(requests.Session):
             settings = self._peers.settings(origin)
             if not settings:
                 return super().get_adapter(url)
-            adapter = self._special[origin] = _Adapter(settings)
+            adapter = self._special[origin] = _Adapter(settings, self.kept)
         return adapter
 
     def close(self) -> None:
@@ -283,11 +298,15 @@ class Session(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    """Makes connections with `settings`, as urllib3 names them."""
+    """Makes connections with `settings`, as urllib3 names them; `kept` is told of them."""
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        self._settings = settings
+    def __init__(self, settings: Mapping[str, Any], kept: Kept) -> None:
+        self._settings, self._kept = settings, kept
         super().__init__()
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
+        self._kept.note(url, conn)
 
     def init_poolmanager(self, *args: Any, **more: Any) -> None:
         settings = {**more, **self._settings}

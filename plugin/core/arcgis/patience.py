@@ -16,6 +16,7 @@ from dataclasses import replace
 from ..errors import SiteSilent, SiteUnreachable, Unreachable
 from ..request import Message, Severity
 from .address import origin_of, public_address
+from .connections import Watch
 from .transport import READ_SECONDS, HttpRequest, HttpResponse, Receive, Taker, Transport, download
 
 PATIENCE = 300.0
@@ -28,6 +29,22 @@ _SILENT = frozenset(
     {Unreachable.NAME, Unreachable.REFUSED, Unreachable.TIMEOUT, Unreachable.BROKEN}
 )
 _Origin = tuple[str, str, int]
+
+
+_LOOKS = Watch("patience")
+
+
+class _Look:
+    """A look at a request once it has waited for a while; a timer of its own would cost each tile
+    a thread."""
+
+    def __init__(self, ends: float, look: Callable[[], None]) -> None:
+        self.ends, self._look = ends, look
+
+    def pass_by(self) -> None:
+        """It is time."""
+        # who is told may take long over it
+        threading.Thread(target=self._look, name="patience", daemon=True).start()
 
 
 class PatientTransport:
@@ -89,10 +106,9 @@ class PatientTransport:
             self._hear(origin)
 
         seconds = min(request.read_seconds or READ_SECONDS, max(left, 0.1))
-        timer = threading.Timer(self._tell_after, lambda: self._look(origin, request.url, last))
-        timer.daemon = True
+        look = _Look(time.monotonic() + self._tell_after, lambda: self._look(origin, request, last))
         if request.body is None:  # sending a file takes its time
-            timer.start()
+            _LOOKS.add(look, look.ends)
         try:
             yield replace(request, read_seconds=seconds), heard
         except SiteUnreachable as error:
@@ -102,7 +118,7 @@ class PatientTransport:
         else:
             heard()
         finally:
-            timer.cancel()
+            _LOOKS.remove(look)
 
     def _left(self, origin: _Origin, now: float) -> float:
         """For how many seconds a site may go on giving no answer."""
@@ -120,10 +136,10 @@ class PatientTransport:
             self._since.setdefault(origin, last)
         self._tell_once(origin, error)
 
-    def _look(self, origin: _Origin, url: str, last: float) -> None:
+    def _look(self, origin: _Origin, request: HttpRequest, last: float) -> None:
         """Tell of a request that waits for long, unless something has come of it."""
         if time.monotonic() - last >= self._tell_after:
-            self._tell_once(origin, SiteUnreachable(url, Unreachable.TIMEOUT))
+            self._tell_once(origin, SiteUnreachable(request.url, Unreachable.TIMEOUT))
 
     def _tell_once(self, origin: _Origin, error: SiteUnreachable) -> None:
         with self._lock:

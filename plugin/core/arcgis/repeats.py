@@ -42,6 +42,8 @@ def retry_after(response: HttpResponse) -> float | None:
     Source: RFC 9110, 10.2.3: a number of seconds, or a moment.
     """
     value = response.headers.get("retry-after", "")
+    if not value:
+        return None
     if value.isdecimal():
         return float(value)
     until = moment(value)

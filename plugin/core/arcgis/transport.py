@@ -17,6 +17,7 @@ from requests.exceptions import BaseHTTPError  # type: ignore[attr-defined]
 from ..errors import SiteUnreachable, Unreachable
 from .connections import CertificateUnusable, Deadline, Peers, Session
 from .connections import ClientCertificate as ClientCertificate
+from .kept import TooLarge
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
@@ -56,7 +57,7 @@ class HttpRequest:
 
     `params` and `headers` can hold secrets, so they are not part of the repr. `read_seconds`: how
     long each part of the answer may take; None: READ_SECONDS. `body`: of a POST whose `params` are
-    in it already.
+    in it already. `is_picture`: many such are asked for, each small and packed by itself.
     """
 
     method: str
@@ -65,6 +66,7 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     read_seconds: float | None = None
     body: Body | None = field(default=None, repr=False)
+    is_picture: bool = False
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -159,12 +161,20 @@ class RequestsTransport:
         )
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        return self.download(request, lambda head: None)
+        return self._in_time(request, None)
 
     def download(self, request: HttpRequest, receive: Receive) -> HttpResponse:
+        return self._in_time(request, receive)
+
+    def _in_time(self, request: HttpRequest, receive: Receive | None) -> HttpResponse:
+        """The answer, all of which is kept where nobody receives it."""
         with self._session() as session, Deadline(_seconds_for(request)) as deadline:
             try:
-                response = self._received(session, request, receive, deadline)
+                response = None
+                if request.is_picture and receive is None and request.method == "GET":
+                    response = _over_kept(session, request, deadline)
+                if response is None:
+                    response = self._received(session, request, receive, deadline)
             except SiteUnreachable as error:
                 if not deadline.has_passed or error.reason is not Unreachable.BROKEN:
                     raise
@@ -175,13 +185,13 @@ class RequestsTransport:
             raise SiteUnreachable(request.url, Unreachable.TIMEOUT)
 
     def _received(
-        self, session: Session, request: HttpRequest, receive: Receive, deadline: Deadline
+        self, session: Session, request: HttpRequest, receive: Receive | None, deadline: Deadline
     ) -> HttpResponse:
         try:
             with self._open(session, request) as answer:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 head = HttpResponse(request.url, answer.status_code, headers, b"")
-                take = receive(head)
+                take = None if receive is None else receive(head)
                 if take is None:
                     return replace(head, body=_read(answer, request.url))
                 _hand_on(answer, take, deadline)
@@ -232,6 +242,28 @@ def _seconds_for(request: HttpRequest) -> float:
     """How long sending `request` and taking its answer may last."""
     sending = len(request.body) / SLOWEST_UPLOAD if request.body is not None else 0.0
     return max(TOTAL_SECONDS, request.read_seconds or 0.0) + sending
+
+
+def _over_kept(session: Session, request: HttpRequest, deadline: Deadline) -> HttpResponse | None:
+    """The answer over a connection that is kept; None: ask by way of `requests`."""
+    try:
+        answer = session.kept.ask(
+            request.url,
+            request.params,
+            request.headers,
+            watch=deadline.watch,
+            seconds=request.read_seconds or READ_SECONDS,
+            most_bytes=MAX_BODY_BYTES,
+        )
+    except socket.timeout:
+        raise SiteUnreachable(request.url, Unreachable.TIMEOUT) from None
+    except TooLarge:
+        raise SiteUnreachable(request.url, Unreachable.TOO_LARGE) from None
+    if answer is None:
+        if deadline.has_passed:
+            raise SiteUnreachable(request.url, Unreachable.TIMEOUT)
+        return None
+    return HttpResponse(request.url, answer.status, answer.headers, answer.body)
 
 
 def _hand_on(answer: requests.Response, take: Taker, deadline: Deadline) -> None:
