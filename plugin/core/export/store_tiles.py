@@ -15,12 +15,16 @@ from ..errors import LayerFailed, SourceError, StorageError, TileCacheError
 from ..local.source import Cancelled, PartlyDrawn, Supertile, TileSource
 from ..local.space import average_size
 from ..storage.profile import CacheProfile
-from ..storage.store import TileStore
-from ..tiling import bundle_of
+from ..storage.store import Bools, TileStore
+from ..tiling import TileRange, bundle_of
 from .matching import level_map
 
 SIDE = 16
 """Tiles across that are read at once: 256 of the largest usual ones are some 60 MB."""
+
+_LARGER_SIDES = (128, 64, 32)
+_AT_ONCE = 20 * 1024 * 1024  # bytes of tiles that are read at once, by some of them
+_STRIP = 1024  # tiles that are read between two looks whether it was cancelled
 
 WORKERS = 2
 
@@ -65,6 +69,7 @@ class StoreTiles(TileSource):
             _Origin(store, level_map(profile.scheme, store.profile.scheme))
             for store in self._stores
         )
+        self.supertile_side = self._side()
         self.fingerprint = self._own_fingerprint or fingerprint_of(self._stores)
         if self._missing is not None:
             self._missing.start(profile)
@@ -74,15 +79,16 @@ class StoreTiles(TileSource):
     def draw(self, supertile: Supertile, cancelled: Cancelled) -> Pictures:
         tiles: dict[Tile, bytes] = {}
         failed: dict[Tile, TileCacheError] = {}
-        left = set(_tiles_of(supertile))
-        for origin in self._origins:
-            if supertile.level.id in origin.levels and left:
-                self._read(origin, supertile, left, (tiles, failed), cancelled)
-                left -= tiles.keys()
-        failed = {tile: error for tile, error in failed.items() if tile in left}
-        left -= failed.keys()  # what is damaged is not what is not there
-        if self._missing is not None and left and not cancelled():
-            drawn = self._missing.draw(_narrowed(supertile, left), cancelled)
+        left = supertile.wanted.copy()
+        for origin in self._of_level(supertile.level.id):
+            if left.any():
+                found = self._read(origin, replace(supertile, wanted=left), failed, cancelled)
+                tiles.update(found)
+                _drop(left, supertile.block, found)
+        failed = {tile: error for tile, error in failed.items() if tile not in tiles}
+        _drop(left, supertile.block, failed)  # what is damaged is not what is not there
+        if self._missing is not None and left.any() and not cancelled():
+            drawn = self._missing.draw(replace(supertile, wanted=left), cancelled)
             tiles.update(drawn)
             if isinstance(drawn, PartlyDrawn):
                 failed.update(drawn.failed)
@@ -122,34 +128,67 @@ class StoreTiles(TileSource):
     def _of_level(self, level_id: int) -> Iterator[_Origin]:
         return (origin for origin in self._origins if level_id in origin.levels)
 
+    def _side(self) -> int:
+        """Tiles across to read at once: the more, the smaller the tiles of all levels are."""
+        sizes = [0.0]
+        for origin in self._origins:
+            for level_id in origin.levels.values():
+                with suppress(StorageError):
+                    sizes.append(average_size(origin.store, level_id) or 0.0)
+        largest = max(sizes)
+        fit = (side for side in _LARGER_SIDES if side * side * largest <= _AT_ONCE)
+        return next(fit, SIDE)
+
     def _read(
         self,
         origin: _Origin,
         supertile: Supertile,
-        wanted: Collection[Tile],
-        result: tuple[dict[Tile, bytes], dict[Tile, TileCacheError]],
+        failed: dict[Tile, TileCacheError],
         cancelled: Cancelled,
-    ) -> None:
-        """Read those of the tiles `wanted` that `origin` has; what fails goes to the second."""
-        tiles, failed = result
+    ) -> dict[Tile, bytes]:
+        """Those of the wanted tiles that `origin` has; what fails goes to `failed`."""
         level_id, block = origin.levels[supertile.level.id], supertile.block
-        try:
-            exists = origin.store.exists(level_id, block)
-        except StorageError as error:
-            failed.update((tile, self._failure(level_id, tile, error)) for tile in wanted)
-            return
-        for row, col in sorted(wanted):
+        tiles: dict[Tile, bytes] = {}
+        rows = max(1, _STRIP // (block.max_col - block.min_col + 1))
+        for first in range(block.min_row, block.max_row + 1, rows):
             if cancelled():
-                return
-            if not exists[row - block.min_row, col - block.min_col]:
+                break
+            last = min(first + rows - 1, block.max_row)
+            strip = TileRange(first, last, block.min_col, block.max_col)
+            wanted = supertile.wanted[first - block.min_row : last - block.min_row + 1]
+            if not wanted.any():
                 continue
             try:
-                content = origin.store.read(level_id, row, col)
+                tiles.update(origin.store.read_block(level_id, strip, wanted))
+            except StorageError:
+                tiles.update(self._read_each(origin.store, level_id, strip, wanted, failed))
+        return tiles
+
+    def _read_each(
+        self,
+        store: TileStore,
+        level_id: int,
+        block: TileRange,
+        wanted: Bools,
+        failed: dict[Tile, TileCacheError],
+    ) -> dict[Tile, bytes]:
+        """Read tiles one by one, where not all can be read at once."""
+        tiles: dict[Tile, bytes] = {}
+        try:
+            there = wanted & store.exists(level_id, block)
+        except StorageError as error:
+            for tile in _tiles_of(block, wanted):
+                failed[tile] = self._failure(level_id, tile, error)
+            return tiles
+        for tile in _tiles_of(block, there):
+            try:
+                content = store.read(level_id, *tile)
             except StorageError as error:
-                failed[row, col] = self._failure(level_id, (row, col), error)
+                failed[tile] = self._failure(level_id, tile, error)
             else:
                 if content is not None:  # else deleted just now
-                    tiles[row, col] = content
+                    tiles[tile] = content
+        return tiles
 
     def _failure(self, level_id: int, tile: Tile, error: TileCacheError) -> SourceError:
         told = LayerFailed(self.name, f"tile {level_id}/{tile[0]}/{tile[1]}, {error}")
@@ -157,17 +196,15 @@ class StoreTiles(TileSource):
         return told
 
 
-def _tiles_of(supertile: Supertile) -> Iterator[Tile]:
-    block = supertile.block
-    return ((block.min_row + row, block.min_col + col) for row, col in places(supertile.wanted))
+def _tiles_of(block: TileRange, mask: Bools) -> Iterator[Tile]:
+    return ((block.min_row + row, block.min_col + col) for row, col in places(mask))
 
 
-def _narrowed(supertile: Supertile, tiles: Iterable[Tile]) -> Supertile:
-    """The same supertile, of which no more than `tiles` are wanted."""
-    wanted = np.zeros_like(supertile.wanted)
-    for row, col in tiles:
-        wanted[row - supertile.block.min_row, col - supertile.block.min_col] = True
-    return replace(supertile, wanted=wanted)
+def _drop(mask: Bools, block: TileRange, tiles: Collection[Tile]) -> None:
+    """Take `tiles` out of the mask of `block`."""
+    if tiles:
+        listed = np.array(list(tiles), dtype=np.int64)
+        mask[listed[:, 0] - block.min_row, listed[:, 1] - block.min_col] = False
 
 
 def fingerprint_of(stores: Iterable[TileStore]) -> str:

@@ -163,7 +163,8 @@ class TileStore(ABC):
 
         Raises DamagedCache.
         """
-        found = ((place, self.read(level_id, *place)) for place in _places(block, tiles))
+        there = _places(block, tiles & self.exists(level_id, block))
+        found = ((place, self.read(level_id, *place)) for place in there)
         return {place: picture for place, picture in found if picture is not None}
 
     @abstractmethod

@@ -125,7 +125,11 @@ def damaged(path: Path, what: str) -> TileStore:
             raise DamagedCache(str(path), "cut off")
         return read(level_id, row, col)
 
+    def failing_block(level_id: int, block: TileRange, tiles: Any) -> Any:
+        raise DamagedCache(str(path), "cut off")
+
     store.read = failing  # type: ignore[method-assign]
+    store.read_block = failing_block  # type: ignore[method-assign]
     return store
 
 
@@ -151,6 +155,35 @@ def test_a_tile_damaged_in_one_is_taken_from_the_other(tmp_path: Path, what: str
     result = drawn(source, supertile(5, BLOCK, [[1, 0, 0], [0, 0, 0]]))
     assert result == {(2, 4): tile(5, 2, 4, 1, 32)}
     assert not isinstance(result, PartlyDrawn)
+
+
+@pytest.mark.parametrize(
+    ("tile_bytes", "side"), [(1_000, 128), (5_000, 64), (15_000, 32), (60_000, 16)]
+)
+def test_so_many_are_read_at_once_that_memory_bears_it(
+    tmp_path: Path, tile_bytes: int, side: int
+) -> None:
+    store = open_store(cache(tmp_path, []), for_writing=True)
+    store.write(5, {(2, 4): bytes(tile_bytes), (2, 5): b"x" * tile_bytes})
+    source = StoreTiles([store], "one")
+    source.start(TARGET)
+    assert source.supertile_side == side
+
+
+def test_a_whole_bundle_at_once(tmp_path: Path) -> None:
+    store = open_store(cache(tmp_path, []), for_writing=True)
+    tiles = {(row, col): b"%d %d" % (row, col) for row in range(0, 128, 3) for col in range(128)}
+    store.write(9, tiles)
+    source = StoreTiles([store], "one")
+    assert drawn(source, supertile(9, TileRange(0, 127, 0, 127))) == tiles
+    asked: list[None] = []
+
+    def cancelled() -> bool:
+        asked.append(None)
+        return len(asked) > 2
+
+    part = source.draw(supertile(9, TileRange(0, 127, 0, 127)), cancelled)
+    assert 0 < len(part) < len(tiles) / 2, "stops in the middle"
 
 
 def test_bundles_are_those_of_all(tmp_path: Path) -> None:
