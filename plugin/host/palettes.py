@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .runs import Runs
+
 ROUNDS = 40
 """Rounds of cuts at most; each cuts all boxes that are worth it, 256 are reached in about ten."""
 
@@ -51,20 +53,17 @@ class Colours:
 
 @dataclass(frozen=True)
 class Palette:
-    """`colours` (at most LARGEST x R, G, B, A), and for each pixel the number of its colour."""
+    """`colours` (at most LARGEST x R, G, B, A), and for each run the number of its colour."""
 
     LARGEST: ClassVar[int] = 256
     colours: NDArray[np.uint8]
-    indexes: NDArray[np.uint8]
+    run_indexes: NDArray[np.uint8]
 
 
-def colours_of(pixels: NDArray[np.uint8]) -> Colours:
-    """The colours of `pixels` (rows x columns x R, G, B, A)."""
-    flat = np.ascontiguousarray(pixels).view(np.uint32).ravel()
-    starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
-    values, run_colours = np.unique(flat[starts], return_inverse=True)
-    lengths = np.diff(np.append(starts, flat.size))
-    return Colours(values, run_colours.reshape(-1), lengths)
+def colours_of(runs: Runs) -> Colours:
+    """The colours of a picture, whose runs have R, G, B, A as values."""
+    values, run_colours = np.unique(runs.values, return_inverse=True)
+    return Colours(values, run_colours.reshape(-1), runs.lengths)
 
 
 def palette_of(colours: Colours) -> Palette:
@@ -79,8 +78,7 @@ def palette_of(colours: Colours) -> Palette:
     order = np.argsort(chosen[:, 3], kind="stable")
     place = np.empty(len(order), np.uint8)
     place[order] = np.arange(len(order))
-    run_indexes = place[of_colour][colours.run_colours]
-    return Palette(chosen[order], np.repeat(run_indexes, colours.run_lengths))
+    return Palette(chosen[order], place[of_colour][colours.run_colours])
 
 
 def _quantised(

@@ -1,16 +1,14 @@
 """Pictures into the bytes of tiles, in every format that a cache can be drawn in. Any thread.
 
-PNG is written here and not by Qt: with the run lengths of map pictures at hand it is faster, knows
-palettes with transparency, lets other threads run, and gives the same bytes with every version.
-Format: PNG specification (W3C, third edition), colour types 2, 3 and 6 with 8 bits.
+Pictures are taken as runs of pixels of one colour: those of maps are few, and what is done with
+them lets other threads run. PNG is written here and not by Qt (`png.py`): that is faster, knows
+palettes with transparency and gives the same bytes with every version.
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,29 +17,29 @@ from qgis.PyQt.QtGui import QColor, QImage, QPainter
 
 from ..core.storage.profile import TileFormat
 from .palettes import Palette, colours_of, palette_of
+from .png import differences_png, indexed_png, true_colour_png
+from .premultiplied import drawn_on, straight, value_of, values_of
+from .runs import Runs, Values, colours_at_least, runs_of
 
 Pixels = NDArray[np.uint8]
 
 DEFAULT_QUALITY = 75
 """Of JPEG, where the cache's files give none."""
 
-COMPRESSION = 5
-"""Level of zlib: the next ones cost more time than they save bytes of map pictures."""
-
 PHOTO_COLOURS = 8192
-"""A picture with more colours is a photo or a relief: there the differences between neighbours are
-packed instead of the values (PNG filter 1, "Sub")."""
+"""A picture with more colours is a photo or a relief, packed as such."""
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_TRUE_COLOUR, _INDEXED, _TRUE_COLOUR_ALPHA = 2, 3, 6
+_DRAWN = QImage.Format.Format_ARGB32_Premultiplied
 _OPAQUE_FORMATS = (TileFormat.PNG24, TileFormat.JPEG)
+_OPAQUE = np.uint32(0xFF000000)
 
 
 class TileEncoder:
     """Encodes the pictures of a cache's tiles in `tile_format`; the same picture, the same bytes.
 
     `quality`: of JPEG, 1 to 100; 0 for DEFAULT_QUALITY. `background`: what is drawn below all
-    pictures; None: nothing, but white where the format has no transparency.
+    pictures; None: nothing, but white where the format has no transparency. Tiles of one colour
+    are encoded once and then taken from memory. For any number of threads at once.
     """
 
     def __init__(
@@ -52,11 +50,13 @@ class TileEncoder:
         self.background = background
         if background is None and tile_format in _OPAQUE_FORMATS:
             self.background = QColor(255, 255, 255)
-        self._even: dict[bytes, bytes] = {}
+        self._below = None if self.background is None else value_of(self.background)
+        self._even: dict[tuple[int, bool, tuple[int, int]], bytes] = {}
 
     def encode(self, image: QImage) -> bytes:
         """The picture `image` as the bytes of a tile."""
-        return self.encode_pixels(self.pixels(image))
+        ((_, content),) = self.tiles(image, (image.width(), image.height()), [(0, 0)])
+        return content
 
     def pixels(self, image: QImage) -> Pixels:
         """The pixels of `image` on the background, to be cut into tiles for `encode_pixels`."""
@@ -68,41 +68,61 @@ class TileEncoder:
         """The bytes of those tiles of `image`, each `size` (width, height), that lie at `places`.
 
         `places`: row and column of each, counted in tiles from the picture's upper left corner.
+        `image` is read in place until the last one is given.
         """
         width, height = size
-        pixels = self.pixels(image)
+        is_drawn = image.format() == _DRAWN
+        values = values_of(image) if is_drawn else self.pixels(image).view(np.uint32)[..., 0]
         for row, col in places:
             top, left = row * height, col * width
-            tile = pixels[top : top + height, left : left + width]
-            yield (row, col), self.encode_pixels(tile)
+            tile = values[top : top + height, left : left + width]
+            yield (row, col), self._tile(runs_of(tile), is_drawn=is_drawn)
+
+    def even(self, colour: QColor, size: tuple[int, int]) -> bytes:
+        """The bytes of a tile of that `size` (width, height) where nothing but `colour` is drawn.
+
+        They are those of `tiles` for a picture filled with it.
+        """
+        bounds = np.array([0, size[0] * size[1]], np.intp)
+        runs = Runs(np.array([value_of(colour)], np.uint32), bounds, (size[1], size[0]))
+        return self._tile(runs, is_drawn=True)
 
     def encode_pixels(self, pixels: Pixels) -> bytes:
-        """The bytes of a tile with these `pixels`: rows x columns x R, G, B, A, on the background.
+        """The bytes of a tile with these `pixels` (rows x columns x R, G, B, A, on background)."""
+        values = np.ascontiguousarray(pixels).view(np.uint32)[..., 0]
+        return self._tile(runs_of(values), is_drawn=False)
 
-        A picture of one colour is encoded once and then taken from memory.
-        """
-        pixels = np.ascontiguousarray(pixels)
-        colours = pixels.view(np.uint32)
-        if (colours != colours[0, 0]).any():
-            return self._encoded(pixels)
-        key = struct.pack("<II", *pixels.shape[:2]) + pixels[0, 0].tobytes()
+    def _tile(self, runs: Runs, *, is_drawn: bool) -> bytes:
+        """`is_drawn`: whether the values are those of QGIS's picture, not R, G, B, A."""
+        if len(runs.values) > 1:
+            return self._encoded(self._plain(runs) if is_drawn else runs)
+        key = int(runs.values[0]), is_drawn, runs.shape
         if key not in self._even:
-            self._even[key] = self._encoded(pixels)
+            self._even[key] = self._encoded(self._plain(runs) if is_drawn else runs)
         return self._even[key]
 
-    def _encoded(self, pixels: Pixels) -> bytes:
+    def _plain(self, runs: Runs) -> Runs:
+        values = runs.values
+        if self._below is not None:
+            values = drawn_on(values, self._below)
+        return replace(runs, values=straight(values))
+
+    def _encoded(self, runs: Runs) -> bytes:
         kind = self.tile_format
         if kind is TileFormat.MIXED:
-            kind = TileFormat.JPEG if is_opaque(pixels) else TileFormat.PNG32
+            kind = TileFormat.JPEG if _hides_all(runs.values) else TileFormat.PNG32
         if kind is TileFormat.JPEG:
-            return _jpeg(pixels, self.quality)
-        colours = colours_of(pixels)
-        has_many = len(colours.values) > Palette.LARGEST
-        if kind is TileFormat.PNG8 or (kind is TileFormat.PNG and not has_many):
-            return _indexed_png(pixels, palette_of(colours))
-        if kind is TileFormat.PNG24 or (kind is TileFormat.PNG and is_opaque(pixels)):
-            pixels = pixels[..., :3]
-        return _true_colour_png(pixels, is_photo=len(colours.values) > PHOTO_COLOURS)
+            return _jpeg(runs, self.quality)
+        least = colours_at_least(runs.values)
+        if kind is TileFormat.PNG8 or (kind is TileFormat.PNG and least <= Palette.LARGEST):
+            colours = colours_of(runs)
+            if kind is TileFormat.PNG8 or len(colours.values) <= Palette.LARGEST:
+                return indexed_png(runs, palette_of(colours))
+        is_solid = kind is TileFormat.PNG and _hides_all(runs.values)
+        bands = 3 if kind is TileFormat.PNG24 or is_solid else 4
+        if least > PHOTO_COLOURS or len(runs.values) == 1:
+            return differences_png(runs, bands)
+        return true_colour_png(runs, bands)
 
 
 def pixels_of(image: QImage) -> Pixels:
@@ -138,50 +158,15 @@ def is_opaque(pixels: Pixels) -> bool:
     return bool((pixels[..., 3] == 255).all())
 
 
-def _jpeg(pixels: Pixels, quality: int) -> bytes:
+def _hides_all(values: Values) -> bool:
+    """Whether nothing shines through R, G, B, A."""
+    return bool((values >= _OPAQUE).all())
+
+
+def _jpeg(runs: Runs, quality: int) -> bytes:
     buffer = QBuffer()
     buffer.open(QBuffer.OpenModeFlag.WriteOnly)
+    pixels = runs.spread(runs.values).view(np.uint8).reshape(*runs.shape, 4)
     image = image_of(pixels).convertToFormat(QImage.Format.Format_RGB32)
     image.save(buffer, "JPEG", quality)
     return bytes(buffer.data())
-
-
-def _indexed_png(pixels: Pixels, palette: Palette) -> bytes:
-    height, width = pixels.shape[:2]
-    rows = np.zeros((height, 1 + width), np.uint8)  # filter 0, "None", in front of every row
-    rows[:, 1:] = palette.indexes.reshape(height, width)
-    chunks = _chunk(b"PLTE", palette.colours[:, :3].tobytes())
-    see_through = np.flatnonzero(palette.colours[:, 3] != 255)
-    if len(see_through):
-        chunks += _chunk(b"tRNS", palette.colours[: see_through[-1] + 1, 3].tobytes())
-    return _png(width, height, _INDEXED, chunks, rows)
-
-
-def _true_colour_png(pixels: Pixels, *, is_photo: bool) -> bytes:
-    height, width, bands = pixels.shape
-    rows = np.zeros((height, 1 + bands * width), np.uint8)
-    values = rows[:, 1:].reshape(height, width, bands)
-    values[:] = pixels
-    if is_photo:
-        rows[:, 0] = 1
-        values[:, 1:] -= pixels[:, :-1]
-    colour_type = _TRUE_COLOUR if bands == 3 else _TRUE_COLOUR_ALPHA
-    return _png(width, height, colour_type, b"", rows)
-
-
-def _png(width: int, height: int, colour_type: int, chunks: bytes, rows: Any) -> bytes:
-    head = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
-    return b"".join(
-        (
-            _SIGNATURE,
-            _chunk(b"IHDR", head),
-            chunks,
-            _chunk(b"IDAT", zlib.compress(rows, COMPRESSION)),
-            _chunk(b"IEND", b""),
-        )
-    )
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    checksum = zlib.crc32(content, zlib.crc32(kind))
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
