@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from core.local.fakes import HALF, MemoryStore, PlainSource, profile_of, web_mercator
+from core.local.fakes import (
+    HALF,
+    MemoryStore,
+    PlainSource,
+    profile_of,
+    store_each_at_once,
+    web_mercator,
+)
 from core.test_arcgis_updates import (
     ALL,
     COARSE,
@@ -174,7 +181,10 @@ def test_an_estimate_counts_each_level_in_its_own_area(store: MemoryStore) -> No
     }
 
 
-def test_an_interrupted_update_goes_on_with_the_areas_of_its_record(store: MemoryStore) -> None:
+def test_an_interrupted_update_goes_on_with_the_areas_of_its_record(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_each_at_once(monkeypatch)
     dice = random.Random(4)
     stop_at = dice.randrange(2, 30)
     asked = request(*EXPECTED)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ..arrays import places
 from ..errors import CacheInUse, DamagedCache
 from ..storage.store import Bools
 from ..tiling import Level, TileRange
-from .plan import Corner, tiles_to_do
-from .run_record import Entry, Tiles
+from .plan import tiles_to_do
+from .run_record import Entry, tiles_in
 from .work import Work
 
 
@@ -54,23 +53,17 @@ class Deletion:
                 work.tally.skip(level.id, skipped)
                 work.journal.untouched(1)
                 return
-            deleted = work.store.delete(level.id, tiles_in(corner, todo))
+            deleted = work.store.delete_block(level.id, block, todo)
         except (DamagedCache, CacheInUse) as error:
             if work.is_one_file:
                 raise
             missed = tiles_in(corner, todo)
             failed = Entry(level.id, *corner, deleted=before, failed=missed, error=error)
             if isinstance(error, CacheInUse):
-                work.record_failure([failed], error)
+                work.refuse([failed], error)
             else:
                 work.pass_by([failed], error)
             return
         work.record(Entry(level.id, *corner, deleted=before + deleted, skipped=skipped))
         work.defragment(level.id, block)
         work.commit_sometimes()
-
-
-def tiles_in(corner: Corner, mask: Bools) -> Tiles:
-    """Rows and columns of the tiles of `mask`, whose first is at `corner`."""
-    row, col = corner
-    return tuple((row + r, col + c) for r, c in places(mask))

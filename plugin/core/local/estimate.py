@@ -21,9 +21,10 @@ from ..request import Feedback, LevelEstimate, UpdateMode, UpdateRequest
 from ..storage.profile import CacheProfile
 from ..storage.store import TileStore
 from ..tiling import Level, TileRange
-from .plan import AreaPlan, Corner, Plan, existing_bundles, supertiles, tiles_to_do, world_of
+from .plan import AreaPlan, Corner, Plan, existing_bundles, tiles_to_do, world_of
 from .source import Supertile, TileSource
 from .space import USUAL_TILE, average_size
+from .supertiles import touched
 from .whole_cache import ExistingPlan, plan_for
 
 SAMPLES = 3
@@ -202,7 +203,7 @@ class _Counting:
             with suppress(DamagedCache):
                 todo, _exists = tiles_to_do(self._store, self._request, level.id, block, mask)
                 tiles += int(todo.sum())
-                parts += sum(1 for _part in supertiles(level, block, todo, self._side))
+                parts += int(np.count_nonzero(touched(todo, self._side)))
         return _ToDo(tiles, parts)
 
 

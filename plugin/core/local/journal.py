@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from io import FileIO
@@ -26,11 +26,14 @@ from ..storage.sidecar import work_folder
 from ..tiling import TilingScheme
 from .past_run import Run, glance, has_ended
 from .plan import TilesPlan
-from .run_record import Entry, Head, entry_line, head_line
+from .run_record import Entry, Head, Whole, entry_line, head_line, whole_line
 
 FOLDER = "runs"
 KEPT = 10
 """Journals that are kept; older ones are deleted when a run begins."""
+
+MENDED = "mended"
+"""A file beside the journals, as old as the last time that broken tiles were dropped."""
 
 OLDEST_COPY = 7 * 24 * 3600.0
 """Seconds after which an interrupted export begins anew: by then a service has other tiles."""
@@ -64,9 +67,15 @@ class Journal:
         """Tiles to a side of what an entry is about."""
         return self.head.side
 
-    def append(self, entry: Entry) -> None:
-        """Write down what came of a supertile, once it is stored."""
-        self._write(entry_line(entry))
+    def append(self, *entries: Entry) -> None:
+        """Write down what came of supertiles, once they are stored; all at once."""
+        if entries:
+            self._write("\n".join(map(entry_line, entries)))
+
+    def whole(self, bundles: Collection[Whole]) -> None:
+        """Write down which bundles are done, after the cache was committed."""
+        if bundles:
+            self._write(whole_line(bundles))
 
     def untouched(self, count: int) -> None:
         """Write down that in so many supertiles nothing was to do."""
@@ -278,7 +287,26 @@ def _interrupted(file: Path) -> Run:
     run = Run(file)
     if not run.is_interrupted:
         raise ValueError(str(file))
+    run.is_sure = _is_newest(file)
     return run
+
+
+def _is_newest(file: Path) -> bool:
+    """Whether nothing of ours has changed the cache after the run of the journal `file`."""
+    with suppress(OSError):
+        last = file.stat().st_mtime_ns
+        others = [each for each in file.parent.glob("*.jsonl") if each != file]
+        others += file.parent.glob(MENDED)
+        return all(each.stat().st_mtime_ns < last for each in others)
+    return False
+
+
+def note_mending(path: Path) -> None:
+    """Tiles were taken out of the cache at `path`: what was done is to be looked at again."""
+    folder = work_folder(path) / FOLDER
+    if folder.is_dir():
+        with storage_errors(folder):
+            (folder / MENDED).touch()
 
 
 def _drop(journals: Iterable[Path]) -> None:

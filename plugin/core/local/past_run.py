@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from array import array
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,28 @@ from ..request import FailedTile, Outcome
 from ..storage.store import Bools
 from ..tiling import BUNDLE_TILES
 from .plan import Corner
-from .run_record import UNREADABLE, Entry, Head, Tiles, checked, read_entry, read_head
+from .run_record import (
+    UNREADABLE,
+    Entry,
+    Head,
+    Key,
+    Tiles,
+    Whole,
+    checked,
+    read_entry,
+    read_head,
+    read_whole,
+)
 
 _NUMBERS = 7  # of an entry without failures
+_CHUNK = 4096  # entries that are packed at once
+_ROW = [
+    *(("level", "u2"), ("row", "u4"), ("col", "u4")),
+    *(("made", "u4"), ("replaced", "u4"), ("deleted", "u4"), ("skipped", "u4")),
+    *(("side", "u1"), ("supertiles", "u2")),
+]
+"""How entries are kept, of which there may be millions: as few bytes each as their numbers need."""
+
 _END_LINE = 200  # bytes, more than the line at the end of a run has
 
 
@@ -45,6 +64,8 @@ def has_ended(path: Path) -> bool:
 class Run:
     """What the journal at `path` tells of a run that is over, or was interrupted.
 
+    `is_sure`: nobody can have changed since what it says was committed; set by who knows.
+
     Raises ValueError where it is no journal.
     """
 
@@ -52,8 +73,11 @@ class Run:
         self.path = path
         self.untouched = 0
         self.outcome: Outcome | None = None
-        self._numbers = array("q")
-        self._failed: dict[tuple[int, int, int], Entry] = {}
+        self.is_sure = False
+        self._rows: list[tuple[int, ...]] = []
+        self._chunks: list[Any] = []
+        self._failed: dict[Key, Entry] = {}
+        self._whole: dict[tuple[int, int, int], Whole] = {}
         try:
             with path.open(encoding="utf-8", errors="replace") as file:
                 self.head: Head = read_head(next(file, ""))
@@ -71,17 +95,25 @@ class Run:
     @property
     def done(self) -> int:
         """Number of supertiles that are done."""
-        return min(len(self._table) + self.untouched, self.head.planned)
+        done = int(self._table["supertiles"].sum(dtype=np.int64))
+        return min(done + self.untouched, self.head.planned)
 
     def bundles(self, level_id: int) -> set[Corner]:
         """Corners of the bundles of a level in which something is done."""
-        rows = self._table[self._table[:, 0] == level_id, 1:3]
-        corners = np.unique(rows - rows % BUNDLE_TILES, axis=0)
-        return {(row, col) for row, col in corners.tolist()}
+        there = self._table[self._table["level"] == level_id]
+        rows, cols = (there[name] // BUNDLE_TILES * BUNDLE_TILES for name in ("row", "col"))
+        return set(zip(rows.tolist(), cols.tolist()))
 
     def deleted(self, level_id: int) -> int:
         """Number of tiles of a level that were deleted."""
-        return int(self._table[self._table[:, 0] == level_id, 5].sum())
+        there = self._table["level"] == level_id
+        return int(self._table["deleted"][there].sum(dtype=np.int64))
+
+    def finished(self, level_id: int) -> dict[Corner, Whole]:
+        """The bundles of a level that need not be looked at again: done, committed, unchanged."""
+        if not self.is_sure:
+            return {}
+        return {each[1:3]: each for each in self._whole.values() if each[0] == level_id}
 
     def entries(self, level_id: int, corner: Corner) -> Iterator[Entry]:
         """What is done in a bundle."""
@@ -92,16 +124,18 @@ class Run:
             for number in (row, row + BUNDLE_TILES)
         )
         part = self._table[start:end]
-        for numbers in part[(part[:, 2] >= col) & (part[:, 2] < col + BUNDLE_TILES)].tolist():
-            level, first_row, first_col, made, replaced, deleted, skipped = numbers
+        for numbers in part[part["col"] // BUNDLE_TILES == col // BUNDLE_TILES].tolist():
+            level, first_row, first_col, made, replaced, deleted, skipped, *square = numbers
             entry = Entry(level, first_row, first_col, made, replaced, deleted, skipped)
+            if square != [0, 1]:
+                entry = replace(entry, side=square[0], supertiles=square[1])
             yield self._failed.get(entry.key, entry)
 
     def done_tiles(self, level_id: int, corner: Corner) -> Bools:
         """Which tiles of a bundle belong to what is done in it."""
         mask = np.zeros((BUNDLE_TILES, BUNDLE_TILES), dtype=np.bool_)
-        side = self.head.side
         for entry in self.entries(level_id, corner):
+            side = entry.side or self.head.side
             top, left = entry.row - corner[0], entry.col - corner[1]
             mask[top : top + side, left : left + side] = True
         return mask
@@ -125,11 +159,14 @@ class Run:
             found = json.loads(line)
             if isinstance(found, list) and len(found) == _NUMBERS and not self._failed:
                 # Most of them by far, and there may be millions.
-                self._numbers.extend(checked(found))
+                self._add((*checked(found), 0, 1))
             elif isinstance(found, list):
                 self._take_entry(read_entry(found))
             elif "untouched" in found:
                 self.untouched += int(found["untouched"])
+            elif "whole" in found:
+                for bundle in map(read_whole, found["whole"]):
+                    self._whole[bundle[:3]] = bundle
             elif "resumed" in found:
                 # What needs nothing done is looked at again, and counted again.
                 self.untouched, self.outcome = 0, None
@@ -138,17 +175,31 @@ class Run:
 
     def _take_entry(self, entry: Entry) -> None:
         numbers = (entry.made, entry.replaced, entry.deleted, entry.skipped)
-        self._numbers.extend((*entry.key, *numbers))
+        self._add((*entry.key[:3], *numbers, entry.side, entry.supertiles))
         self._failed.pop(entry.key, None)
         if entry.failed:
             self._failed[entry.key] = entry
 
+    def _add(self, row: tuple[int, ...]) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= _CHUNK:
+            self._pack()
+
+    def _pack(self) -> None:
+        self._chunks.append(np.array(self._rows, dtype=_ROW))
+        self._rows = []
+
     def _newest(self) -> Any:
         """The last entry of each supertile, ordered by level, row and column."""
-        table = np.array(self._numbers, dtype=np.int64).reshape(-1, _NUMBERS)
-        order = np.lexsort((table[:, 2], table[:, 1], table[:, 0]))
+        self._pack()
+        table = np.concatenate(self._chunks)
+        self._chunks = []
+        keys = [table[name] for name in ("side", "col", "row", "level")]
+        order = np.lexsort(keys)
         table = table[order]
-        is_last = np.append((np.diff(table[:, :3], axis=0) != 0).any(axis=1), True)
-        table = table[is_last[: len(table)]]
-        self._keys = (table[:, 0] << 40) + table[:, 1]
+        differs = np.zeros(max(0, len(table) - 1), np.bool_)
+        for name in ("side", "col", "row", "level"):
+            differs |= table[name][1:] != table[name][:-1]
+        table = table[np.append(differs, True)[: len(table)]]
+        self._keys = (table["level"].astype(np.int64) << 40) + table["row"]
         return table

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,10 @@ from ..area import WORLD_EDGE
 from ..arrays import whole_numbers
 from ..coverage import Area, Coverage, RowRuns, cover
 from ..errors import AreaOutside, BadScheme, BadSchemeReason, EmptyArea
-from ..request import UpdateMode, UpdateRequest
+from ..request import TileFilter, UpdateMode, UpdateRequest
 from ..storage.profile import CacheProfile
 from ..storage.store import Bools, TileStore
 from ..tiling import BUNDLE_TILES, Extent, Level, TileRange, TilingScheme, bundle_of
-from .source import Supertile
 
 Corner = tuple[int, int]
 """Row and column of the first tile of a bundle or supertile."""
@@ -186,6 +185,12 @@ def world_of(profile: CacheProfile) -> Extent | None:
     return Extent(min(own.xmin, -half), -height, max(own.xmax, half), height)
 
 
+def world_limit(profile: CacheProfile, level: Level) -> TileRange | None:
+    """The tiles of a level that lie in the world; None where nobody knows how large that is."""
+    world = world_of(profile)
+    return None if world is None else profile.scheme.tiles_of_extent(level, world)
+
+
 def _within(area: Area, world: Extent | None, name: str) -> Area:
     """What of `area` lies in `world`. Raises EmptyArea, AreaOutside."""
     if not isinstance(area, Extent) and area.is_empty:
@@ -218,8 +223,18 @@ def _check_numbers(scheme: TilingScheme, levels: Iterable[Level], area: Area, na
             raise BadScheme(name, BadSchemeReason.TOO_FINE)
 
 
+class Choice(Protocol):
+    """Which tiles of an area an update is about: its mode and filter, as of a request."""
+
+    @property
+    def mode(self) -> UpdateMode: ...
+
+    @property
+    def tile_filter(self) -> TileFilter: ...
+
+
 def tiles_to_do(
-    store: TileStore, request: UpdateRequest, level_id: int, block: TileRange, mask: Bools
+    store: TileStore, request: Choice, level_id: int, block: TileRange, mask: Bools
 ) -> tuple[Bools, Bools]:
     """Which tiles of `mask`, of the bundle `block`, have to be worked on, and which exist.
 
@@ -269,47 +284,6 @@ def bundles_of(
             yield from _swept(band, runs)
         elif band in cols_of:
             yield from _picked(band, runs, cols_of[band])
-
-
-def supertiles(
-    level: Level, block: TileRange, mask: Bools, side: int, limit: TileRange | None = None
-) -> Iterator[Supertile]:
-    """The supertiles of `side` x `side` tiles that `mask` touches in the bundle `block`.
-
-    In Z-order, so that neighbours follow each other. They are whole, whatever part of them is
-    wanted, so that a tile looks the same whichever others are drawn with it; but nothing reaches
-    out of `limit`, the tiles of the world.
-    """
-    across = BUNDLE_TILES // side
-    touched: Bools = np.any(mask.reshape(across, side, across, side), axis=(1, 3))
-    for row, col in _z_order(across):
-        if not touched[row, col]:
-            continue
-        top, left = row * side, col * side
-        wanted = mask[top : top + side, left : left + side]
-        yield _limited(level, block.min_row + top, block.min_col + left, wanted, limit)
-
-
-def _limited(level: Level, row: int, col: int, wanted: Bools, limit: TileRange | None) -> Supertile:
-    height, width = wanted.shape
-    whole = TileRange(row, row + height - 1, col, col + width - 1)
-    if limit is None:
-        return Supertile(level, whole, wanted.copy())
-    first_row, last_row = max(row, limit.min_row), min(whole.max_row, limit.max_row)
-    first_col, last_col = max(col, limit.min_col), min(whole.max_col, limit.max_col)
-    inside = wanted[first_row - row : last_row - row + 1, first_col - col : last_col - col + 1]
-    return Supertile(level, TileRange(first_row, last_row, first_col, last_col), inside.copy())
-
-
-@cache
-def _z_order(across: int) -> tuple[Corner, ...]:
-    """The cells of a square grid, `across` (a power of two) to each side, in Z-order."""
-    cells: list[Corner] = [(0, 0)]
-    step = 1
-    while step < across:
-        cells = [(r + dr, c + dc) for dr in (0, step) for dc in (0, step) for r, c in cells]
-        step *= 2
-    return tuple(cells)
 
 
 def _bands(coverage: Coverage) -> Iterator[tuple[int, RowRuns]]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Callable
 
 from ..errors import (
@@ -49,15 +50,18 @@ def drawn(
     supertiles: Iterator[Supertile],
     cancelled: Callable[[], bool],
     pauses: tuple[float, ...] = PAUSES,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Generator[Drawing, None, None]:
     """Draw `supertiles`, which are asked for in this thread and in order; give them as they finish.
 
-    Ends early once `cancelled`, which is asked in this thread only. Never returns or is closed
+    `meanwhile`: called now and then while nothing is finished. Ends early once `cancelled`. Both in
+    this thread only. Never returns or is closed
     before the source's threads have ended. Raises NothingToDraw, FormatNotDrawn,
     ServiceChanged: then nothing else could be drawn either.
     """
     stop = threading.Event()
-    pending: list[Future[Drawing]] = []
+    pending: set[Future[Drawing]] = set()
+    finished: SimpleQueue[Future[Drawing]] = SimpleQueue()
     with ThreadPoolExecutor(source.workers, thread_name_prefix="tiles") as pool:
         try:
             more = True
@@ -66,14 +70,18 @@ def drawn(
                     supertile = next(supertiles, None)
                     more = supertile is not None
                     if supertile is not None:
-                        pending.append(pool.submit(_draw, source, supertile, stop, pauses))
+                        future = pool.submit(_draw, source, supertile, stop, pauses)
+                        pending.add(future)
+                        future.add_done_callback(finished.put)
                 if not pending:
                     return
-                done = wait(pending, timeout=_LISTEN, return_when=FIRST_COMPLETED).done
-                finished = [future for future in pending if future in done]
-                pending = [future for future in pending if future not in done]
-                for future in finished:
-                    yield future.result()
+                try:
+                    future = finished.get(timeout=_LISTEN)
+                except Empty:
+                    meanwhile()
+                    continue
+                pending.discard(future)
+                yield future.result()
         finally:
             # First the flag, so that the threads that the pool waits for come to their end.
             stop.set()

@@ -4,6 +4,8 @@ The first line, the head, says what the run is about. Then, each as it happens:
 
     [level, row, col, made, replaced, deleted, skipped]   a supertile done; of a deletion, a bundle
     [..., [[row, first, last], ...], error, name, text]   the same, with runs of failed tiles
+    [..., side, supertiles]                               either, about a square of supertiles
+    {"whole": [[level, row, col, skipped, untouched], ...]}   bundles done and committed, wholly
     {"untouched": n}                                      n supertiles in which nothing was to do
     {"resumed": seconds}                                  taken up again after an interruption
     {"end": outcome, "time": seconds}                     to its end
@@ -19,12 +21,15 @@ from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 from shapely import wkb
 
 from .. import errors
+from ..arrays import whole_numbers
 from ..errors import LayerFailed, SourceError, StorageError, TileCacheError
 from ..level_areas import LevelArea, Place
 from ..request import Resume, TileFilter, UpdateMode, UpdateRequest
+from ..storage.store import Bools
 from ..tiling import BUNDLE_TILES, Extent, Level, SpatialReference, TilingScheme
 from .plan import Corner
 
@@ -36,22 +41,36 @@ UNREADABLE = (
 )
 """What a journal can make of itself that was not written by us."""
 
-LARGEST = 1 << 40
-"""Numbers in a journal are below this, as no row of any scheme is."""
+LARGEST = 1 << 32
+"""Numbers in a journal are below this, as no row of any scheme that files can name is."""
 
-LAST_LEVEL = 1 << 16
+LAST_LEVEL = (1 << 16) - 1
+
+_FAILED = 4  # items of a line that tell of failed tiles
+_SQUARE = 9  # items of the line of a square without them
 
 COPIED = "\ncopied"
 """How the state of a source ends that copies tiles for an export."""
 
+SIDES = frozenset(1 << power for power in range(BUNDLE_TILES.bit_length()))
+"""What a supertile, or a square of them, can have for a side, in tiles."""
+
 Tiles = tuple[Corner, ...]
+
+Whole = tuple[int, int, int, int, int]
+"""A bundle that is done: level, row and column, and, outside of its entries, how many tiles were
+left as they are and how many supertiles needed nothing."""
+
+Key = tuple[int, int, int, int]
+"""Level, row, column and side of an entry; no two that hold have the same."""
 
 
 @dataclass(frozen=True)
 class Entry:
     """What came of a supertile (of a deletion: of a bundle), named by its first tile.
 
-    Numbers of tiles, and the rows and columns of those that `failed`, because of `error`.
+    Numbers of tiles, and the rows and columns of those that `failed`, because of `error`. `side`:
+    tiles to a side where it is about a square of so many `supertiles` at once; 0: about one.
     """
 
     level_id: int
@@ -63,10 +82,12 @@ class Entry:
     skipped: int = 0
     failed: Tiles = ()
     error: TileCacheError | None = None
+    side: int = 0
+    supertiles: int = 1
 
     @property
-    def key(self) -> tuple[int, int, int]:
-        return self.level_id, self.row, self.col
+    def key(self) -> Key:
+        return self.level_id, self.row, self.col, self.side
 
 
 @dataclass(frozen=True)
@@ -111,7 +132,7 @@ def read_head(line: str) -> Head:
     if found["version"] != VERSION:
         raise ValueError(found["version"])
     side, listed = int(found["side"]), found["tiles"]
-    if side not in {1 << power for power in range(BUNDLE_TILES.bit_length())}:
+    if side not in SIDES:
         raise ValueError(side)
     tiles = None if listed is None else {int(k): tiles_of(runs) for k, runs in listed.items()}
     return Head(
@@ -132,6 +153,8 @@ def entry_line(entry: Entry) -> str:
         error = entry.error or TileCacheError()
         name, text = _said(error)
         line += [runs_of(entry.failed), type(error).__name__, name, text]
+    if entry.side:
+        line += [entry.side, entry.supertiles]
     return _json(line)
 
 
@@ -139,6 +162,13 @@ def read_entry(line: list[Any]) -> Entry:
     """The entry of a decoded line. Raises any of UNREADABLE."""
     entry = Entry(*checked(line[:7]))
     if len(line) == 7:
+        return entry
+    if len(line) in (_SQUARE, _SQUARE + _FAILED):
+        side, supertiles = int(line[-2]), int(line[-1])
+        if side not in SIDES or not 0 < supertiles <= BUNDLE_TILES**2:
+            raise ValueError(line)
+        entry = replace(entry, side=side, supertiles=supertiles)
+    if len(line) == _SQUARE:
         return entry
     kind, name, text = (str(item) for item in line[8:11])
     return replace(entry, failed=tiles_of(line[7]), error=_told(kind, name, text))
@@ -151,6 +181,24 @@ def checked(numbers: list[Any]) -> tuple[int, int, int, int, int, int, int]:
     if min(whole) < 0 or max(whole) >= LARGEST or level_id > LAST_LEVEL:
         raise ValueError(numbers)
     return whole
+
+
+def whole_line(bundles: Iterable[Whole]) -> str:
+    """Bundles that are done, all of them committed, as a line."""
+    return _json({"whole": list(bundles)})
+
+
+def read_whole(numbers: list[Any]) -> Whole:
+    """One of the bundles of such a line. Raises any of UNREADABLE."""
+    level_id, row, col, skipped, untouched = map(int, numbers)
+    checked([level_id, row, col, skipped, untouched, 0, 0])
+    return level_id, row, col, skipped, untouched
+
+
+def tiles_in(corner: Corner, mask: Bools) -> Tiles:
+    """Rows and columns of the tiles of `mask`, whose first is at `corner`."""
+    rows, cols = np.nonzero(mask)
+    return tuple(zip(whole_numbers(rows + corner[0]), whole_numbers(cols + corner[1])))
 
 
 def runs_of(tiles: Iterable[Corner]) -> list[list[int]]:

@@ -20,6 +20,7 @@ from ..storage.pictures import PictureFacts, picture_facts
 from ..storage.profile import CacheProfile, StorageFormat
 from ..storage.store import NO_LEVEL, Fault, Finding, TileStore
 from ..tiling import TileRange, bundle_of
+from .journal import note_mending
 from .plan import world_of
 
 WORKERS = min(8, os.cpu_count() or 1)
@@ -227,6 +228,8 @@ class _Check:
         """Whether it is mended."""
         try:
             is_mended = mend()
+            if is_mended:
+                note_mending(self._store.path)
         except (CacheInUse, DamagedCache):
             return False  # it stays as it is, and is reported
         self.mended += is_mended

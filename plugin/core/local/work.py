@@ -8,20 +8,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Callable
 
+import numpy as np
+
 from ..errors import StorageError, TileCacheError
 from ..request import UpdateRequest
 from ..storage.store import Bools, TileStore
-from ..tiling import Level, TileRange
+from ..tiling import Level, TileRange, bundle_of
+from .bundle_run import HOPELESS, won_back
+from .bundle_work import Loss
 from .journal import Journal
-from .plan import Plan, existing_bundles
-from .run_record import Entry
+from .plan import Corner, Plan, existing_bundles
+from .run_record import Entry, Whole
 from .tally import Progress, Tally
-
-HOPELESS = 20
-"""After so many supertiles in a row that failed wholly, the run stops: the source is dead."""
-
-MOST_HOLES = 0.3
-"""Part of a bundle's file that may be unused after an update; above, it is written anew."""
 
 COMMIT_EVERY = 10.0
 """Seconds after which a cache in a folder is committed, at the end of the next bundle."""
@@ -38,7 +36,9 @@ class Work:
     tally: Tally
     progress: Progress
     stopped: Callable[[], bool]
-    _failures: list[list[Entry]] = field(default_factory=list)
+    _not_drawn: list[list[Entry]] = field(default_factory=list)
+    _not_stored: list[list[Entry]] = field(default_factory=list)
+    _finished: list[Whole] = field(default_factory=list)
     _committed: float = field(default_factory=time.monotonic)
 
     def bundles(self, level: Level) -> Iterator[tuple[TileRange, Bools]]:
@@ -48,65 +48,119 @@ class Work:
         """
         run = self.journal.run
         among = existing_bundles(self.store, self.request, level.id)
-        if among is not None and run is not None:
-            among |= run.bundles(level.id)
+        finished: dict[Corner, Whole] = {}
+        if run is not None:
+            among = None if among is None else among | run.bundles(level.id)
+            finished = self._finished_before(level)
         rest = self.plan.reach(level)
         for block, mask in self.plan.bundles(level, among):
             if self.stopped():
                 return
-            rest -= int(mask.sum())
-            yield block, mask
+            tiles = int(np.count_nonzero(mask))
+            rest -= tiles
+            known = finished.get((block.min_row, block.min_col))
+            if known is None:
+                yield block, mask
+            else:
+                self._count_finished(level, block, known)
+                self.progress.deal(level, tiles)
         self.progress.deal(level, rest)
+
+    def _finished_before(self, level: Level) -> dict[Corner, Whole]:
+        """Bundles of a level that an interrupted run finished, and whose files are there."""
+        run = self.journal.run
+        finished = {} if run is None else run.finished(level.id)
+        if not finished:
+            return {}
+        here = {bundle_of(each.min_row, each.min_col) for each in self.store.blocks(level.id)}
+        return {corner: each for corner, each in finished.items() if corner in here}
+
+    def _count_finished(self, level: Level, block: TileRange, known: Whole) -> None:
+        """Count what an interrupted run did in a bundle that is not looked at again."""
+        for entry in self.done_before(level, block):
+            self.tally.add(entry)
+        _level_id, _row, _col, skipped, untouched = known
+        self.tally.skip(level.id, skipped)
+        self.journal.untouched(untouched)
 
     def done_before(self, level: Level, block: TileRange) -> Iterator[Entry]:
         """What an interrupted run did in a bundle."""
         if self.journal.run is not None:
             yield from self.journal.run.entries(level.id, (block.min_row, block.min_col))
 
-    def record(self, entry: Entry) -> None:
-        """Count and write down what came of a supertile, some tiles of which may have failed."""
+    def record(self, *entries: Entry) -> None:
+        """Count and write down what came of supertiles, some tiles of which may have failed."""
+        if not entries:
+            return
         self.write_failures()
-        self.tally.add(entry)
-        self.journal.append(entry)
-        if entry.error is not None:
-            self.progress.fail(entry.error)
+        for entry in entries:
+            self.tally.add(entry)
+            if entry.error is not None:
+                self.progress.fail(entry.error)
+        self.journal.append(*entries)
+
+    def succeed(self) -> None:
+        """Something was drawn, if not stored yet: the source lives, and what it failed, failed."""
+        self._write(self._not_drawn)
 
     def record_failure(self, entries: list[Entry], error: TileCacheError) -> None:
-        """Count supertiles that failed wholly, all of them because of `error`.
+        """Count supertiles that could not be drawn, all of them because of `error`.
 
         They are written down once something succeeds again or the run ends well, so that, where the
         source is dead, they are tried again when the run resumes. Raises `error` once HOPELESS
         failures came in a row.
         """
+        self._hold_back(self._not_drawn, entries, error)
+
+    def refuse(self, entries: list[Entry], error: TileCacheError) -> None:
+        """Count what could not be stored, or deleted, all because of `error`.
+
+        As `record_failure`, but that only what is stored counts as a success.
+        """
+        self._hold_back(self._not_stored, entries, error)
+
+    def _hold_back(
+        self, failures: list[list[Entry]], entries: list[Entry], error: TileCacheError
+    ) -> None:
         for entry in entries:
             self.tally.add(entry)
-        self._failures.append(entries)
+        failures.append(entries)
         self.progress.fail(error)
-        if len(self._failures) >= HOPELESS:
+        if len(failures) >= HOPELESS:
             raise error
 
     def pass_by(self, entries: list[Entry], error: TileCacheError) -> None:
         """Count and write down supertiles of a bundle that cannot be used."""
         for entry in entries:
             self.tally.add(entry)
-            self.journal.append(entry)
+        self.journal.append(*entries)
         self.progress.fail(error)
+
+    def lose(self, loss: Loss) -> None:
+        """Count as failed, and write down, what was stored and is not there."""
+        level_id = loss.after.level_id
+        self.tally.lose(level_id, loss.made, loss.replaced, loss.tiles, loss.error)
+        self.journal.append(loss.after)
+
+    def finish(self, bundle: Whole) -> None:
+        """All of a bundle is dealt with; with the next commit that is written down."""
+        self._finished.append(bundle)
 
     def defragment(self, level_id: int, block: TileRange) -> None:
         """Write a bundle's file anew where too much of it is holes; no harm where that fails."""
-        try:
-            holes = self.store.holes_in(level_id, block)
-            if holes is not None and holes.unused > MOST_HOLES * holes.size:
-                self.store.defragment(holes)
-        except StorageError as error:
+        error = won_back(self.store, level_id, block)
+        if error is not None:
             self.progress.remark(error)
 
     def write_failures(self) -> None:
         """Write down the failures that were held back."""
-        for entries in self._failures:
-            for entry in entries:
-                self.journal.append(entry)
-        self._failures = []
+        self._write(self._not_drawn)
+        self._write(self._not_stored)
+
+    def _write(self, failures: list[list[Entry]]) -> None:
+        if failures:
+            self.journal.append(*(entry for entries in failures for entry in entries))
+            failures.clear()
 
     def commit_sometimes(self) -> None:
         """At the end of a bundle: commit, if the last time is long ago. Packages: only at the end.
@@ -120,6 +174,7 @@ class Work:
     def commit(self) -> None:
         """Make what is stored, then what is written of it, durable. Raises StorageError."""
         self.store.commit()
+        self.journal.whole(self._sure())
         self.journal.sync()
         self._committed = time.monotonic()
 
@@ -132,10 +187,22 @@ class Work:
             with suppress(StorageError):
                 self.commit()
 
+    def _sure(self) -> list[Whole]:
+        """The bundles that were finished and of which all is written down; not told again."""
+        held = {
+            (entry.level_id, *bundle_of(entry.row, entry.col))
+            for failures in (self._not_drawn, self._not_stored)
+            for entries in failures
+            for entry in entries
+        }
+        sure = [bundle for bundle in self._finished if bundle[:3] not in held]
+        self._finished = [bundle for bundle in self._finished if bundle[:3] in held]
+        return sure
+
     @property
-    def is_cut_short(self) -> bool:
-        """Whether it was stopped, and the last failures may be of that."""
-        return bool(self._failures) and self.stopped()
+    def has_failures(self) -> bool:
+        """Whether failures are held back that, where it was stopped, may be of that."""
+        return bool(self._not_drawn or self._not_stored)
 
     @property
     def is_one_file(self) -> bool:

@@ -12,8 +12,10 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tile_cache_manager.plugin.core.errors import DamagedCache, LayerFailed, SourceError
+from tile_cache_manager.plugin.core.local import bundle_run
 from tile_cache_manager.plugin.core.local.source import Supertile, TileSource
 from tile_cache_manager.plugin.core.storage.profile import CacheProfile, StorageFormat
 from tile_cache_manager.plugin.core.storage.store import Finding, Holes, TileStore
@@ -203,6 +205,11 @@ class MemoryStore(TileStore):
         corner = tuple(int(number) for number in holes.file.split("/"))
         self.log.append(("defragment", corner))
         return self.unused.pop(corner, 0)
+
+
+def store_each_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each supertile stored by a write of its own, as soon as it is drawn."""
+    monkeypatch.setattr(bundle_run, "BATCH_BYTES", 0)
 
 
 def _shape(block: TileRange) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from core.local.fakes import (
     PlainSource,
     picture,
     profile_of,
+    store_each_at_once,
     web_mercator,
 )
 
@@ -236,7 +237,10 @@ def in_use(level_id: int, tiles: Mapping[tuple[int, int], bytes]) -> None:
         raise CacheInUse("R0000C0000.bundle")
 
 
-def test_a_bundle_in_use_fails_where_bundles_are_files(store: MemoryStore) -> None:
+def test_a_bundle_in_use_fails_where_bundles_are_files(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_each_at_once(monkeypatch)
     store.before_write = in_use
 
     report = update(store, PlainSource())
@@ -262,8 +266,10 @@ def test_a_package_in_use_ends_the_run(tmp_path: Path) -> None:
     ],
 )
 def test_where_nothing_can_be_stored_the_run_ends_and_resumes(
-    error: TileCacheError, store: MemoryStore
+    error: TileCacheError, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    store_each_at_once(monkeypatch)
+
     def full(level_id: int, tiles: object) -> None:
         if len(store.tiles) >= 128:
             raise error
@@ -310,8 +316,11 @@ def test_a_damaged_bundle_is_passed_by(mode: UpdateMode, store: MemoryStore) -> 
         assert worked + (report.total("skipped") or 0) == 3 * 128 * 128
 
 
-def test_tiles_that_vanish_while_the_update_goes_on_have_failed(store: MemoryStore) -> None:
+def test_tiles_that_vanish_while_the_update_goes_on_have_failed(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The count at the end of each bundle, against the plan."""
+    store_each_at_once(monkeypatch)
 
     def steal(level_id: int, tiles: Mapping[tuple[int, int], bytes]) -> None:
         if store.calls["write"] == 4:

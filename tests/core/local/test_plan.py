@@ -19,10 +19,10 @@ from tile_cache_manager.plugin.core.local.plan import (
     TilesPlan,
     bundles_of,
     plan_of,
-    supertiles,
     tiles_to_do,
     world_of,
 )
+from tile_cache_manager.plugin.core.local.supertiles import supertiles
 from tile_cache_manager.plugin.core.local.whole_cache import plan_for
 from tile_cache_manager.plugin.core.request import TileFilter, UpdateMode, UpdateRequest
 from tile_cache_manager.plugin.core.storage.profile import CacheProfile, StorageFormat

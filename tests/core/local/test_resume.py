@@ -14,6 +14,7 @@ from core.local.fakes import (
     PlainSource,
     picture,
     profile_of,
+    store_each_at_once,
     web_mercator,
 )
 from shapely.geometry import Point
@@ -42,6 +43,11 @@ ASKED = UpdateRequest(SCHEME, SCHEME.levels[3:8], ALL, area=AREA)
 
 class Killed(BaseException):
     """Stands for the death of the process: nothing of the update catches it."""
+
+
+@pytest.fixture(autouse=True)
+def _one_write_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    store_each_at_once(monkeypatch)
 
 
 @pytest.fixture

@@ -8,7 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from core.local.fakes import HALF, MemoryStore, PlainSource, profile_of, web_mercator
+from core.local.fakes import (
+    HALF,
+    MemoryStore,
+    PlainSource,
+    profile_of,
+    store_each_at_once,
+    web_mercator,
+)
 
 from tile_cache_manager.plugin.core.errors import DiskFull, TargetProblem
 from tile_cache_manager.plugin.core.local import space
@@ -36,6 +43,11 @@ SCHEME = web_mercator(12)
 EMPTY, ALL, DELETE = UpdateMode.RECREATE_EMPTY, UpdateMode.RECREATE_ALL, UpdateMode.DELETE
 MB = 1024 * 1024
 Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture(autouse=True)
+def _one_write_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    store_each_at_once(monkeypatch)
 
 
 @pytest.fixture

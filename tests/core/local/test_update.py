@@ -16,6 +16,7 @@ from core.local.fakes import (
     PlainSource,
     picture,
     profile_of,
+    store_each_at_once,
     web_mercator,
 )
 from shapely.affinity import rotate
@@ -258,7 +259,10 @@ def test_bundles_without_tiles_are_not_even_looked_at_where_only_existing_matter
     assert store.tiles.keys() == {(20, 5000, 700000), (20, 900000, 3)}
 
 
-def test_few_supertiles_are_on_the_way_at_a_time(store: MemoryStore) -> None:
+def test_few_supertiles_are_on_the_way_at_a_time(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_each_at_once(monkeypatch)
     source = PlainSource(supertile_side=2, workers=3, seconds=0.003)
     ahead: list[int] = []
 
@@ -501,7 +505,10 @@ def test_numbers_of_tiles_add_up(
     assert report.levels[2].gaps == 1024 - len(there) - (report.levels[2].deleted or 0)
 
 
-def test_gaps_of_a_cancelled_update_are_not_known(store: MemoryStore) -> None:
+def test_gaps_of_a_cancelled_update_are_not_known(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_each_at_once(monkeypatch)
     asked = UpdateRequest(SCHEME, SCHEME.levels[6:7], ALL, extent=QUARTER)
     stop = Feedback(cancelled=lambda: store.calls.get("write", 0) >= 3)
 
