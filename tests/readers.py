@@ -66,6 +66,11 @@ def mapproxy_write(
     assert _run("wheel", task="mapproxy_write", **arguments) == len(rows)
 
 
+def mapproxy_defrag(folder: Path, *, layout: str = "v2") -> None:
+    """Let MapProxy write the bundles of a tiles folder anew, whether it would see holes or not."""
+    assert _run("wheel", task="mapproxy_defrag", folder=str(folder), layout=layout) is True
+
+
 def gdal_pixels(
     path: Path | str,
     scheme: TilingScheme,

@@ -68,6 +68,15 @@ def mapproxy_write(folder: str, layout: str, suffix: str, tiles: list[list[Any]]
     return len(tiles)
 
 
+def mapproxy_defrag(folder: str, layout: str) -> bool:
+    """Let MapProxy's `defrag-compact-cache` write all bundles anew."""
+    from mapproxy.script.defrag import defrag_compact_cache
+
+    everything = {"min_percent": float("-inf"), "min_bytes": float("-inf")}
+    defrag_compact_cache(mapproxy_cache(folder, layout, ""), **everything)
+    return True
+
+
 def _text(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
@@ -196,7 +205,8 @@ def _decoded(content: bytes) -> Any:
         gdal.Unlink("/vsimem/picture")
 
 
-TASKS = {each.__name__: each for each in (mapproxy_read, mapproxy_write, gdal_pixels, decoded)}
+_TASKS = (mapproxy_read, mapproxy_write, mapproxy_defrag, gdal_pixels, decoded)
+TASKS = {each.__name__: each for each in _TASKS}
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:

@@ -76,10 +76,11 @@ def slot_of(row: int, col: int) -> int:
 
 def only_place(tiles: Collection[tuple[int, int]]) -> Place:
     """The one bundle of all `tiles`. Raises ValueError where they are of several, or none."""
-    places = {bundle_of(row, col) for row, col in tiles}
+    places = {(row // BUNDLE_TILES, col // BUNDLE_TILES) for row, col in tiles}
     if len(places) != 1:
         raise ValueError(f"tiles of {len(places)} bundles at once")
-    return places.pop()
+    row, col = places.pop()
+    return row * BUNDLE_TILES, col * BUNDLE_TILES
 
 
 def slots_in(block: TileRange, tiles: Bools) -> tuple[Place, Bools]:

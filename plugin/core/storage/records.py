@@ -2,7 +2,7 @@
 
 Both versions of bundles hold tiles as records of four bytes, the size, and the picture. Nothing in
 Esri's paper says that two entries of an index may not name the same record; what readers make of
-it was tried (`tests/core/storage/test_shared_records.py`).
+it was tried (`tests/conformance/test_shared_records.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ PREFIX_SIZE = 4
 LARGEST_BUNDLE = 1 << 40  # offsets have five bytes
 
 _PIECE = 16 * 1024 * 1024  # bytes that are written at once
+_TOLD_BY = 48  # bytes at the end of a tile
 _GAP = 64 * 1024  # bytes between two tiles that are rather read, too, than passed over
 _MOST_RUNS = 24  # parts of an index that are written apart, before it is cheaper to write it whole
 
@@ -66,21 +67,37 @@ class Records:
 
 def records_of(tiles: Mapping[int, bytes], path: Path, largest: int) -> Records:
     """The tiles by slot as records. Raises TileTooLarge: one has more than `largest` bytes."""
-    known: dict[bytes, int] = {}
+    known = _Known()
     parts: list[bytes] = []
     starts: list[int] = []
     end = 0
     for slot, tile in tiles.items():
-        start = known.get(tile)
-        if start is None:
+        start = known.start_of(tile, end)
+        if start == end:
             _check(tile, slot, path, largest)
-            start = known[tile] = end
             parts += (len(tile).to_bytes(PREFIX_SIZE, "little"), tile)
             end += PREFIX_SIZE + len(tile)
         starts.append(start)
     slots = np.fromiter(tiles, np.int64, len(tiles))
     sizes = np.fromiter(map(len, tiles.values()), np.int64, len(tiles))
     return Records(slots, np.array(starts, dtype=np.int64), sizes, parts, end)
+
+
+class _Known:
+    """Where tiles begin that were laid out.
+
+    By their ends, where pictures have checksums or what they are packed to: to hash all bytes of
+    all tiles takes as long as to write them. Those with equal ends are told apart by all bytes.
+    """
+
+    def __init__(self) -> None:
+        self._by_end: dict[bytes, tuple[bytes, int]] = {}
+        self._others: dict[bytes, int] = {}
+
+    def start_of(self, tile: bytes, new: int) -> int:
+        """Where the same tile begins; `new`, where this one then does, for one not met before."""
+        first, start = self._by_end.setdefault(tile[-_TOLD_BY:], (tile, new))
+        return start if tile == first else self._others.setdefault(tile, new)
 
 
 def even_records(here: Bools, picture: bytes, path: Path, largest: int) -> Records:
