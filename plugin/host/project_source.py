@@ -19,8 +19,10 @@ from ..core.errors import (
 )
 from ..core.local.source import Cancelled, Supertile, TileSource
 from ..core.storage.profile import CacheProfile, TileFormat
+from ..core.tiling import Level, TileRange
 from .blocks import block_extent, inside_world, is_whole_world, supertile_side, wanted_tiles
 from .crs import qgis_crs
+from .emptiness import Emptiness, can_tell
 from .fingerprints import fingerprint_of, state_of_settings
 from .network_watch import listen
 from .rendering import LayerCopies, MapDrawer, copies_of, project_settings
@@ -61,11 +63,17 @@ class MapSource(TileSource):
         self._own_colour = colour
         self._background = background
         self._copies: list[LayerCopies] = []
+        self._emptiness: Emptiness | None = None
+        self._background_tile: bytes | None = None
         self._released = 0
 
     def layer_copies(self) -> list[LayerCopies]:
         """For each worker the layers to draw. Off the main thread. Raises SourceError."""
         raise NotImplementedError
+
+    def asked_copies(self) -> LayerCopies | None:
+        """Copies of those layers that `can_tell` where they are empty; None: nobody asks them."""
+        return None
 
     def start(self, profile: CacheProfile) -> None:
         tile_format = profile.tile_format
@@ -85,6 +93,9 @@ class MapSource(TileSource):
         self._settings.setDestinationCrs(crs)
         self._settings.setOutputDpi(scheme.dpi)
         self._drawer = MapDrawer(self._copies, self._settings)
+        asked = self.asked_copies()
+        if asked is not None:
+            self._emptiness = Emptiness(self._copies[0], asked, self._settings)
         self.fingerprint = fingerprint_of(
             [
                 colour.name(HEX_ARGB),
@@ -101,11 +112,9 @@ class MapSource(TileSource):
     def draw(self, supertile: Supertile, cancelled: Cancelled) -> Mapping[tuple[int, int], bytes]:
         block = inside_world(self._scheme, supertile.level, supertile.block)
         width, height = self._scheme.tile_width, self._scheme.tile_height
-        cols, rows = block.max_col - block.min_col + 1, block.max_row - block.min_row + 1
         extent = block_extent(self._scheme, supertile.level, block)
         is_whole = is_whole_world(self._scheme, supertile.level, block)
-        size = cols * width, rows * height
-        image = self._drawer.draw(extent, *size, cancelled, is_whole=is_whole)
+        image = self._drawer.draw(extent, *self._size(block), cancelled, is_whole=is_whole)
         tiles: dict[tuple[int, int], bytes] = {}
         if image is None:
             return tiles
@@ -117,13 +126,39 @@ class MapSource(TileSource):
                 break
         return tiles
 
+    def even(self, level: Level, block: TileRange) -> bytes | None:
+        if self._emptiness is None:
+            return None
+        inside = inside_world(self._scheme, level, block)
+        size = self._size(inside)
+        extent = block_extent(self._scheme, level, inside)
+        side = block.max_row - block.min_row + 1
+        is_picture = side <= self.supertile_side
+        if not self._emptiness.holds(level, extent, size, is_picture=is_picture):
+            return None
+        if self._background_tile is None:
+            self._background_tile = self._tile_of_nothing()
+        return self._background_tile
+
     def close(self) -> None:
+        self._emptiness = None
         for _ in range(self._released):
             QThreadPool.globalInstance().reserveThread()
         self._released = 0
         for copies in self._copies:
             copies.drop()
         self._copies = []
+
+    def _size(self, block: TileRange) -> tuple[int, int]:
+        """Width and height of `block` in pixels."""
+        cols, rows = block.max_col - block.min_col + 1, block.max_row - block.min_row + 1
+        return cols * self._scheme.tile_width, rows * self._scheme.tile_height
+
+    def _tile_of_nothing(self) -> bytes | None:
+        """A tile of the background alone, as it is drawn below all layers."""
+        size = self._scheme.tile_width, self._scheme.tile_height
+        image = self._drawer.background(*size)
+        return next((tile for _, tile in self._encoder.tiles(image, size, [(0, 0)])), None)
 
     def _colour(self, tile_format: TileFormat) -> QColor:
         if self._background:
@@ -147,9 +182,13 @@ class ProjectSource(MapSource):
         listen()
         self._problem: LayerFailed | None = None
         self._made: list[LayerCopies] = []
+        self._asked: LayerCopies | None = None
+        telling = [layer for layer in drawing.layers if can_tell(layer)]
         try:
             for _ in range(self.workers):
                 self._made.append(copies_of(drawing.layers, drawing.styles))
+            if telling:
+                self._asked = copies_of(telling, drawing.styles)
         except LayerFailed as problem:
             self._problem = problem.with_traceback(None)  # which keeps layers
 
@@ -158,8 +197,13 @@ class ProjectSource(MapSource):
             raise self._problem
         return self._made
 
+    def asked_copies(self) -> LayerCopies | None:
+        return self._asked
+
     def close(self) -> None:
         super().close()
+        if self._asked is not None:
+            self._asked.drop()
         for copies in self._made:  # also where it was never started
             copies.drop()
         self._made = []

@@ -38,6 +38,11 @@ points that lie in the margin themselves get no label."""
 DECORATED_MARGIN = 32
 """The same where labels have a background or a shadow, or a size that depends on the feature."""
 
+_PENS = ("SimpleFill", "SimpleLine")
+_NO_OFFSET = ("0", "0,0")
+_UNIT_OF_PLACES = "RenderMetersInMapUnits"
+"""Sizes in this unit differ from place to place."""
+
 _PLAIN_RENDERERS = ("singleSymbol", "categorizedSymbol", "graduatedSymbol", "RuleRenderer")
 _PLAIN_SYMBOLS = ("SimpleFill", "SimpleLine", "GradientFill", "ShapeburstFill", "RasterFill")
 
@@ -89,6 +94,60 @@ def _is_plain(symbol: QgsSymbol) -> bool:
         if part.layerType() not in _PLAIN_SYMBOLS or _has_effect(part):
             return False
         if part.dataDefinedProperties().hasActiveProperties():
+            return False
+    return True
+
+
+def lies_on_features(layer: QgsVectorLayer) -> bool:
+    """Whether all that is drawn of `layer` lies within `pen_reach` of its features.
+
+    Of labels that is true, too: QGIS places them on that part of a feature that the map shows.
+    """
+    renderer = layer.renderer()
+    if renderer is None or renderer.type() not in (*_PLAIN_RENDERERS, "nullSymbol"):
+        return False
+    if _has_effect(renderer) or renderer.referenceScale() > 0 or layer.diagramsEnabled():
+        return False
+    is_point = layer.geometryType() == QgsWkbTypes.GeometryType.PointGeometry
+    pens = ("SimpleMarker",) if is_point else _PENS
+    symbols = renderer.symbols(QgsRenderContext())
+    return all(_is_drawn_by(symbol, pens) for symbol in symbols) and _labels_lie_on(layer)
+
+
+def pen_reach(layer: QgsVectorLayer, context: QgsRenderContext) -> float:
+    """How far from its features something of `layer` is drawn at most, mitres aside; in pixels."""
+    renderer = layer.renderer()
+    symbols = renderer.symbols(context) if renderer is not None else []
+    return max((_symbol_reach(symbol, context) for symbol in symbols), default=0.0)
+
+
+def _is_drawn_by(symbol: QgsSymbol, pens: tuple[str, ...]) -> bool:
+    """Whether `symbol` only consists of parts of the types `pens`, the same for each feature."""
+    if symbol.dataDefinedProperties().hasActiveProperties():
+        return False
+    for part in symbol.symbolLayers():
+        properties = part.properties()
+        if part.layerType() not in pens or _has_effect(part):
+            return False
+        if part.dataDefinedProperties().hasActiveProperties():
+            return False
+        if properties.get("offset", "0") not in _NO_OFFSET:
+            return False
+        if _UNIT_OF_PLACES in properties.values():
+            return False
+    return True
+
+
+def _labels_lie_on(layer: QgsVectorLayer) -> bool:
+    """Whether labels of `layer` are only placed where the map shows part of their feature."""
+    if not layer.labelsEnabled() or layer.labeling() is None:
+        return True
+    labeling = layer.labeling()
+    for provider in labeling.subProviders():
+        settings = labeling.settings(provider)
+        if settings.dataDefinedProperties().hasActiveProperties():
+            return False
+        if settings.centroidWhole or settings.geometryGeneratorEnabled:
             return False
     return True
 

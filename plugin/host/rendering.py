@@ -271,6 +271,13 @@ class MapDrawer:
             raise outcome
         return outcome
 
+    def background(self, width: int, height: int) -> QImage:
+        """The picture of no layers at all. Any thread."""
+        settings = self._for(LayerCopies(), Extent(0, 0, width, height), width, height)
+        job = QgsMapRendererSequentialJob(settings)
+        _finished(job, lambda: False)
+        return job.renderedImage()
+
     def _outcome(
         self,
         copies: LayerCopies,
