@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import struct
 import zlib
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +16,21 @@ from numpy.typing import NDArray
 from .palettes import Palette
 from .runs import Runs
 
-LEVEL = 1
+LEVEL, LEVEL_OF_PATTERNS = 1, 4
+
+MEMORY = 7
+"""zlib's: smaller tables are sooner emptied."""
+
+DENSE = 8
+"""A picture with more than a run for so many pixels is a pattern, a text, a photo."""
 
 SECOND_TRY = 2048
 """Bytes."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_TRUE_COLOUR, _INDEXED, _TRUE_COLOUR_ALPHA = 2, 3, 6
+_INDEXED = 3
+_COLOUR_TYPES = {3: 2, 4: 6}
+_HEAD = b"\x78\x01"
 _ADLER = 65521
 
 
@@ -37,45 +44,77 @@ def indexed_png(runs: Runs, palette: Palette) -> bytes:
     see_through = np.flatnonzero(palette.colours[:, 3] != 255)
     if len(see_through):
         chunks += _chunk(b"tRNS", palette.colours[: see_through[-1] + 1, 3].tobytes())
-    stream = _deflated(rows, zlib.Z_RLE, 6)
-    if len(stream) > SECOND_TRY:
-        stream = min(stream, _deflated(rows, zlib.Z_DEFAULT_STRATEGY, 6), key=len)
-    stream = _with_sum(stream, _adler(runs, indexes[:, None]))
-    return _png(width, height, _INDEXED, chunks, stream)
+    checksum = _adler(runs, indexes[:, None])
+    return _png(width, height, _INDEXED, chunks, _packed_indexes(rows, checksum, runs))
 
 
 def true_colour_png(runs: Runs, bands: int) -> bytes:
     """The picture `runs` of R, G, B and A: all of them, or without A where `bands` is 3."""
     height, width = runs.shape
     rows = np.zeros((height, 1 + bands * width), np.uint8)
-    pixels = runs.spread(runs.values).view(np.uint8).reshape(height, width, 4)
-    rows[:, 1:].reshape(height, width, bands)[:] = pixels[..., :bands]
-    stream = _deflated(rows, zlib.Z_DEFAULT_STRATEGY, 7)
+    rows[:, 1:].reshape(height, width, bands)[:] = _pixels(runs, bands)
     parts = runs.values.view(np.uint8).reshape(-1, 4)[:, :bands]
-    stream = _with_sum(stream, _adler(runs, parts))
-    return _png(width, height, _TRUE_COLOUR if bands == 3 else _TRUE_COLOUR_ALPHA, b"", stream)
+    level = LEVEL_OF_PATTERNS if _is_dense(runs) else LEVEL
+    stream = _zlib_stream(rows, _adler(runs, parts), level)
+    return _png(width, height, _COLOUR_TYPES[bands], b"", stream)
 
 
-def differences_png(runs: Runs, bands: int) -> bytes:
-    """As `true_colour_png`, for pictures of very many colours (photos, reliefs) or of just one."""
+def photo_png(runs: Runs, bands: int) -> bytes:
+    """As `true_colour_png`, for pictures of very many colours."""
     height, width = runs.shape
-    pixels = runs.spread(runs.values).view(np.uint8).reshape(height, width, 4)[..., :bands]
-    rows = np.full((height, 1 + bands * width), 2, np.uint8)  # filter 2, "Up", for every row
-    values = rows[:, 1:].reshape(height, width, bands)
-    values[0] = pixels[0]
-    np.subtract(pixels[1:], pixels[:-1], out=values[1:])
-    colour_type = _TRUE_COLOUR if bands == 3 else _TRUE_COLOUR_ALPHA
-    level = LEVEL if len(runs.values) > 1 else zlib.Z_BEST_COMPRESSION
-    return _png(width, height, colour_type, b"", zlib.compress(rows, level))
+    rows = np.zeros((height, 1 + bands * width), np.uint8)
+    rows[:, 1:].reshape(height, width, bands)[:] = _pixels(runs, bands)
+    return _png(width, height, _COLOUR_TYPES[bands], b"", zlib.compress(_differences(rows), LEVEL))
 
 
-def _deflated(rows: Any, strategy: int, memory: int) -> bytes:
-    packer = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, memory, strategy)
-    return packer.compress(rows) + packer.flush()
+def even_png(runs: Runs, bands: int) -> bytes:
+    """As `true_colour_png`, for pictures of one colour: small, for they are many."""
+    height, width = runs.shape
+    rows = np.zeros((height, 1 + bands * width), np.uint8)
+    rows[:, 1:].reshape(height, width, bands)[:] = _pixels(runs, bands)
+    streams = []
+    for filtered in (rows, _differences(rows)):
+        for strategy in (zlib.Z_RLE, zlib.Z_DEFAULT_STRATEGY):
+            packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, 9, strategy)
+            streams.append(packer.compress(filtered) + packer.flush())
+    return _png(width, height, _COLOUR_TYPES[bands], b"", min(streams, key=len))
 
 
-def _with_sum(stream: bytes, checksum: int) -> bytes:
-    return b"\x78\x01" + stream + struct.pack(">I", checksum)
+def _is_dense(runs: Runs) -> bool:
+    return DENSE * len(runs.values) > int(runs.bounds[-1])
+
+
+def _pixels(runs: Runs, bands: int) -> NDArray[np.uint8]:
+    return runs.spread(runs.values).view(np.uint8).reshape(*runs.shape, 4)[..., :bands]
+
+
+def _differences(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Unfiltered `rows` with filter 2, "Up": each less the one above it."""
+    result = rows.copy()
+    result[1:] -= rows[:-1]
+    result[:, 0] = 2
+    return result
+
+
+def _packed_indexes(rows: NDArray[np.uint8], checksum: int, runs: Runs) -> bytes:
+    if not _is_dense(runs):
+        stream = _zlib_stream(rows, checksum, LEVEL, zlib.Z_RLE)
+        if len(stream) <= SECOND_TRY:
+            return stream
+        return min(stream, _zlib_stream(rows, checksum, LEVEL_OF_PATTERNS), key=len)
+    stream = _zlib_stream(rows, checksum, LEVEL_OF_PATTERNS)
+    if 4 * len(stream) <= rows.size:
+        return stream
+    packer = zlib.compressobj(LEVEL, strategy=zlib.Z_RLE)
+    return min(stream, packer.compress(_differences(rows)) + packer.flush(), key=len)
+
+
+def _zlib_stream(
+    rows: NDArray[np.uint8], checksum: int, level: int, strategy: int = zlib.Z_DEFAULT_STRATEGY
+) -> bytes:
+    """`rows` packed, with the Adler-32 `checksum` that is known of them."""
+    packer = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, MEMORY, strategy)
+    return b"".join((_HEAD, packer.compress(rows), packer.flush(), struct.pack(">I", checksum)))
 
 
 def _adler(runs: Runs, parts: NDArray[np.uint8]) -> int:
@@ -86,9 +125,9 @@ def _adler(runs: Runs, parts: NDArray[np.uint8]) -> int:
     height, width = runs.shape
     bands = parts.shape[1]
     size = height * (1 + bands * width)
-    wide = parts.astype(np.int64)
-    sums = runs.lengths @ wide
-    distances = np.diff(_distances(height, width, bands)[runs.bounds]) @ wide
+    wide = parts.T.astype(np.int64, order="C")
+    sums = wide @ runs.lengths
+    distances = wide @ np.diff(_distances(height, width, bands)[runs.bounds])
     low = (1 + int(sums.sum())) % _ADLER
     high = (size + int(distances.sum()) - int(np.arange(bands) @ sums)) % _ADLER
     return high << 16 | low

@@ -43,12 +43,13 @@ def straight(values: Values) -> Values:
         swapped |= (values & _BYTE) << np.uint32(16)
         swapped |= values & np.uint32(0xFF00FF00)
         return swapped
-    parts = values.view(np.uint8).reshape(-1, 4)
-    pairs = parts[:, 2::-1] + (parts[:, 3:].astype(np.uint16) << np.uint16(8))
-    result = np.empty_like(parts)
-    result[:, :3] = _table().take(pairs)
-    result[:, 3] = parts[:, 3]
-    return result.view(np.uint32).reshape(values.shape)
+    table = _table()
+    alpha = (values >> np.uint32(16)) & np.uint32(0xFF00)
+    result = values & _OPAQUE
+    result |= table.take(alpha | (values & _BYTE)) << np.uint32(16)
+    result |= table.take(alpha | ((values >> np.uint32(8)) & _BYTE)) << np.uint32(8)
+    result |= table.take(alpha | ((values >> np.uint32(16)) & _BYTE))
+    return result
 
 
 def drawn_on(values: Values, background: np.uint32) -> Values:
@@ -58,14 +59,14 @@ def drawn_on(values: Values, background: np.uint32) -> Values:
 
 
 @functools.cache
-def _table() -> NDArray[np.uint8]:
+def _table() -> Values:
     """The plain colour for each premultiplied one, at 256 times alpha plus that: Qt's own."""
     alpha, colour = np.divmod(np.arange(1 << 16, dtype=np.uint32), np.uint32(256))
     pixels = (alpha << np.uint32(24)) | (colour << np.uint32(8))
     form = QImage.Format.Format_ARGB32_Premultiplied
     image = QImage(pixels.tobytes(), 256, 256, 1024, form)
     plain = image.convertToFormat(QImage.Format.Format_ARGB32)
-    return ((values_of(plain).ravel() >> np.uint32(8)) & _BYTE).astype(np.uint8)
+    return (values_of(plain).ravel() >> np.uint32(8)) & _BYTE
 
 
 @functools.lru_cache(maxsize=16)

@@ -17,7 +17,7 @@ from qgis.PyQt.QtGui import QColor, QImage, QPainter
 
 from ..core.storage.profile import TileFormat
 from .palettes import Palette, colours_of, palette_of
-from .png import differences_png, indexed_png, true_colour_png
+from .png import even_png, indexed_png, photo_png, true_colour_png
 from .premultiplied import drawn_on, straight, value_of, values_of
 from .runs import Runs, Values, colours_at_least, runs_of
 
@@ -120,9 +120,10 @@ class TileEncoder:
                 return indexed_png(runs, palette_of(colours))
         is_solid = kind is TileFormat.PNG and _hides_all(runs.values)
         bands = 3 if kind is TileFormat.PNG24 or is_solid else 4
-        if least > PHOTO_COLOURS or len(runs.values) == 1:
-            return differences_png(runs, bands)
-        return true_colour_png(runs, bands)
+        if len(runs.values) == 1:
+            return even_png(runs, bands)
+        write = photo_png if least > PHOTO_COLOURS else true_colour_png
+        return write(runs, bands)
 
 
 def pixels_of(image: QImage) -> Pixels:
