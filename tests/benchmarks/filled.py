@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from arcgis_server import bundles
 from shapely.geometry.base import BaseGeometry
 
@@ -54,8 +55,13 @@ def draw(path: Path, area: Path, finest: int, generation: int = 0) -> int:
 
 
 def tiles_in(path: Path, levels: range) -> int:
-    """Number of tiles, by the bundles' indexes. `path`: a cache, or what has its level folders."""
-    return sum(len(places(path, level)) for level in levels)
+    """Number of tiles, by the sizes in the bundles' indexes (Esri's Compact Cache V2 paper)."""
+    count = 0
+    for level in levels:
+        for file in path.glob(f"_alllayers/L{level:02}/*.bundle"):
+            index = np.fromfile(file, "<u8", 128 * 128, offset=64)
+            count += int(np.count_nonzero(index >> np.uint64(40)))
+    return count
 
 
 def places(path: Path, level: int) -> set[tuple[int, int]]:

@@ -17,6 +17,20 @@ PEERS_BIN = ROOT / ".venv-peers" / "bin"
 GRID = "GLOBAL_WEBMERCATOR"
 """MapProxy's grid that has the tiles of web maps; rows count from the top in compact caches."""
 
+
+def wms(address: str = "http://127.0.0.1:9") -> dict[str, Any]:
+    """A source of MapProxy of which it asks 4 x 4 tiles at once, as it does unless told otherwise.
+
+    Without an address, nobody answers: for what needs no pictures.
+    """
+    return {"type": "wms", "req": {"url": f"{address}/wms?", "layers": "x"}}
+
+
+def tile_source(address: str) -> dict[str, Any]:
+    """A source of MapProxy of which it asks tile by tile."""
+    return {"type": "tile", "grid": GRID, "url": f"{address}/%(z)s/%(x)s/%(y)s.png"}
+
+
 _DEBIAN = {"mapcache": "mapcache_seed", "nginx": "nginx"}
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
