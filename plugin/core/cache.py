@@ -14,6 +14,7 @@ from .arcgis.transport import RequestsTransport, Transport
 from .description import CacheDescription
 from .finding import Finder, service_at, service_behind
 from .local.cache import LocalCache
+from .local.crew import Crew
 from .local.source import TileSource
 from .request import Feedback, LevelEstimate, UpdateReport, UpdateRequest
 from .storage.addresses import local_path
@@ -47,6 +48,7 @@ def open_cache(
     transport: Transport | None = None,
     cancelled: Cancelled = lambda: False,
     source: TileSource | None = None,
+    crew: Crew | None = None,
 ) -> Cache:
     """The cache at `address`, the URL of a map or image service or a path on this computer.
 
@@ -54,11 +56,12 @@ def open_cache(
     the portal is asked which service it is (blocks; raises SiteError, ItemUnusable, ItemElsewhere).
     `cancelled`: once true, a request that fails is not repeated, and
     tiles are not counted, any more. `source`: what a cache on this computer is drawn from, for one
-    update or estimate. Raises AddressError; ItemElsewhere, too, as `service_at` does.
+    update or estimate; `crew`: who draws it in that update. Raises AddressError; ItemElsewhere, as
+    `service_at` does, too.
     """
     path = local_path(address)
     if path is not None:
-        return LocalCache(path, source, cancelled)
+        return LocalCache(path, source, cancelled, crew)
     transport = transport or RequestsTransport()
     item = item_of(address)
     if item is None:

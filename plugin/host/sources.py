@@ -67,6 +67,20 @@ def make_source(
     return RasterSource(path, project, background)
 
 
+def drawn_layers(text: str, project: QgsProject) -> list[QgsMapLayer]:
+    """The layers of `project` that the source `text` draws; [] where it is not in it. Main thread.
+
+    Raises NothingToDraw.
+    """
+    if text.startswith(THEME):
+        return list(map_theme(project, text[len(THEME) :]).layers)
+    if text.startswith(LAYERS):
+        return list(chosen_layers(project, layer_ids(text)).layers)
+    if plain_text(text):
+        return []
+    return list(visible_layers(project, project_title(project)).layers)
+
+
 def missing_in(text: str, project: QgsProject) -> NothingToDraw | None:
     """What keeps `project` from drawing the theme or the layers that `text` names, if anything."""
     try:

@@ -19,6 +19,7 @@ from ..core.cache import list_services, open_cache
 from ..core.description import CacheDescription
 from ..core.errors import AddressError, NothingToResume, RequestError
 from ..core.level_areas import Areas, by_area
+from ..core.local.crew import Crew
 from ..core.local.journal import unfinished_request
 from ..core.local.source import TileSource
 from ..core.planned import TileCount, planned_tiles
@@ -246,7 +247,7 @@ class UpdateTask(FollowingTask):
 
 
 @contextmanager
-def closed_unless_used(source: TileSource | None) -> Iterator[None]:
+def closed_unless_used(source: TileSource | Crew | None) -> Iterator[None]:
     """Close `source`, made for a work that does not come to use it; which then raises."""
     try:
         yield

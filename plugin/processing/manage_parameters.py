@@ -41,6 +41,7 @@ SOURCE = "SOURCE"
 ONLY_EXISTING = "ONLY_EXISTING"
 OLDER_THAN = "OLDER_THAN"
 RESUME = "RESUME"
+CLUSTER = "CLUSTER"
 MERGE_BUNDLES = "MERGE_BUNDLES"
 REPLACE_TILES = "REPLACE_TILES"
 ISOLATE_FAILURES = "ISOLATE_FAILURES"
@@ -100,6 +101,9 @@ def on_this_computer() -> list[QgsProcessingParameterDefinition]:
                 options=[each.name for each in Resume],
                 defaultValue=Resume.AUTO.name,
                 usesStaticStrings=True,
+            ),
+            QgsProcessingParameterString(
+                CLUSTER, _tr("Dask scheduler (empty: this computer draws)"), optional=True
             ),
         ),
     ]
@@ -207,6 +211,10 @@ class ManageValues(Values):
         if not text:
             raise BadCacheOption(SOURCE, text, _tr("project, theme:NAME, layers:ID or a path"))
         return text
+
+    def cluster(self) -> str:
+        """The address of the scheduler whose workers draw; "": this computer does."""
+        return "" if self.is_nothing(CLUSTER) else self.text(CLUSTER).strip()
 
     def tile_filter(self) -> TileFilter:
         """Which tiles of the area are left alone.

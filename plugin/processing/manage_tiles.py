@@ -5,7 +5,7 @@ Names and keywords are those of the ArcGIS tool "Manage Map Server Cache Tiles".
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,14 @@ from ..core.errors import (
     NothingToDraw,
     NothingToDrawReason,
 )
+from ..core.local.crew import Crew
 from ..core.local.source import TileSource
 from ..core.planned import planned_tiles
 from ..core.request import Outcome, Resume, TileFilter, UpdateMode, UpdateReport, UpdateRequest
 from ..core.site_update import SiteUpdate
 from ..core.storage.opening import find_cache, local_path
-from ..core.storage.sidecar import read_settings
-from ..host import job_record, messages, sources, tasks
+from ..core.storage.sidecar import CacheSettings, read_settings
+from ..host import cluster, job_record, messages, sources, tasks
 from . import manage_parameters as given
 from .algorithm import Words
 from .texts import MANAGE_TILES_HELP
@@ -96,7 +97,15 @@ class ManageTiles(TileAlgorithm):
         values.alarm_seconds()
 
     def prepare(self, values: given.ManageValues, project: QgsProject | None) -> None:
-        self.drawing = _tile_source(values, project)
+        self._crew: Crew | None = None
+        drawn = _drawn(values)
+        if drawn is None:
+            return
+        self.drawing = _tile_source(drawn, project)
+        if values.cluster():
+            self._crew = cluster.DaskCrew(
+                values.cluster(), drawn.path, drawn.text, project, drawn.settings
+            )
 
     def work(self, values: given.ManageValues, feedback: QgsProcessingFeedback) -> dict[str, Any]:
         report = self._update(values, feedback)
@@ -115,7 +124,7 @@ class ManageTiles(TileAlgorithm):
 
     def _update(self, values: given.ManageValues, feedback: QgsProcessingFeedback) -> UpdateReport:
         address = values.text(given.INPUT_SERVICE)
-        with tasks.closed_unless_used(self.drawing):
+        with tasks.closed_unless_used(self.drawing), tasks.closed_unless_used(self._crew):
             description = self.describe(address, feedback)
             if description.unfinished is not None:
                 feedback.pushInfo(messages.unfinished_text(description.unfinished, values.resume()))
@@ -131,7 +140,7 @@ class ManageTiles(TileAlgorithm):
                     count=planned_tiles,
                 )
             cache = open_cache(
-                address, self.sign_in, self.transport, feedback.isCanceled, self.drawing
+                address, self.sign_in, self.transport, feedback.isCanceled, self.drawing, self._crew
             )
         if description.is_local:
             self.changed = Path(description.address)
@@ -153,7 +162,7 @@ class ManageTiles(TileAlgorithm):
         tile_filter, resume = values.tile_filter(), values.resume()
         levels = description.levels_of(values.scales())
         if not description.is_local:
-            _refuse_local_choices(tile_filter, resume)
+            _refuse_local_choices(tile_filter, resume, values.cluster())
         if values.hosted().merges_bundles and not description.is_hosted:
             raise BadCacheOption(
                 given.MERGE_BUNDLES, "true", _tr("false: only hosted layers merge")
@@ -173,11 +182,20 @@ class ManageTiles(TileAlgorithm):
         )
 
 
-def _tile_source(values: given.ManageValues, project: QgsProject | None) -> TileSource | None:
-    """What a cache on this computer is drawn from, with copies of it; None where nothing is drawn.
+@dataclass(frozen=True)
+class _Drawn:
+    """The cache in `path` that is to be drawn from the source `text`; `settings`: what it keeps."""
 
-    Main thread, where layers are copied; so the cache's own folder is looked into here, for what it
-    remembers, and nothing more. Raises NothingToDraw, StorageError, BadCacheOption.
+    path: Path
+    text: str
+    settings: CacheSettings
+
+
+def _drawn(values: given.ManageValues) -> _Drawn | None:
+    """What is drawn on this computer, if anything is.
+
+    The cache's own folder is looked into, for what it remembers, and nothing more.
+    Raises StorageError, BadCacheOption.
     """
     path = local_path(values.text(given.INPUT_SERVICE))
     if path is None or values.mode() is UpdateMode.DELETE:
@@ -185,13 +203,20 @@ def _tile_source(values: given.ManageValues, project: QgsProject | None) -> Tile
     cache = find_cache(path).path
     settings = read_settings(cache)
     chosen = values.source()
-    text = settings.source if chosen is None else chosen
-    if project is None and sources.needs_project(text):
+    return _Drawn(cache, settings.source if chosen is None else chosen, settings)
+
+
+def _tile_source(drawn: _Drawn, project: QgsProject | None) -> TileSource:
+    """What the cache is drawn from, with copies of it. Main thread, where layers are copied.
+
+    Raises NothingToDraw.
+    """
+    if project is None and sources.needs_project(drawn.text):
         raise NothingToDraw("", NothingToDrawReason.NO_SOURCE)
-    return sources.make_source(text, project or QgsProject(), settings, cache)
+    return sources.make_source(drawn.text, project or QgsProject(), drawn.settings, drawn.path)
 
 
-def _refuse_local_choices(tile_filter: TileFilter, resume: Resume) -> None:
+def _refuse_local_choices(tile_filter: TileFilter, resume: Resume, scheduler: str) -> None:
     """A site would not know of them, and touch all tiles of the area. Raises BadCacheOption."""
     only_here = _tr("nothing, for a site updates all tiles of the area")
     if tile_filter.only_existing:
@@ -200,6 +225,9 @@ def _refuse_local_choices(tile_filter: TileFilter, resume: Resume) -> None:
         raise BadCacheOption(given.OLDER_THAN, _tr("A date"), only_here)
     if resume in (Resume.CONTINUE, Resume.FAILED):
         raise BadCacheOption(given.RESUME, resume.name, only_here)
+    if scheduler:
+        nothing = _tr("nothing, for a site draws its tiles itself")
+        raise BadCacheOption(given.CLUSTER, scheduler, nothing)
 
 
 def _tell(report: UpdateReport, feedback: QgsProcessingFeedback) -> None:

@@ -57,6 +57,11 @@ For qgis_process, name the project with --PROJECT_PATH.</p>
 <h4>Only tiles stored before (OLDER_THAN)</h4>
 <p>A date and time, for example 2026-01-31T18:00:00: tiles that were stored later stay as they
 are.</p>
+<h4>Dask scheduler (CLUSTER)</h4>
+<p>The address of a Dask scheduler, for example tcp://192.168.1.10:8786: its workers, on this and
+other computers, draw the tiles, bundle by bundle, into a cache that lies in a folder which all of
+them share. The page resources/docs/cluster.md of the plugin tells how to start them. Empty: this
+computer draws. Tiles are deleted by this computer in any case.</p>
 <h4>What to start from (RESUME)</h4>
 <p>AUTO goes on where an interrupted run of just this update left off, else begins anew.<br/>
 NEW begins anew.<br/>

@@ -10,6 +10,7 @@ from ..errors import NothingToDraw, NothingToDrawReason, ReadOnlyCache
 from ..request import Feedback, LevelEstimate, UpdateMode, UpdateReport, UpdateRequest
 from ..storage.opening import check_writable, open_store
 from ..storage.sidecar import read_settings
+from .crew import Crew
 from .estimate import run_estimate
 from .journal import unfinished
 from .source import TileSource
@@ -20,7 +21,8 @@ class LocalCache:
     """The cache in the folder or package at `path`. Blocks: for use off the main thread.
 
     `source`: what it is drawn from; serves one estimate or one update, which closes it. None: for
-    whom only describes, or deletes. `cancelled`: once true, tiles are not counted any more.
+    whom only describes, or deletes. `cancelled`: once true, tiles are not counted any more. `crew`:
+    who draws in its place; serves one update, as well.
     """
 
     def __init__(
@@ -28,8 +30,10 @@ class LocalCache:
         path: Path,
         source: TileSource | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        crew: Crew | None = None,
     ) -> None:
         self._path, self._source, self._cancelled = path, source, cancelled
+        self._crew = crew
 
     def describe(self) -> CacheDescription:
         """What the cache is, which update modes it can take, how many tiles each level has.
@@ -80,9 +84,11 @@ class LocalCache:
             store = open_store(self._path, for_writing=True, cancelled=_stopped(feedback))
         except BaseException:
             self._close_source()
+            if self._crew is not None:
+                self._crew.close()
             raise
         with store:
-            return run_update(store, self._source, request, feedback)
+            return run_update(store, self._source, request, feedback, crew=self._crew)
 
     def estimate(self, request: UpdateRequest, feedback: Feedback) -> tuple[LevelEstimate, ...]:
         """What `request` would take, learned from a few samples; see `run_estimate`.

@@ -7,17 +7,22 @@ from contextlib import closing
 from typing import Callable
 
 from ..errors import (
+    ClusterUnusable,
     DiskFull,
+    NotForCluster,
     NothingToDraw,
     NothingToDrawReason,
     ReadOnlyCache,
     ReadOnlyReason,
     ServiceChanged,
     TileCacheError,
+    WorkerUnfit,
 )
 from ..request import Feedback, Outcome, Resume, UpdateMode, UpdateReport, UpdateRequest
 from ..storage.store import TileStore
 from ..tiling import BUNDLE_TILES
+from .crew import Crew
+from .crew_run import CrewRecreation
 from .deletion import Deletion
 from .journal import Journal, open_journal
 from .plan import Plan, TilesPlan, existing_bundles
@@ -39,20 +44,25 @@ def run_update(
     feedback: Feedback,
     *,
     pauses: tuple[float, ...] = PAUSES,
+    crew: Crew | None = None,
 ) -> UpdateReport:
     """Carry out `request` on `store`, drawing from `source`, which is closed at the end.
 
-    `pauses`: seconds to wait before each new try of a supertile that failed. Tiles that cannot be
+    `crew`: who draws in place of this process, but for deleting; closed at the end, too. `pauses`:
+    seconds to wait before each new try of a supertile that failed. Tiles that cannot be
     made are listed in the report and stay as they were. A cancelled update gives a report, too.
     After any error, and after a cancellation, what was stored is kept and the run can be resumed.
 
-    Raises ServiceChanged, EmptyArea, AreaOutside, NothingToResume; StorageError (DiskFull before
+    Raises ServiceChanged, EmptyArea, AreaOutside, NothingToResume; ClusterUnusable, WorkerUnfit and
+    NotForCluster where a crew cannot draw; StorageError (DiskFull before
     anything is changed, if there is clearly too little room); SourceError (nothing can be drawn, or
     one supertile after the other fails).
     """
     try:
-        return _updated(store, source, request, feedback, pauses)
+        return _updated(store, source, request, feedback, pauses, crew)
     finally:
+        if crew is not None:
+            crew.close()
         if source is not None:
             source.close()
 
@@ -63,6 +73,7 @@ def _updated(
     request: UpdateRequest,
     feedback: Feedback,
     pauses: tuple[float, ...],
+    crew: Crew | None,
 ) -> UpdateReport:
     name = store.profile.name or store.path.name
     if store.profile.scheme != request.scheme:
@@ -79,7 +90,8 @@ def _updated(
         plan = SourcePlan.of(plan, source, store)
     head = _head(store, request, source, plan)
     with closing(open_journal(store.path, head)) as journal:
-        return _run(store, source, journal, _planned(store, journal, plan), feedback, pauses)
+        planned = _planned(store, journal, plan)
+        return _run(store, source, journal, planned, feedback, pauses, crew)
 
 
 def _head(
@@ -122,6 +134,7 @@ def _run(
     plan: Plan,
     feedback: Feedback,
     pauses: tuple[float, ...],
+    crew: Crew | None,
 ) -> UpdateReport:
     # Which tiles to work on is the same for a run that is taken up, how it was asked for or not.
     request = journal.head.request
@@ -130,12 +143,16 @@ def _run(
     store.wait_until(work.stopped)
     try:
         check_room(store, request, plan, journal, work.stopped, source)
-    except DiskFull:
+        if crew is not None and source is not None and request.mode is not UpdateMode.DELETE:
+            crew.start(store, source, work.stopped)
+    except (DiskFull, ClusterUnusable, WorkerUnfit, NotForCluster):
         journal.discard()
         raise
     try:
         if source is None or request.mode is UpdateMode.DELETE:
             is_complete = Deletion(work).run()
+        elif crew is not None:
+            is_complete = CrewRecreation(work, source, crew).run()
         else:
             is_complete = Recreation(work, source, pauses).run()
     except TileCacheError:
