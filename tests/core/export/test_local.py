@@ -36,6 +36,7 @@ from tile_cache_manager.plugin.core.export import local, store_tiles
 from tile_cache_manager.plugin.core.export.local import estimate_local, export_local
 from tile_cache_manager.plugin.core.export.request import ExportReport, ExportRequest, Overwrite
 from tile_cache_manager.plugin.core.level_areas import LevelArea
+from tile_cache_manager.plugin.core.local import bundle_run
 from tile_cache_manager.plugin.core.local.journal import unfinished
 from tile_cache_manager.plugin.core.request import Feedback, Outcome
 from tile_cache_manager.plugin.core.schemes import web_mercator
@@ -234,10 +235,19 @@ class Killed(BaseException):
 
 @pytest.mark.usefixtures("small_steps")
 @pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    ("batch", "deaths"), [(0, (3, 1, 5, 0, 4)), (300, (2, 0, 1)), (None, (0,))]
+)
 def test_a_merge_that_is_killed_goes_on_to_the_same_bytes(
-    tmp_path: Path, when: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    batch: int | None,
+    deaths: tuple[int, ...],
+    when: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Killed before a tile is stored and after, each time a little later."""
+    """Killed before tiles are stored and after, each time a little later."""
+    if batch is not None:
+        monkeypatch.setattr(bundle_run, "BATCH_BYTES", batch)
     path, target, how = merging(tmp_path)
     run(path, request_of(SCHEME, target("one"), AREA, **how), pixels=Chained())
     asked = request_of(SCHEME, target("two"), AREA, **how)
@@ -250,16 +260,13 @@ def test_a_merge_that_is_killed_goes_on_to_the_same_bytes(
         if left[0] < 0:
             raise Killed
 
-    deaths = 0
     with monkeypatch.context() as patch:
         patch.setattr(CompactStore, "write", dying)
-        for lives in (3, 1, 5, 0, 4):
+        for lives in deaths:
             left[0] = lives
             with pytest.raises(Killed):
                 run(path, asked, pixels=Chained())
-            deaths += 1
     run(path, asked, pixels=Chained())
-    assert deaths == 5
     assert tiles_in(asked.target) == tiles_in(tmp_path / "one")
 
 
