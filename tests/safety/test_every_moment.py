@@ -10,6 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import readers
 from arcgis_server import bundles
@@ -19,6 +20,7 @@ from tile_bytes import generation_of, tile
 from safety.dying import deaths
 from tile_cache_manager.plugin.core.storage.opening import open_store
 from tile_cache_manager.plugin.core.storage.profile import StorageFormat
+from tile_cache_manager.plugin.core.tiling import TileRange
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
@@ -72,16 +74,109 @@ def test_replacing_and_adding_tiles(starts_anew, tmp_path):
     assert generations(cache) == {(3, 3): 1, (3, 4): 1, (9, 9): 1, (20, 7): 0}
 
 
-def test_the_first_tiles_of_a_bundle(tmp_path):
+SCATTERED = [(row, col) for row in range(0, 128, 9) for col in range(0, 128, 9)]
+
+
+def store_scattered(cache: Path, generation: int) -> None:
+    """Tiles so scattered over a bundle that the whole index is written, with others in between."""
+    with open_store(cache, for_writing=True) as store:
+        store.write(5, {place: tile(5, *place, generation) for place in SCATTERED})
+
+
+def test_replacing_many_scattered_tiles(tmp_path):
+    cache = make_compact(tmp_path, [(5, *place) for place in [*SCATTERED, (20, 7)]])
+    died = []
+    for moment in deaths(lambda: store_scattered(cache, 1)):
+        found = generations(cache)
+        assert found.pop((20, 7)) == 0, moment
+        assert found.keys() == set(SCATTERED), moment
+        assert set(found.values()) <= {0, 1}, moment
+        died.append((moment.rpartition(" ")[0], len(set(found.values()))))
+    assert ("half of pwrite", 2) in died, "an index was written by half"
+    check(cache)
+
+    assert generations(cache) == {**dict.fromkeys(SCATTERED, 1), (20, 7): 0}
+
+
+EVEN = TileRange(3, 20, 3, 30)
+SEA = tile(5, 0, 0)
+
+
+def store_even(cache: Path, picture: bytes = SEA) -> None:
+    with open_store(cache, for_writing=True) as store:
+        store.write_even(5, EVEN, every_other(), picture)
+
+
+def every_other() -> np.ndarray:
+    mask = np.zeros((18, 28), dtype=np.bool_)
+    mask[::2] = True
+    return mask
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["into a bundle", "as its first tiles"])
+def test_one_picture_for_many(is_there, tmp_path):
+    original, cache = tmp_path / "original", tmp_path / "cache"
+    make_compact(original, OLD if is_there else [])
+    rows, cols = np.nonzero(every_other())
+    even = {(int(row) + 3, int(col) + 3) for row, col in zip(rows, cols)}
+    others = {key[1:]: tile(*key) for key in OLD if is_there}
+    died = 0
+    for moment in deaths(lambda: store_even(cache), lambda: reset(cache, original)):
+        for place in bundles.tiles_present(cache, 5):
+            found = bundles.read_bytes(cache, 5, *place)
+            assert found == others.get(place) or (found == SEA and place in even), moment
+        assert others.keys() <= bundles.tiles_present(cache, 5).keys(), moment
+        died += 1
+        check(cache)
+    assert died > 5
+
+    found = {each: bundles.read_bytes(cache, 5, *each) for each in bundles.tiles_present(cache, 5)}
+    assert found == {**others, **dict.fromkeys(even, SEA)}
+
+
+@pytest.mark.parametrize("is_last", [True, False], ids=["all tiles", "all but one"])
+def test_deleting_a_block(is_last, tmp_path):
+    original, cache = make_compact(tmp_path / "original", OLD), tmp_path / "cache"
+    block = TileRange(0, 20 if is_last else 19, 0, 127)
+    mask = np.ones((block.max_row + 1, 128), dtype=np.bool_)
+
+    def delete() -> None:
+        with open_store(cache, for_writing=True) as store:
+            store.delete_block(5, block, mask)
+            store.commit()
+
+    died = 0
+    for moment in deaths(delete, lambda: reset(cache, original)):
+        assert set(generations(cache).values()) <= {0}, moment
+        assert is_last or (20, 7) in generations(cache), moment
+        died += 1
+        check(cache)
+        delete()
+        assert generations(cache) == ({} if is_last else {(20, 7): 0}), moment
+        store_tiles(cache, 1)
+        assert set(generations(cache)) >= {(3, 3), (3, 4), (9, 9)}, moment
+        times = cache_times(cache)
+        assert np.isnan(times[20, 7]) == is_last, moment
+    assert died > 2
+
+
+def cache_times(cache: Path) -> np.ndarray:
+    with open_store(cache) as store:
+        return store.times(5, TileRange(0, 127, 0, 127))
+
+
+@pytest.mark.parametrize("store_first", [store_tiles, store_scattered])
+def test_the_first_tiles_of_a_bundle(store_first, tmp_path):
     original, cache = tmp_path / "original", tmp_path / "cache"
     write_metadata(original, profile())
     died = 0
-    for moment in deaths(lambda: store_tiles(cache, 1), lambda: reset(cache, original)):
+    for moment in deaths(lambda: store_first(cache, 1), lambda: reset(cache, original)):
         assert set(generations(cache).values()) <= {1}, moment
         died += 1
         check(cache)
-        store_tiles(cache, 1)
-        assert generations(cache) == {(3, 3): 1, (3, 4): 1, (9, 9): 1}, moment
+        store_first(cache, 1)
+        assert set(generations(cache).values()) == {1}, moment
+        assert len(generations(cache)) == (3 if store_first is store_tiles else len(SCATTERED))
         left = {path.suffix for path in (cache / "_alllayers").rglob("*") if path.is_file()}
         assert left == {".bundle"}, "what the dead has left is gone"
     assert died > 10

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from arcgis_server import bundles
 from made_caches import make_compact
@@ -23,12 +24,14 @@ from tile_cache_manager.plugin.core.local.defragment import defragment
 from tile_cache_manager.plugin.core.request import Feedback
 from tile_cache_manager.plugin.core.storage.files import write_whole
 from tile_cache_manager.plugin.core.storage.opening import open_store
+from tile_cache_manager.plugin.core.tiling import TileRange
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="looks up open files as Linux shows them"
 )
 OLD = [(5, 3, 3), (5, 3, 4), (5, 20, 7)]
 CHANGED = [(5, 3, 3), (5, 3, 4), (5, 9, 9)]
+SEA = b"\x89PNG one picture for many tiles"
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def pieces_of(call: Call) -> list[Call]:
     ]
 
 
-@pytest.mark.parametrize("what", ["store", "store twice", "delete"])
+@pytest.mark.parametrize("what", ["store", "store twice", "store one for all", "delete"])
 def test_any_state_of_the_disk_reads(what, calls, tmp_path):
     cache = make_compact(tmp_path / "cache", OLD)
     (path,) = cache.rglob("*.bundle")
@@ -107,6 +110,8 @@ def test_any_state_of_the_disk_reads(what, calls, tmp_path):
     with open_store(cache, for_writing=True) as store:
         if what == "delete":
             store.delete(5, [(3, 3), (20, 7)])
+        elif what == "store one for all":
+            store.write_even(5, TileRange(3, 3, 2, 5), np.ones((1, 4), dtype=np.bool_), SEA)
         else:
             store.write(5, {key[1:]: tile(*key, 1) for key in CHANGED})
         if what == "store twice":
@@ -117,9 +122,13 @@ def test_any_state_of_the_disk_reads(what, calls, tmp_path):
     assert len(states) > 3
     for state in states:
         path.write_bytes(state)
-        found = {
-            place: generation_of(bundles.read_bytes(cache, 5, *place) or b"", (5, *place))
+        contents = {
+            place: bundles.read_bytes(cache, 5, *place) or b""
             for place in bundles.tiles_present(cache, 5)
+        }
+        found = {
+            place: 2 if content == SEA else generation_of(content, (5, *place))
+            for place, content in contents.items()
         }
         assert set(found.values()) <= {0, 1, 2}, "no tile is broken"
         kept = {(3, 4)} if what == "delete" else {(3, 3), (3, 4), (20, 7)}
@@ -155,6 +164,38 @@ def test_defragmented_bundles_are_synced_before_they_take_their_name(calls, tmp_
     part = Path(calls[rename].path)
     assert kinds(calls[:rename], part) == [("sync", part.name)]
     assert kinds(calls[rename:], path.parent) == [("sync", path.parent.name)]
+
+
+@pytest.mark.parametrize("is_even", [True, False])
+def test_a_new_bundle_is_synced_before_it_takes_its_name(is_even, calls, tmp_path):
+    cache = make_compact(tmp_path / "cache", [])
+    with open_store(cache, for_writing=True) as store:
+        if is_even:
+            store.write_even(5, TileRange(3, 3, 2, 5), np.ones((1, 4), dtype=np.bool_), SEA)
+        else:
+            store.write(5, {key[1:]: tile(*key) for key in OLD})
+
+    (path,) = cache.rglob("*.bundle")
+    (rename,) = [n for n, call in enumerate(calls) if call.kind == "rename"]
+    assert calls[rename].content == str(path).encode()
+    part = Path(calls[rename].path)
+    assert kinds(calls[:rename], part) == [("sync", part.name)]
+    assert kinds(calls[rename:], path, path.parent) == [("sync", path.parent.name)]
+
+
+def test_a_removed_bundle_is_gone_once_committed(calls, tmp_path):
+    cache = make_compact(tmp_path / "cache", OLD)
+    (path,) = cache.rglob("*.bundle")
+    calls.clear()
+    whole = np.ones((128, 128), dtype=np.bool_)
+    with open_store(cache, for_writing=True) as store:
+        assert store.delete_block(5, TileRange(0, 127, 0, 127), whole) == 3
+        assert kinds(calls, path, path.parent) == [("unlink", path.name)]
+        store.commit()
+        assert kinds(calls, path, path.parent)[1:] == [("sync", path.parent.name)]
+        calls.clear()
+        store.commit()
+    assert calls == [], "nothing is left to do"
 
 
 def test_what_is_committed_is_synced(calls, tmp_path):

@@ -238,6 +238,33 @@ def test_processes_that_write_the_same_bundles_lose_nothing(folder: Path) -> Non
     assert list(store_of(folder).findings(7)) == []
 
 
+def come_and_go(folder: Path, number: int) -> None:
+    """Store a tile and delete it, again and again, so that the bundle comes and goes."""
+    store, place = store_of(folder), (number, number)
+    for turn in range(40):
+        store.write(7, {place: b"%d %d" % (number, turn)})
+        assert store.read(7, *place) == b"%d %d" % (number, turn)
+        assert store.delete(7, [place]) == 1
+        assert store.read(7, *place) is None
+    store.write(7, {place: b"%d" % number})
+    store.commit()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+def test_bundles_that_come_and_go_under_several_processes_lose_nothing(folder: Path) -> None:
+    forks = multiprocessing.get_context("fork")
+    workers = [forks.Process(target=come_and_go, args=(folder, number)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+
+    assert [worker.exitcode for worker in workers] == [0] * 4
+    store = store_of(folder)
+    assert [store.read(7, number, number) for number in range(4)] == [b"0", b"1", b"2", b"3"]
+    assert list(store.findings(7)) == []
+
+
 def test_a_bundle_in_use(
     folder: Path, store: CompactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -466,9 +493,6 @@ def test_a_bundle_with_broken_entries_stays(folder: Path, storage: StorageFormat
     assert store.delete(7, [(0, 0)]) == 1
 
     assert path.exists(), "what is left may be looked at, mended"
-
-
-# Blocks
 
 
 def test_a_name_in_capitals_is_not_used_again(folder: Path, store: CompactStore) -> None:
