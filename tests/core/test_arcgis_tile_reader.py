@@ -15,6 +15,7 @@ from tile_cache_manager.plugin.core.arcgis.address import service_of
 from tile_cache_manager.plugin.core.arcgis.credentials import FixedToken
 from tile_cache_manager.plugin.core.arcgis.tile_reader import TileReader
 from tile_cache_manager.plugin.core.arcgis.transport import HttpRequest, HttpResponse
+from tile_cache_manager.plugin.core.arcgis.turns import MOST
 from tile_cache_manager.plugin.core.description import CacheDescription, LevelStatus
 from tile_cache_manager.plugin.core.errors import (
     NotAllowed,
@@ -361,7 +362,7 @@ def test_a_scale_that_the_service_lacks() -> None:
         source(_TileSite(set())).draw(other, never)
 
 
-def test_four_at_a_time() -> None:
+def test_several_at_a_time() -> None:
     """As many threads as it says may draw at once; all get their own tiles."""
     site = _TileSite({(row, col) for row in range(32) for col in range(32)})
     tiles = source(site, has_tile_map=False)
@@ -377,7 +378,7 @@ def test_four_at_a_time() -> None:
     for thread in threads:
         thread.join()
 
-    assert (tiles.workers, tiles.supertile_side) == (4, 4)
+    assert (tiles.workers, tiles.supertile_side) == (MOST, 4)
     assert len(found) == 4 * 4 * 32
     assert all(tile == PNG + b"%d %d" % place for place, tile in found.items())
 

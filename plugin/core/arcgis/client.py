@@ -19,6 +19,7 @@ from .repeats import wait as wait
 from .signing import UNSIGNED, Signature, Signing, Step
 from .transport import HttpRequest, HttpResponse, Receive, Transport, download
 from .trust import same_site
+from .turns import Turns
 
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -50,6 +51,7 @@ class Client:
         self._site_url = site_url
         self._signing = Signing(site_url, sign_in, self._plain)
         self._repeats = repeats or Repeats()
+        self._turns = Turns(self._repeats.longest_seconds, cancelled)
         self._cancelled = cancelled
         self._posts_refused = False
         self._files_by_form = False
@@ -58,6 +60,11 @@ class Client:
     def repeats(self) -> Repeats:
         """How requests that may be repeated are."""
         return self._repeats
+
+    @property
+    def turns(self) -> Turns:
+        """How many small files are fetched at once."""
+        return self._turns
 
     @property
     def is_signed_in(self) -> bool:
@@ -114,15 +121,18 @@ class Client:
     def fetch(self, url: str, params: Mapping[str, str] | None = None) -> HttpResponse:
         """The picture or other small file at `url`, of whatever kind. Repeated as `read` is.
 
+        Waits for its turn: see `turns`.
         Raises SiteUnreachable, NotArcGIS, SiteRefused (also where it came in place of the file),
         SignInFailed.
         """
 
         def send(request: HttpRequest) -> HttpResponse:
             picture = replace(request, is_picture=True)
-            return self._repeated(
-                lambda: self._followed_file(picture), self._judged_file, repeatable=True
-            )
+
+            def attempt() -> HttpResponse:
+                return self._turns.ask(picture.url, lambda: self._followed_file(picture))
+
+            return self._repeated(attempt, self._judged_file, repeatable=True)
 
         return self._signed_file(url, params or {}, {}, send)
 

@@ -43,7 +43,8 @@ _PAGE_MESSAGE = re.compile(r"\bError:\s*([^\r\n]{1,200}?)\s*(?=Code:|[\r\n]|$)")
 _PROXY_WANTS_SIGN_IN = 407
 _NO_CERTIFICATE = frozenset({400, 403, 495, 496})
 _CERTIFICATE = re.compile(rb"(SSL|client) certificate", re.IGNORECASE)
-_BUSY = frozenset({429, 502, 503, 504})
+BUSY = frozenset({429, 502, 503, 504})
+"""Codes of refusals for the moment only: as the HTTP status, or in the body."""
 
 
 def body_of(response: HttpResponse) -> dict[str, Any]:
@@ -141,7 +142,7 @@ def hide(secrets: tuple[str, ...], error: SiteRefused) -> None:
 
 def is_busy(error: SiteRefused) -> bool:
     """Whether the site refused for the moment only, so that the same request may go through."""
-    return error.code in _BUSY
+    return error.code in BUSY
 
 
 def _with_schemes(error: SiteRefused, response: HttpResponse) -> SiteRefused:
@@ -191,6 +192,6 @@ def _without_body(response: HttpResponse) -> NotArcGIS | SiteRefused | SiteUnrea
         return SiteUnreachable(response.url, Unreachable.PROXY)
     if response.status in _NO_CERTIFICATE and _CERTIFICATE.search(response.body[:_PAGE_BYTES]):
         return SiteUnreachable(response.url, Unreachable.CLIENT_CERTIFICATE)
-    if response.status in _KINDS or response.status in _BUSY:
+    if response.status in _KINDS or response.status in BUSY:
         return _with_schemes(refusal(response.url, response.status, ""), response)
     return NotArcGIS(response.url, response.status, response.headers.get("content-type", ""))

@@ -18,6 +18,7 @@ from ..tiling import TileRange
 from .address import ServiceAddress
 from .client import Client
 from .transport import HttpResponse
+from .turns import Turns
 
 NOTHING_THERE = 422
 MOST_ASKED = 64
@@ -39,6 +40,11 @@ class TileReader:
         self._client, self._service = client, service
         self._has_tile_map = description.has_tile_map
         self._unclear = 0
+
+    @property
+    def turns(self) -> Turns:
+        """How many tiles are read at once."""
+        return self._client.turns
 
     def read(self, level_id: int, row: int, col: int) -> bytes | None:
         """The tile, as the service has stored it; None where it has none.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..arcgis.tile_reader import TileReader
+from ..arcgis.turns import MOST
 from ..description import CacheDescription
 from ..errors import (
     NotAllowed,
@@ -30,14 +31,14 @@ _KEPT_WINDOWS = 256
 
 
 class SiteTiles(TileSource):
-    """Reads tiles of the service of `description`, four at a time, as a polite visitor does.
+    """Reads tiles of the service of `description`, as many at a time as a polite visitor does.
 
     Tiles that its tile map says are not there are not asked for. Each thread reads by itself: the
-    client allows for that.
+    client allows for that, and lets only so many of them at the service (see `Turns`).
     """
 
     supertile_side = 4
-    workers = 4
+    workers = MOST
 
     def __init__(self, reader: TileReader, description: CacheDescription) -> None:
         self._reader, self._description = reader, description
@@ -56,21 +57,9 @@ class SiteTiles(TileSource):
         level_id = self._level_ids.get(supertile.level.id)
         if level_id is None:
             raise SourceError(self.name, f"no scale 1:{supertile.level.scale:.0f}")
-        tiles: dict[tuple[int, int], bytes] = {}
-        failed: dict[tuple[int, int], TileCacheError] = {}
-        for row, col in self._wanted(level_id, supertile):
-            if cancelled():
-                break
-            try:
-                tile = self._reader.read(level_id, row, col)
-            except (SignInNeeded, NotAllowed):
-                raise
-            except (NoTileThere, NotArcGIS, SiteRefused) as error:
-                # of this tile only, unless none can be read
-                failed[row, col] = error
-                continue
-            if tile is not None:
-                tiles[row, col] = tile
+        wanted = self._wanted(level_id, supertile)
+        with self._reader.turns.kept(cancelled):
+            tiles, failed = self._read(level_id, wanted, cancelled)
         if failed and not tiles:
             raise next(iter(failed.values()))
         return PartlyDrawn(tiles, failed) if failed else tiles
@@ -86,6 +75,27 @@ class SiteTiles(TileSource):
     def close(self) -> None:
         """See TileSource."""
         self._windows.clear()
+
+    def _read(
+        self, level_id: int, wanted: Iterable[tuple[int, int]], cancelled: Cancelled
+    ) -> tuple[dict[tuple[int, int], bytes], dict[tuple[int, int], TileCacheError]]:
+        """Those tiles of `wanted` that there are, and why others cannot be read."""
+        tiles: dict[tuple[int, int], bytes] = {}
+        failed: dict[tuple[int, int], TileCacheError] = {}
+        for row, col in wanted:
+            if cancelled():
+                break
+            try:
+                tile = self._reader.read(level_id, row, col)
+            except (SignInNeeded, NotAllowed):
+                raise
+            except (NoTileThere, NotArcGIS, SiteRefused) as error:
+                # of this tile only, unless none can be read
+                failed[row, col] = error
+                continue
+            if tile is not None:
+                tiles[row, col] = tile
+        return tiles, failed
 
     def _wanted(self, level_id: int, supertile: Supertile) -> list[tuple[int, int]]:
         """The wanted tiles that may be there; no window of a tile map is cut by a supertile."""
