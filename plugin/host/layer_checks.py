@@ -39,6 +39,17 @@ def is_gone(file: Path | None) -> bool:
     return file is not None and not _exists(file)
 
 
+def trace_of(file: Path | None) -> tuple[int, int, int] | None:
+    """What changes as soon as `file` is written or replaced; None where there is no file."""
+    if file is None:
+        return None
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.exists()

@@ -9,6 +9,7 @@ event loop, which also lets Python go on elsewhere.
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,19 +25,20 @@ from qgis.core import (
     QgsLabelingEngineSettings,
     QgsMapLayer,
     QgsMapLayerStyle,
-    QgsMapRendererSequentialJob,
+    QgsMapRendererCustomPainterJob,
+    QgsMapRendererJob,
     QgsMapSettings,
     QgsProject,
     QgsRectangle,
     QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import QCoreApplication, QEventLoop, QObject, QSize, QTimer
-from qgis.PyQt.QtGui import QImage
+from qgis.PyQt.QtGui import QImage, QPainter
 
 from ..core.errors import LayerFailed
 from ..core.tiling import Extent
 from .fingerprints import state_of
-from .layer_checks import data_file, has_features, is_gone
+from .layer_checks import data_file, has_features, is_gone, trace_of
 from .network_layers import NetworkLayer, forget_failure, network_layer
 from .network_watch import NetworkWatch
 from .reach import label_margin, reach_of
@@ -61,6 +63,7 @@ class LayerCopies:
     hidden: list[QgsMapLayer] = field(default_factory=list)
     files: dict[str, Path | None] = field(default_factory=dict)
     filled: set[str] = field(default_factory=set)
+    _seen: dict[str, object] = field(default_factory=dict)
 
     @contextmanager
     def here(self) -> Iterator[None]:
@@ -100,9 +103,21 @@ class LayerCopies:
         """Of which layer the data have gone, if any. In the thread that has the copies."""
         for layer in self.layers:
             file = self.files[layer.id()]
-            if is_gone(file) or (layer.id() in self.filled and not has_features(layer)):
+            if is_gone(file) or not self._gives_what_it_has(layer, file):
                 return LayerFailed(self.names[layer.id()], str(file or ""))
         return None
+
+    def _gives_what_it_has(self, layer: QgsMapLayer, file: Path | None) -> bool:
+        """Whether `layer` still gives features if it has any; those of a file that is as before."""
+        if layer.id() not in self.filled:
+            return True
+        trace = trace_of(file)
+        if trace is not None and self._seen.get(layer.id()) == trace:
+            return True
+        if not has_features(layer):
+            return False
+        self._seen[layer.id()] = trace
+        return True
 
     def drop(self) -> None:
         """Let the main thread delete the copies, once it gets to it. Any thread.
@@ -232,6 +247,7 @@ class MapDrawer:
     def __init__(self, copies: Sequence[LayerCopies], settings: QgsMapSettings) -> None:
         self._settings = settings
         self._free: queue.SimpleQueue[LayerCopies] = queue.SimpleQueue()
+        self._canvas = threading.local()
         self._watch = NetworkWatch(())
         for each in copies:
             with each.here():
@@ -274,9 +290,9 @@ class MapDrawer:
     def background(self, width: int, height: int) -> QImage:
         """The picture of no layers at all. Any thread."""
         settings = self._for(LayerCopies(), Extent(0, 0, width, height), width, height)
-        job = QgsMapRendererSequentialJob(settings)
-        _finished(job, lambda: False)
-        return job.renderedImage()
+        image = _blank(settings)
+        _drawn(settings, image, lambda: False)
+        return image
 
     def _outcome(
         self,
@@ -294,13 +310,24 @@ class MapDrawer:
         settings = self._for(copies, extent, *size)
         if not is_whole:
             _respect_edges(settings)
-        job = QgsMapRendererSequentialJob(settings)
-        if not _finished(job, cancelled):
+        image = self._blank(settings)
+        errors = _drawn(settings, image, cancelled)
+        if errors is None:
             return None
-        for error in job.errors():
+        for error in errors:
             name = copies.names.get(error.layerID, error.layerID)
             return LayerFailed(name, _without_secrets(error.message))
-        return copies.loss() or job.renderedImage()
+        # not a copy, unless it is still in use when the next picture is drawn
+        return copies.loss() or QImage(image)
+
+    def _blank(self, settings: QgsMapSettings) -> QImage:
+        """A picture to draw on, the same again for each thread: new memory costs its time."""
+        image = getattr(self._canvas, "image", None)
+        if image is None or image.size() != settings.outputSize():
+            image = self._canvas.image = _blank(settings)
+        else:
+            image.fill(0)
+        return image
 
     def _for(self, copies: LayerCopies, extent: Extent, width: int, height: int) -> QgsMapSettings:
         settings = QgsMapSettings(self._settings)
@@ -323,7 +350,29 @@ def _respect_edges(settings: QgsMapSettings) -> None:
         settings.setLabelBoundaryGeometry(QgsGeometry.fromRect(room))
 
 
-def _finished(job: QgsMapRendererSequentialJob, cancelled: Cancelled) -> bool:
+def _blank(settings: QgsMapSettings) -> QImage:
+    """A picture of nothing, such as QGIS's own jobs draw on."""
+    image = QImage(settings.outputSize(), settings.outputImageFormat())
+    dots_per_metre = int(1000 * settings.outputDpi() / 25.4)
+    image.setDotsPerMeterX(dots_per_metre)
+    image.setDotsPerMeterY(dots_per_metre)
+    image.fill(0)
+    return image
+
+
+def _drawn(
+    settings: QgsMapSettings, image: QImage, cancelled: Cancelled
+) -> list[QgsMapRendererJob.Error] | None:
+    """Draw on `image`; what went wrong with which layer. None once cancelled."""
+    painter = QPainter(image)
+    try:
+        job = QgsMapRendererCustomPainterJob(settings, painter)
+        return list(job.errors()) if _finished(job, cancelled) else None
+    finally:
+        painter.end()
+
+
+def _finished(job: QgsMapRendererJob, cancelled: Cancelled) -> bool:
     """Run `job` to its end; whether it was not cancelled."""
     loop, timer = QEventLoop(), QTimer()
     was_cancelled = False
