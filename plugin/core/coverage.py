@@ -32,7 +32,7 @@ Whole = NDArray[np.int64]
 BLOCK_PIECES = 1 << 16
 """Pieces of outline (an edge's part within a row) worked off at a time; about 12 MB of memory.
 
-Four times as many take as long, for they fit into fewer caches of the processor.
+Four times as many are no faster.
 """
 
 _KEYS = 1 << 62
