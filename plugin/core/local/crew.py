@@ -12,7 +12,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import Enum
 from typing import Any
 
@@ -25,7 +25,7 @@ from ..storage.store import Bools, TileStore
 from ..tiling import BUNDLE_TILES, Level, TileRange
 from .bundle_run import BundleDone
 from .bundle_work import BundleTask
-from .run_record import UNREADABLE, entry_line, read_entry
+from .run_record import UNREADABLE, Entry, entry_line, read_entry
 from .source import TileSource
 
 
@@ -70,7 +70,7 @@ def task_text(task: BundleTask) -> str:
             "mode": task.mode.value,
             "tile_filter": asdict(task.tile_filter),
             "limit": None if task.limit is None else asdict(task.limit),
-            "before": [entry_line(entry) for entry in task.before],
+            "before": [_entry_text(entry) for entry in task.before],
         }
     )
 
@@ -87,7 +87,7 @@ def read_task(text: str) -> BundleTask:
         mode=UpdateMode(found["mode"]),
         tile_filter=TileFilter(**found["tile_filter"]),
         limit=None if limit is None else TileRange(**limit),
-        before=tuple(read_entry(json.loads(line)) for line in found["before"]),
+        before=tuple(_read_entry(each) for each in found["before"]),
     )
 
 
@@ -95,8 +95,8 @@ def done_text(done: BundleDone) -> str:
     """What came of a task as it travels back."""
     return json.dumps(
         {
-            "entries": [entry_line(entry) for entry in done.entries],
-            "before": [entry_line(entry) for entry in done.before],
+            "entries": [_entry_text(entry) for entry in done.entries],
+            "before": [_entry_text(entry) for entry in done.before],
             "skipped": done.skipped,
             "untouched": done.untouched,
             "remarks": [error_text(error) for error in done.remarks],
@@ -111,8 +111,8 @@ def read_done(text: str) -> BundleDone:
     found = json.loads(text)
     error = found["error"]
     return BundleDone(
-        entries=tuple(read_entry(json.loads(line)) for line in found["entries"]),
-        before=tuple(read_entry(json.loads(line)) for line in found["before"]),
+        entries=tuple(_read_entry(each) for each in found["entries"]),
+        before=tuple(_read_entry(each) for each in found["before"]),
         skipped=found["skipped"],
         untouched=found["untouched"],
         remarks=tuple(read_error(each) for each in found["remarks"]),
@@ -136,6 +136,16 @@ def read_error(text: str) -> TileCacheError:
         with suppress(*UNREADABLE):
             return kind(**{name: _read_plain(value) for name, value in found["values"].items()})
     return SourceError(found["kind"], found["text"])
+
+
+def _entry_text(entry: Entry) -> list[str]:
+    """An entry as in the journal, and its error, of which the journal keeps less."""
+    return [entry_line(entry), *([] if entry.error is None else [error_text(entry.error)])]
+
+
+def _read_entry(texts: list[str]) -> Entry:
+    entry = read_entry(json.loads(texts[0]))
+    return entry if len(texts) == 1 else replace(entry, error=read_error(texts[1]))
 
 
 def _names(kind: type[TileCacheError]) -> list[str]:

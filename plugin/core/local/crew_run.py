@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 
-from ..errors import CacheInUse, DamagedCache
+from ..errors import CacheInUse, DamagedCache, WorkersDied
 from .bundle_run import BundleDone, recreate_bundle
 from .bundle_work import BundleTask
 from .crew import Crew
@@ -101,12 +101,18 @@ class CrewRecreation:
         self._are_whole &= done.is_whole
         if done.error is not None:
             raise done.error
-        if bad and bad[0].error is not None:
-            # They are tried again where all that follows fails as well.
-            work.record_failure(bad, bad[0].error)
+        for entries in [bad] if good or _is_of_bundle(bad) else [[each] for each in bad]:
+            if entries and entries[0].error is not None:
+                # They are tried again where all that follows fails as well.
+                work.record_failure(entries, entries[0].error)
         worked = sum(entry.made + entry.replaced for entry in done.entries)
         if done.is_whole:
             corner = task.block.min_row, task.block.min_col
             work.finish((level.id, *corner, done.skipped, done.untouched))
             work.progress.deal(level, int(task.mask.sum()), worked)
         work.commit_sometimes()
+
+
+def _is_of_bundle(entries: list[Entry]) -> bool:
+    """Whether supertiles failed together, for something was wrong with all of their bundle."""
+    return any(isinstance(each.error, (WorkersDied, DamagedCache, CacheInUse)) for each in entries)
