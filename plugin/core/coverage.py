@@ -205,8 +205,19 @@ class _OutlineCoverage(Coverage):
                     yield runs
 
 
+_last_edges: tuple[BaseGeometry | None, Floats] = (None, np.empty((0, 4)))
+
+
 def _edges(area: BaseGeometry) -> Floats:
-    """The edges of all rings of the polygons of `area`, as rows of x0, y0, x1, y1, in CRS units."""
+    """The edges of all rings of the polygons of `area`, as rows of x0, y0, x1, y1, in CRS units.
+
+    Those of the area that was asked for last are kept, for its levels follow one another, and
+    getting at coordinates takes longer than counting a coarse level. Not to be changed.
+    """
+    global _last_edges
+    known, edges = _last_edges
+    if known is area:
+        return edges
     parts = getattr(area, "geoms", [area])
     rings = [
         np.asarray(ring.coords)[:, :2]
@@ -214,7 +225,10 @@ def _edges(area: BaseGeometry) -> Floats:
         if not part.is_empty
         for ring in (part.exterior, *part.interiors)
     ]
-    return np.concatenate([np.empty((0, 4)), *(np.hstack([ring[:-1], ring[1:]]) for ring in rings)])
+    sides = (np.hstack([ring[:-1], ring[1:]]) for ring in rings)
+    edges = np.concatenate([np.empty((0, 4)), *sides])
+    _last_edges = area, edges
+    return edges
 
 
 def _in_tiles(scheme: TilingScheme, level: Level, edges: Floats) -> _Outline:
