@@ -21,6 +21,9 @@ LEVEL, LEVEL_OF_PATTERNS = 1, 4
 MEMORY = 7
 """zlib's: smaller tables are sooner emptied."""
 
+PIECE = (1 << 16) - 262
+"""Bytes that are packed at once: as many as zlib takes in before it moves its window and tables."""
+
 DENSE = 8
 """A picture with more than a run for so many pixels is a pattern, a text, a photo."""
 
@@ -113,8 +116,15 @@ def _zlib_stream(
     rows: NDArray[np.uint8], checksum: int, level: int, strategy: int = zlib.Z_DEFAULT_STRATEGY
 ) -> bytes:
     """`rows` packed, with the Adler-32 `checksum` that is known of them."""
-    packer = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, MEMORY, strategy)
-    return b"".join((_HEAD, packer.compress(rows), packer.flush(), struct.pack(">I", checksum)))
+    parts = [_HEAD]
+    step = max(1, PIECE // rows.shape[1])
+    for top in range(0, len(rows), step):
+        packer = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, MEMORY, strategy)
+        parts.append(packer.compress(rows[top : top + step]))
+        is_last = top + step >= len(rows)
+        parts.append(packer.flush(zlib.Z_FINISH if is_last else zlib.Z_SYNC_FLUSH))
+    parts.append(struct.pack(">I", checksum))
+    return b"".join(parts)
 
 
 def _adler(runs: Runs, parts: NDArray[np.uint8]) -> int:

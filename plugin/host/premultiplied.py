@@ -39,16 +39,21 @@ def value_of(colour: QColor) -> np.uint32:
 def straight(values: Values) -> Values:
     """Premultiplied A, R, G, B as R, G, B, A (in the order of bytes), each as Qt converts it."""
     if bool((values >= _OPAQUE).all()):
-        swapped = (values >> np.uint32(16)) & _BYTE
-        swapped |= (values & _BYTE) << np.uint32(16)
-        swapped |= values & np.uint32(0xFF00FF00)
-        return swapped
+        return swapped(values)
     table = _table()
     alpha = (values >> np.uint32(16)) & np.uint32(0xFF00)
     result = values & _OPAQUE
     result |= table.take(alpha | (values & _BYTE)) << np.uint32(16)
     result |= table.take(alpha | ((values >> np.uint32(8)) & _BYTE)) << np.uint32(8)
     result |= table.take(alpha | ((values >> np.uint32(16)) & _BYTE))
+    return result
+
+
+def swapped(values: Values) -> Values:
+    """A, R, G, B (in numbers) as R, G, B, A (in the order of bytes), or the other way round."""
+    result = (values >> np.uint32(16)) & _BYTE
+    result |= (values & _BYTE) << np.uint32(16)
+    result |= values & np.uint32(0xFF00FF00)
     return result
 
 

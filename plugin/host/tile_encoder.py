@@ -18,7 +18,7 @@ from qgis.PyQt.QtGui import QColor, QImage, QPainter
 from ..core.storage.profile import TileFormat
 from .palettes import Palette, colours_of, palette_of
 from .png import even_png, indexed_png, photo_png, true_colour_png
-from .premultiplied import drawn_on, straight, value_of, values_of
+from .premultiplied import drawn_on, straight, swapped, value_of, values_of
 from .runs import Runs, Values, colours_at_least, runs_of
 
 Pixels = NDArray[np.uint8]
@@ -165,9 +165,10 @@ def _hides_all(values: Values) -> bool:
 
 
 def _jpeg(runs: Runs, quality: int) -> bytes:
+    values = runs.spread(swapped(runs.values) | _OPAQUE).tobytes()
+    height, width = runs.shape
+    image = QImage(values, width, height, 4 * width, QImage.Format.Format_RGB32)
     buffer = QBuffer()
     buffer.open(QBuffer.OpenModeFlag.WriteOnly)
-    pixels = runs.spread(runs.values).view(np.uint8).reshape(*runs.shape, 4)
-    image = image_of(pixels).convertToFormat(QImage.Format.Format_RGB32)
     image.save(buffer, "JPEG", quality)
     return bytes(buffer.data())
