@@ -84,9 +84,10 @@ def store_scattered(cache: Path, generation: int) -> None:
 
 
 def test_replacing_many_scattered_tiles(tmp_path):
-    cache = make_compact(tmp_path, [(5, *place) for place in [*SCATTERED, (20, 7)]])
+    original, cache = tmp_path / "original", tmp_path / "cache"
+    make_compact(original, [(5, *place) for place in [*SCATTERED, (20, 7)]])
     died = []
-    for moment in deaths(lambda: store_scattered(cache, 1)):
+    for moment in deaths(lambda: store_scattered(cache, 1), lambda: reset(cache, original)):
         found = generations(cache)
         assert found.pop((20, 7)) == 0, moment
         assert found.keys() == set(SCATTERED), moment

@@ -16,6 +16,7 @@ from ..tiling import Extent
 from .merge_record import MergeRecord, forget_merges
 from .parts_of_tiles import Part, Parts
 from .request import Overwrite, Pixels
+from .store_tiles import SIDE
 
 __all__ = ["EdgeTiles", "forget_merges"]
 
@@ -60,6 +61,9 @@ class EdgeTiles(TileSource):
         self._source.start(profile)
         self._profile = profile
         self.supertile_side, self.workers = self._source.supertile_side, self._source.workers
+        if self._merges or self._clips:
+            # Looking into pictures takes long: what is cancelled is not to wait for many.
+            self.supertile_side = min(self.supertile_side, SIDE)
         how = f"merges {self._merges} clips {self._clips}"
         self.fingerprint = f"{self._source.fingerprint}\n{how}"
         if (self._merges or self._clips) and profile.tile_format is None:

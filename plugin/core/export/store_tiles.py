@@ -22,7 +22,9 @@ from .matching import level_map
 SIDE = 16
 """Tiles across that are read at once: 256 of the largest usual ones are some 60 MB."""
 
-_LARGER_SIDES = (128, 64, 32)
+LARGER_SIDES = (64, 32)
+"""Tiles across that are read at once where tiles are small."""
+
 _AT_ONCE = 20 * 1024 * 1024  # bytes of tiles that are read at once, by some of them
 _STRIP = 1024  # tiles that are read between two looks whether it was cancelled
 
@@ -136,7 +138,7 @@ class StoreTiles(TileSource):
                 with suppress(StorageError):
                     sizes.append(average_size(origin.store, level_id) or 0.0)
         largest = max(sizes)
-        fit = (side for side in _LARGER_SIDES if side * side * largest <= _AT_ONCE)
+        fit = (side for side in LARGER_SIDES if side * side * largest <= _AT_ONCE)
         return next(fit, SIDE)
 
     def _read(
