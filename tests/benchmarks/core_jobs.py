@@ -85,10 +85,14 @@ def count(area: str, levels: str) -> dict[str, Any]:
 
 
 def count_often(area: str, levels: str) -> dict[str, Any]:
-    """As `count`; `seconds`: of counting alone, some times over, as a running program does it."""
-    scheme, place = web_mercator(finest=FINEST), area_of(area)
-    chosen, took = levels_of(scheme, levels), []
+    """As `count`; `seconds`: of counting alone, some times over, as a running program does it.
+
+    Each time another object, so that nothing known of the one before helps.
+    """
+    scheme, took = web_mercator(finest=FINEST), []
+    chosen = levels_of(scheme, levels)
     for _ in range(TIMES):
+        place = area_of(area)
         start = time.perf_counter()
         counts = count_tiles(scheme, chosen, place)
         took.append(time.perf_counter() - start)

@@ -44,49 +44,75 @@ def measure() -> list[Result]:
         shutil.rmtree(_FOLDER, ignore_errors=True)
 
 
-def europe() -> list[Result]:
-    """Level 14 of Europe, by both."""
-    area = areas.europe()
-    file = areas.write_geojson(area, _FOLDER / "europe.geojson")
-    if peers.absent("mapproxy"):
-        return [without_peer(_EUROPE, "MapProxy walk", "at least 1,000 x", "not installed")]
-    proxy = peers.MapProxy(_FOLDER / "mapproxy", _FOLDER / "tiles", area=file)
-    counted: set[int] = set()
+class Europe:
+    """Level 14 of Europe, counted by both; `tiles`: the numbers that they found."""
 
-    def ours() -> float:
-        timed = run_core("count", file, f"{LEVEL}-{LEVEL}")
-        counted.add(said(timed)["tiles"])
+    def __init__(self) -> None:
+        area = areas.europe()
+        self._described = areas.described(area)
+        self._file = areas.write_geojson(area, _FOLDER / "europe.geojson")
+        self._proxy = peers.MapProxy(_FOLDER / "mapproxy", _FOLDER / "tiles", area=self._file)
+        self.tiles: set[int] = set()
+
+    def ours(self) -> float:
+        timed = run_core("count", self._file, f"{LEVEL}-{LEVEL}")
+        self.tiles.add(said(timed)["tiles"])
         return timed.seconds
 
-    def theirs() -> float:
+    def theirs(self) -> float:
+        timed = self._proxy.seed([LEVEL], "--dry-run")
+        self.tiles.add(peers.tiles_walked(timed))
+        return timed.seconds
+
+    def ours_alone(self) -> list[float]:
+        """Seconds of counting, in a program that runs already."""
+        found = said(run_core("count_often", self._file, f"{LEVEL}-{LEVEL}"))
+        self.tiles.add(found["tiles"])
+        return list(found["seconds"])
+
+    def start_of_theirs(self) -> float:
+        """Seconds that MapProxy takes to start, read the area, and find one tile."""
+        return median([self._proxy.seed([0], "--dry-run").seconds for _ in range(3)])
+
+    def counted(self) -> int:
+        """The number of tiles. Raises NotMeasured where not all found the same."""
+        if len(self.tiles) != 1:
+            raise NotMeasured(f"ours and MapProxy count differently: {sorted(self.tiles)}")
+        return next(iter(self.tiles))
+
+    def described(self) -> str:
+        return f"{self._described}; both count {self.counted():,} tiles"
+
+    def by_sixteen(self, start: float) -> str:
+        """What MapProxy finds when it walks by metatiles, as it does for a WMS."""
+        proxy = peers.MapProxy(_FOLDER / "coarse", _FOLDER / "tiles", peers.wms(), self._file)
         timed = proxy.seed([LEVEL], "--dry-run")
-        counted.add(peers.tiles_walked(timed))
-        return timed.seconds
+        return (
+            "(by 4 x 4 tiles, which is no count of the area's, MapProxy finds"
+            f" {peers.tiles_walked(timed):,} in {timed.seconds - start:.3g} s)"
+        )
 
-    mine, others = alternate(ours, theirs)
-    alone = said(run_core("count_often", file, f"{LEVEL}-{LEVEL}"))
-    counted.add(alone["tiles"])
-    if len(counted) != 1:
-        raise NotMeasured(f"ours and MapProxy count differently: {sorted(counted)}")
-    (tiles,) = counted
-    start = median([proxy.seed([0], "--dry-run").seconds for _ in range(3)])
-    walks = [seconds - start for seconds in others]
-    coarse = peers.MapProxy(_FOLDER / "coarse", _FOLDER / "tiles", peers.wms(), file)
-    by_sixteen = coarse.seed([LEVEL], "--dry-run")
-    versions = peers.mapproxy_version()
-    told = f"{areas.described(area)}; both count {tiles:,} tiles"
+
+def europe() -> list[Result]:
+    """Against the walk alone, and against the whole program."""
+    if peers.absent("mapproxy"):
+        return [
+            without_peer(_EUROPE, "MapProxy coverage walk", "at least 1,000 x", "not installed")
+        ]
+    both = Europe()
+    mine, others = alternate(both.ours, both.theirs)
+    alone, start = both.ours_alone(), both.start_of_theirs()
+    tiles, versions = both.counted(), peers.mapproxy_version()
     return [
         compare_rates(
             _EUROPE,
             "MapProxy coverage walk",
-            Trials(alone["seconds"], tiles),
-            Trials(walks, tiles),
+            Trials(alone, tiles),
+            Trials([seconds - start for seconds in others], tiles),
             1000,
             versions,
-            f"{told}; counting alone, as in a running program:"
-            f" of MapProxy's seconds, {start:.2g} s of starting up are taken off\n"
-            f"(by 4 x 4 tiles, which is no count of the area's, MapProxy finds"
-            f" {peers.tiles_walked(by_sixteen):,} in {by_sixteen.seconds - start:.3g} s)",
+            f"{both.described()}; counting alone, as in a running program: of MapProxy's seconds,"
+            f" {start:.2g} s of starting up are taken off\n{both.by_sixteen(start)}",
         ),
         compare_rates(
             f"{_EUROPE}, whole process",
@@ -95,7 +121,7 @@ def europe() -> list[Result]:
             Trials(others, tiles),
             None,
             versions,
-            f"{told}; programs from their start to their end",
+            f"{both.described()}; programs from their start to their end",
         ),
     ]
 

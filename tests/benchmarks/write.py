@@ -17,14 +17,14 @@ from .filled import draw, new_cache, places, size_of
 from .measure import ROOT, NotMeasured, Trials, alternate, compare_rates, run_core
 from .results import Result, without_peer
 
-FINEST = 10
+FINEST = 11
 SAMPLE = 200
 _FOLDER = ROOT / "build" / "bench_write"
 _CACHE = _FOLDER / "cache"
 
 
 def measure() -> list[Result]:
-    """Of the tiles of Europe's borders, levels 0 to 10."""
+    """Of the tiles of Europe's borders, levels 0 to 11."""
     shutil.rmtree(_FOLDER, ignore_errors=True)
     _FOLDER.mkdir(parents=True)
     try:
