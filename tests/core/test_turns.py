@@ -200,10 +200,13 @@ def test_nobody_asks_before_the_moment_that_the_service_names() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.2])
-def test_cancelled_while_others_have_their_turn_or_nobody_may_ask(seconds: float) -> None:
+@pytest.mark.parametrize("by", ["the client", "the source"])
+def test_cancelled_while_others_have_their_turn_or_nobody_may_ask(by: str, seconds: float) -> None:
     stop = threading.Event()
     site = CountingSite(seconds, lambda n: answer("", 503, {"retry-after": "20"}))
-    tiles = tiles_of(site, Repeats(3, 0.01, 20.0), cancelled=stop.is_set)
+    cancelled = stop.is_set if by == "the client" else lambda: False
+    pauses = 20.0 if by == "the client" else 0.3
+    tiles = tiles_of(site, Repeats(3, 0.01, pauses), cancelled=cancelled)
     ended: list[float] = []
 
     def run() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import select
 import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPMessage
@@ -183,6 +184,8 @@ def _idle(connections: Any) -> Any:
 
 
 def _is_silent(sock: socket.socket) -> bool:
+    if isinstance(sock, ssl.SSLSocket) and sock.pending():
+        return False  # deciphered already, so that it is not waiting below
     try:
         if hasattr(select, "poll"):
             waiting = select.poll()

@@ -144,8 +144,10 @@ class Turns:
         mine, at_once = self._mine, self._at_once
         if mine.has and (self._active > at_once.limit or at_once.until > time.monotonic()):
             self._leave()
-        if not (mine.has or self._take()):
-            raise SiteUnreachable(url, Unreachable.TIMEOUT)
+        is_over = mine.cancelled is not None and mine.cancelled()
+        if is_over or not (mine.has or self._take()):
+            # nobody asks again after that
+            raise SiteUnreachable(url, Unreachable.SILENT)
         begun = time.monotonic()
         try:
             response = send()
