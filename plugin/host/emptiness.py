@@ -34,7 +34,7 @@ from qgis.PyQt.QtGui import QPainter
 from ..core.tiling import Extent, Level
 from .layer_checks import has_features, is_gone
 from .outlines import Floats, Outlines, Shapes, UnknownShape
-from .reach import lies_on_features, pen_reach, reach_of
+from .reach import has_effect, lies_on_features, pen_reach, reach_of
 from .rendering import LayerCopies
 
 MOST_FEATURES = 100_000
@@ -57,7 +57,9 @@ FLOAT32 = 2.0**-20
 
 _PROVIDERS = ("ogr", "memory", "spatialite", "delimitedtext")
 _RENDERERS = ("singleSymbol", "categorizedSymbol", "graduatedSymbol", "RuleRenderer", "nullSymbol")
-_WORLD = QgsRectangle(-180, -90, 180, 90)
+_WORLDWIDE = {"EPSG:4326", "OGC:CRS84", "EPSG:3857"}
+_FARTHEST = 540  # degrees east or west: PROJ transforms nothing beyond ten radians
+_WORLD = QgsRectangle(-180, -89.9, 180, 89.9)
 _ROUNDING = 1e-6  # of scales
 _REVERSE = QgsCoordinateTransform.ReverseTransform  # elsewhere in versions since
 
@@ -132,7 +134,6 @@ class _View:
         self.pixel = settings.mapUnitsPerPixel()
         self.reach = reach
         self.in_degrees = settings.destinationCrs().isGeographic()
-        self.is_upright = self.in_degrees or settings.destinationCrs().authid() == "EPSG:3857"
         self._square = settings.extent()
 
     def grown(self, pixels: float) -> QgsRectangle:
@@ -154,10 +155,12 @@ class _Layer:
         self._is_moved = transform.isValid() and not transform.isShortCircuited()
         self._count = int(layer.featureCount())
         self._outlines: Outlines | None = None
-        self.is_understood = _draws_what_is_given(layer)
+        self.is_understood = _draws_what_is_given(layer) and (
+            not self._is_moved or _is_worldwide(transform)
+        )
         can_read = 0 <= self._count <= MOST_FEATURES and lies_on_features(layer)
         if can_read and self._is_moved:
-            can_read = not QgsWkbTypes.hasZ(layer.wkbType())  # moved in three dimensions
+            can_read = not QgsWkbTypes.hasZ(layer.wkbType())  # drawn in three dimensions
         self._is_to_be_read = can_read
         sorted_ = (
             layer.hasSpatialIndex() == QgsFeatureSource.SpatialIndexPresence.SpatialIndexPresent
@@ -177,8 +180,6 @@ class _Layer:
             return True  # who draws will tell
         if self._outlines is None:
             return not self._can_be_asked or self._gives_any(view)
-        if self._is_moved and not self._is_straight(view) and self._extent(view) is None:
-            return True
         # a pen's mitre reaches out for four times half of its width
         around = view.grown(SLACK + view.reach + 4 * pen_reach(self._layer, view.context))
         return self._outlines.meet(
@@ -187,8 +188,8 @@ class _Layer:
 
     def _gives_any(self, view: _View) -> bool:
         """Whether QGIS may get a feature for `view`."""
-        if not view.is_picture and (view.in_degrees or not self._is_straight(view)):
-            return True
+        if not view.is_picture and view.in_degrees:
+            return True  # sizes may differ from one latitude to the other
         extent = self._extent(view)
         if extent is None:
             return True
@@ -198,13 +199,6 @@ class _Layer:
             return True
         return self._is_filled and not has_features(self._layer)
 
-    def _is_straight(self, view: _View) -> bool:
-        """Whether squares on the map are rectangles in the layer's CRS: parts lie in the whole."""
-        crs = self._layer.crs()
-        return not self._is_moved or (
-            view.is_upright and (crs.isGeographic() or crs.authid() == "EPSG:3857")
-        )
-
     def _extent(self, view: _View) -> QgsRectangle | None:
         """All for which QGIS asks the layer to draw `view`; None: nobody knows.
 
@@ -213,6 +207,8 @@ class _Layer:
         wanted = view.grown(view.reach)
         if not self._is_moved:
             return _wider(wanted, 0)
+        if view.in_degrees and not _WORLD.contains(wanted):
+            return None
         transform = QgsCoordinateTransform(self._transform)
         transform.setBallparkTransformsAreAppropriate(True)
         try:
@@ -220,18 +216,30 @@ class _Layer:
             back = transform.transformBoundingBox(extent)
         except QgsCsException:
             return None
-        is_wrapped = view.in_degrees and not _WORLD.contains(wanted)
-        if is_wrapped or not extent.isFinite() or not _are_near(back, wanted):
+        if not extent.isFinite() or not _are_near(back, wanted):
             return None
         return _wider(extent, 0.05)
 
 
+def _is_worldwide(transform: QgsCoordinateTransform) -> bool:
+    """Whether both CRS have a place for everything, and squares of one are rectangles in the other.
+
+    QGIS 3.22 may crash over points that PROJ cannot transform, so only places are asked for that
+    it can.
+    """
+    return {transform.sourceCrs().authid(), transform.destinationCrs().authid()} <= _WORLDWIDE
+
+
 def _draws_what_is_given(layer: QgsVectorLayer) -> bool:
-    """Whether nothing is drawn of `layer` where its data source gives no feature."""
+    """Whether nothing is drawn of `layer` where its data source gives no feature.
+
+    An effect on the whole layer is drawn there, too, and not always invisible.
+    """
     renderer = layer.renderer()
     return (
         renderer is not None
         and renderer.type() in _RENDERERS
+        and not has_effect(renderer)
         and layer.blendMode() == QPainter.CompositionMode.CompositionMode_SourceOver
     )
 
@@ -258,16 +266,22 @@ def _outlines(
 
 
 def _moved(points: Floats, transform: QgsCoordinateTransform) -> Floats:
-    """`points` by `transform`; not finite where that fails. All at once, which takes no time."""
+    """`points` by `transform`; not finite where they have no place. All at once: the fastest."""
     if not len(points) or not transform.isValid() or transform.isShortCircuited():
         return points
+    if transform.sourceCrs().isGeographic():
+        has_place = (np.abs(points) <= (_FARTHEST, 90)).all(axis=1)
+    else:
+        has_place = np.isfinite(points).all(axis=1)
+    points = np.where(has_place[:, None], points, 0)
     geometry = QgsGeometry()
     geometry.fromWkb(struct.pack("<BII", 1, 2, len(points)) + points.astype("<f8").tobytes())
     line = geometry.constGet().asQPolygonF()
-    with suppress(QgsCsException):  # some points have no place there
+    with suppress(QgsCsException):  # then some are not finite
         transform.transformPolygon(line)
     moved = bytes(QgsLineString.fromQPolygonF(line).asWkb())
-    return np.frombuffer(moved, "<f8", offset=9).reshape(-1, 2).astype(np.float64)
+    found = np.frombuffer(moved, "<f8", offset=9).reshape(-1, 2)
+    return np.where(has_place[:, None], found, np.nan)
 
 
 def _scales(layer: QgsMapLayer) -> _Scales:

@@ -77,7 +77,7 @@ def _reach(layer: QgsMapLayer, context: QgsRenderContext) -> float:
     is_plain = (
         renderer.type() in _PLAIN_RENDERERS
         and layer.geometryType() != QgsWkbTypes.GeometryType.PointGeometry
-        and not _has_effect(renderer)
+        and not has_effect(renderer)
         and all(map(_is_plain, symbols))
     )
     return reach if is_plain else max(reach, USUAL_REACH)
@@ -91,7 +91,7 @@ def _symbol_reach(symbol: QgsSymbol, context: QgsRenderContext) -> float:
 def _is_plain(symbol: QgsSymbol) -> bool:
     """Whether all of `symbol` lies on the feature, give or take half an outline."""
     for part in symbol.symbolLayers():
-        if part.layerType() not in _PLAIN_SYMBOLS or _has_effect(part):
+        if part.layerType() not in _PLAIN_SYMBOLS or has_effect(part):
             return False
         if part.dataDefinedProperties().hasActiveProperties():
             return False
@@ -106,7 +106,7 @@ def lies_on_features(layer: QgsVectorLayer) -> bool:
     renderer = layer.renderer()
     if renderer is None or renderer.type() not in (*_PLAIN_RENDERERS, "nullSymbol"):
         return False
-    if _has_effect(renderer) or renderer.referenceScale() > 0 or layer.diagramsEnabled():
+    if has_effect(renderer) or renderer.referenceScale() > 0 or layer.diagramsEnabled():
         return False
     is_point = layer.geometryType() == QgsWkbTypes.GeometryType.PointGeometry
     pens = ("SimpleMarker",) if is_point else _PENS
@@ -127,7 +127,7 @@ def _is_drawn_by(symbol: QgsSymbol, pens: tuple[str, ...]) -> bool:
         return False
     for part in symbol.symbolLayers():
         properties = part.properties()
-        if part.layerType() not in pens or _has_effect(part):
+        if part.layerType() not in pens or has_effect(part):
             return False
         if part.dataDefinedProperties().hasActiveProperties():
             return False
@@ -152,7 +152,8 @@ def _labels_lie_on(layer: QgsVectorLayer) -> bool:
     return True
 
 
-def _has_effect(drawn: object) -> bool:
+def has_effect(drawn: object) -> bool:
+    """Whether a renderer or part of a symbol has an effect, such as a shadow."""
     effect = drawn.paintEffect()  # type: ignore[attr-defined]
     return effect is not None and effect.enabled() and effect.type() != "drawSource"
 
