@@ -23,6 +23,7 @@ class Cluster:
     address: str
     folder: Path
     stack: ExitStack
+    scheduler: subprocess.Popen[bytes] | None = None
     logs: dict[str, Path] = field(default_factory=dict)
 
     def add_worker(
@@ -79,7 +80,7 @@ def cluster(folder: Path, profile: Path) -> Iterator[Cluster]:
     os.environ["QGIS_CUSTOM_CONFIG_PATH"] = str(profile)
     with ExitStack() as stack:
         made = Cluster("", folder, stack)
-        made._start(
+        made.scheduler = made._start(
             "scheduler",
             *("scheduler", "--host", "127.0.0.1", "--port", "0"),
             *("--scheduler-file", str(about), "--no-dashboard"),
