@@ -134,28 +134,26 @@ class BundleV2:
         """The header as it stands. Raises DamagedCache where the file is too short for one."""
         with reading_errors(self.path):
             content = self.part.read(0, HEADER_SIZE)
-        if len(content) < HEADER_SIZE:
-            raise DamagedCache(str(self.path), f"{len(content)} bytes are no bundle")
-        return Header.of(content)
+        return self._header_of(content)
 
     def index(self, *, is_checked: bool = True) -> Index:
         """The index as it is just now. Raises DamagedCache where there is no whole one.
 
         `is_checked`: only behind the header of a bundle.
         """
-        if is_checked:
-            self._check()
         with reading_errors(self.path):
-            content = self.part.read(HEADER_SIZE, INDEX_SIZE)
+            content = self.part.read(0, DATA_START)
             size = self.part.size  # after the index: what entries point at has been written
-        if len(content) < INDEX_SIZE:
+        if is_checked:
+            self._check(content)
+        if len(content) < DATA_START:
             raise DamagedCache(str(self.path), "the index is cut off")
         return _index_of(content, size)
 
     def read(self, slot: int) -> bytes | None:
         """The tile in `slot`; None where there is none. Raises DamagedCache."""
-        self._check()
         with reading_errors(self.path):
+            self._check(self.part.read(0, HEADER_SIZE))
             entry = self.part.read(HEADER_SIZE + 8 * slot, 8)
             if len(entry) < 8:
                 raise DamagedCache(str(self.path), "the index is cut off")
@@ -219,8 +217,14 @@ class BundleV2:
         if self._own is not None:
             self._own.close()
 
-    def _check(self) -> None:
-        if not self.header().is_of_a_bundle:
+    def _header_of(self, content: bytes) -> Header:
+        """The header that the file begins with, where `content` does."""
+        if len(content) < HEADER_SIZE:
+            raise DamagedCache(str(self.path), f"{len(content)} bytes are no bundle")
+        return Header.of(content)
+
+    def _check(self, content: bytes) -> None:
+        if not self._header_of(content).is_of_a_bundle:
             raise DamagedCache(str(self.path), "no bundle of version 2")
 
     def _add(self, records: Records, is_durable: bool) -> None:
@@ -339,7 +343,7 @@ def _place(entry: int) -> tuple[int, int]:
 
 
 def _index_of(content: bytes, file_size: int) -> Index:
-    entries = np.frombuffer(content, dtype="<u8")
+    entries = np.frombuffer(content, dtype="<u8", count=SLOTS, offset=HEADER_SIZE)
     offsets = (entries & np.uint64(LARGEST_BUNDLE - 1)).astype(np.int64)
     sizes = (entries >> np.uint64(OFFSET_BITS)).astype(np.int64)
     return Index(offsets, sizes, file_size)

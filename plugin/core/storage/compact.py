@@ -355,5 +355,7 @@ class CompactStore(BundledStore):
 
 def _is_the_one(folder: Path, name: str, place: Place) -> bool:
     """Whether the file `name` is the bundle of `place`; where two are, the usual name is."""
+    if name == bundle_name(place):
+        return True
     usual = folder / bundle_name(place)
-    return name == usual.name or not usual.exists() or usual.samefile(folder / name)
+    return not usual.exists() or usual.samefile(folder / name)

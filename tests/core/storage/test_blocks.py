@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from made_caches import profile
 
 from tile_cache_manager.plugin.core.errors import (
     DamagedCache,
+    DiskFull,
     ReadOnlyCache,
     TileTooLarge,
 )
@@ -22,6 +25,7 @@ from tile_cache_manager.plugin.core.storage.byte_range import OpenFile
 from tile_cache_manager.plugin.core.storage.creation import SUFFIXES, create_cache
 from tile_cache_manager.plugin.core.storage.opening import open_store
 from tile_cache_manager.plugin.core.storage.profile import StorageFormat
+from tile_cache_manager.plugin.core.storage.records import Records
 from tile_cache_manager.plugin.core.storage.sidecar import CacheSettings
 from tile_cache_manager.plugin.core.storage.store import Bools, TileStore
 from tile_cache_manager.plugin.core.tiling import TileRange
@@ -212,6 +216,43 @@ def test_a_new_bundle_is_written_whole(tmp_path: Path, monkeypatch: pytest.Monke
     assert struct.unpack("<2Q", content[64:80]) == (1 << 40 | 131140, 1 << 40 | 131145)
     assert struct.unpack("<Q", content[131128:131136]) == (1 << 40 | 131140,)
     assert content[80:131128] == struct.pack("<Q", 4) * 16381
+
+
+@pytest.mark.parametrize("is_even", [True, False])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_no_room_for_what_is_stored_at_once(
+    is_there: bool, is_even: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = new_cache(tmp_path)
+    block, mask = TileRange(128, 129, 256, 259), np.ones((2, 4), dtype=np.bool_)
+
+    def store_all(store: TileStore, content: bytes) -> None:
+        if is_even:
+            store.write_even(LEVEL, block, mask, content)
+        else:
+            tiles = {place: b"%d %d " % place + content for place in within(block, mask)}
+            store.write(LEVEL, tiles)
+
+    pieces = Records.pieces
+
+    def cut_off(records: Records) -> Iterator[bytes]:
+        yield next(iter(pieces(records)))[:20]
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with open_store(path, for_writing=True) as store:
+        if is_there:
+            store_all(store, b"before")
+        before = [file.read_bytes() for file in path.rglob("*.bundle")]
+        found = store.read_block(LEVEL, block, mask)
+        with monkeypatch.context() as patch:
+            patch.setattr(Records, "pieces", cut_off)
+            with pytest.raises(DiskFull):
+                store_all(store, b"after")
+        assert [file.read_bytes() for file in path.rglob("*.bundle")] == before
+        assert not list(path.rglob(".*.part"))
+        assert store.read_block(LEVEL, block, mask) == found
+        store_all(store, b"after")
+        assert len(store.read_block(LEVEL, block, mask)) == 8
 
 
 def test_neighbours_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
