@@ -1,7 +1,28 @@
 """PNG written from runs of pixels. Any thread.
 
 Format: PNG specification (W3C, third edition), colour types 2, 3 and 6 with 8 bits; streams of
-zlib: RFC 1950.
+zlib: RFC 1950. How pictures are packed was measured (zlib 1.2.13) on tiles of QGIS's map of the
+world that are not of one colour, and on shaded reliefs of many colours; per tile, packing alone:
+
+    up to 256 colours, palette (Qt, without one: 2,780 bytes)     ms    bytes
+      no filter, Z_RLE, level 1                                  0.06    1,020    <- maps
+      no filter, level 1; 4; 6                      0.07; 0.18; 0.31    1,390; 1,190; 1,180
+      no filter, Z_HUFFMAN_ONLY; Z_FIXED                  0.35; 0.06    8,840; 1,670
+      filter Sub; Up; the better for each row, Z_RLE           0.07    1,450; 1,320; 1,270
+    more, R, G, B, A (Qt: 10,870 bytes)
+      no filter, level 1, in pieces                              0.31    9,900    <- maps
+      no filter, level 1; 3; 4; 6             0.37; 0.40; 0.80; 1.16    9,670; 9,370; 8,280; 8,090
+      no filter, Z_FIXED                                         0.36   11,210
+      Sub or Up, the better for each row, Z_RLE; level 1   0.36; 0.42   10,480; 12,040
+    reliefs, R, G, B (Qt: 178,800 bytes)
+      Up, level 1                                                3.0    142,700  <- photos
+      Up, level 4; 6                                       5.4; 7.4    154,900; 154,500
+      no filter, level 1; 6                                3.2; 6.0    148,600; 161,600
+      Up, Z_RLE; Z_HUFFMAN_ONLY                            1.9; 1.7    170,200; 170,300
+
+Patterns take up to three times Qt's bytes by Z_RLE and half as many again by level 1, so they get
+level 4. Fewer bits for fewer colours would save 50 bytes for each of the few tiles that have up to
+16 colours; readers of caches know 8 bits best.
 """
 
 from __future__ import annotations
@@ -17,18 +38,22 @@ from .palettes import Palette
 from .runs import Runs
 
 LEVEL, LEVEL_OF_PATTERNS = 1, 4
+"""Of zlib: see above."""
 
 MEMORY = 7
-"""zlib's: smaller tables are sooner emptied."""
+"""Of zlib: its usual 8 takes 0.03 ms longer for each tile, as larger tables have to be emptied."""
 
 PIECE = (1 << 16) - 262
-"""Bytes that are packed at once: as many as zlib takes in before it moves its window and tables."""
+"""Bytes that are packed at once: as many as zlib takes in before it moves its window and tables.
+
+That saves a sixth of the time and costs a fiftieth in size.
+"""
 
 DENSE = 8
 """A picture with more than a run for so many pixels is a pattern, a text, a photo."""
 
 SECOND_TRY = 2048
-"""Bytes."""
+"""Palettes' pictures that take more bytes by Z_RLE are tried with LEVEL_OF_PATTERNS, too."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _INDEXED = 3
