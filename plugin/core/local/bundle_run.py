@@ -9,7 +9,7 @@ from typing import Callable
 from ..errors import CacheInUse, DamagedCache, StorageError, TileCacheError
 from ..storage.store import TileStore
 from ..tiling import TileRange
-from .bundle_work import BundleTask, BundleWork, Stored
+from .bundle_work import BundleTask, BundleWork
 from .produce import PAUSES, Drawing, drawn
 from .run_record import Entry, Key
 from .source import TileSource
@@ -102,16 +102,17 @@ class _BundleRun:
 
     def store_old(self) -> None:
         if self.bundle.is_due(BATCH_BYTES, BATCH_SECONDS):
-            self._note(self.bundle.store())
+            self._store()
 
-    def _note(self, stored: Stored) -> None:
-        for entries in (stored.entries, *stored.failures):
-            self.entries.update((entry.key, entry) for entry in entries)
+    def _store(self) -> None:
+        for stored in self.bundle.store():
+            for entries in (stored.entries, *stored.failures):
+                self.entries.update((entry.key, entry) for entry in entries)
 
     def done(self) -> BundleDone:
         """Store what is left; what came of the bundle."""
         bundle = self.bundle
-        self._note(bundle.store())
+        self._store()
         is_whole = not bundle.waiting and self.error is None
         self.entries.update((loss.after.key, loss.after) for loss in bundle.losses())
         remark = None

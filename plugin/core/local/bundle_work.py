@@ -7,7 +7,7 @@ update plans, counts and writes down.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -217,25 +217,34 @@ class BundleWork:
 
     # Stored
 
-    def store(self) -> Stored:
-        """Store what waits, all at once. Raises StorageError, then nothing of it is told."""
+    def store(self) -> Iterator[Stored]:
+        """Store what waits, in few writes; what came of each, to be written down before the next.
+
+        Raises StorageError, then nothing of that write, and of those after it, is told.
+        """
         pending, self._pending, self._bytes = self._pending, [], 0
-        if not pending:
-            return Stored()
+        groups: dict[bytes, list[_Part]] = {}
+        for part in pending:
+            groups.setdefault(part.square.picture if part.square else b"", []).append(part)
+        for picture, parts in groups.items():
+            yield self._stored_of(parts, picture)
+
+    def _stored_of(self, parts: list[_Part], picture: bytes) -> Stored:
+        """Store supertiles that were drawn, or squares of one `picture`. Raises StorageError."""
         try:
-            self._write_all(pending)
+            if picture:
+                self._write_squares(parts, picture)
+            else:
+                self._write_drawn(parts)
         except (DamagedCache, CacheInUse) as error:
             if self._store.profile.storage.is_package:
                 raise
-            for part in pending:
+            for part in parts:
                 part.failed.update(dict.fromkeys(self._hoped_for(part), error))
-            entries = self._come_of(pending)
-            self._entries += entries
+            entries = self._come_of(parts)
             return Stored(failures=[entries])
-        entries = self._come_of(pending)
-        self._entries += entries
         stored = Stored()
-        for part, entry in zip(pending, entries):
+        for part, entry in zip(parts, self._come_of(parts)):
             # Tiles that fail by themselves are no sign that the source is dead.
             is_lost = entry.error is not None and not entry.made + entry.replaced
             if is_lost and not part.is_partly:
@@ -252,22 +261,17 @@ class BundleWork:
         rows, cols = part.region
         return self.task.block.min_row + rows.start, self.task.block.min_col + cols.start
 
-    def _write_all(self, pending: list[_Part]) -> None:
-        """Store the tiles of all parts. Raises StorageError."""
+    def _write_drawn(self, parts: list[_Part]) -> None:
+        """Store the tiles of supertiles. Raises StorageError."""
         together: dict[Corner, bytes] = {}
-        squares: dict[bytes, list[_Part]] = {}
-        for part in pending:
+        for part in parts:
             together.update(part.pictures)
-            if part.square is not None:
-                squares.setdefault(part.square.picture, []).append(part)
         too_large = self._write(together)
-        for part in pending:
-            if part.square is None:
-                for tile in too_large.keys() & part.pictures.keys():
-                    part.failed[tile] = too_large[tile]
-                self._mark(part)
-        for picture, parts in squares.items():
-            self._write_squares(parts, picture)
+        for part in parts:
+            if too_large:
+                found = too_large.keys() & part.pictures.keys()
+                part.failed.update((tile, too_large[tile]) for tile in found)
+            self._mark(part)
 
     def _mark(self, part: _Part) -> None:
         """Note which tiles of a supertile are stored."""
@@ -308,7 +312,9 @@ class BundleWork:
 
     def _come_of(self, parts: list[_Part]) -> list[Entry]:
         """What came of parts, as far as they could be stored."""
-        return [self._entry(part) for part in parts]
+        entries = [self._entry(part) for part in parts]
+        self._entries += entries
+        return entries
 
     def _entry(self, part: _Part) -> Entry:
         stored, exists = self._stored[part.region], self._exists[part.region]

@@ -59,7 +59,7 @@ class Journal:
             self._write(head_line(head))
         else:
             # Ends a line that was torn off.
-            self._write("\n" + json.dumps({"resumed": time.time()}))
+            self._write("\n" + json.dumps({"resumed": time.time(), "sure": run.is_sure}))
         self.sync()
 
     @property

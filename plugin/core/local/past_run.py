@@ -170,6 +170,8 @@ class Run:
             elif "resumed" in found:
                 # What needs nothing done is looked at again, and counted again.
                 self.untouched, self.outcome = 0, None
+                if not found.get("sure"):
+                    self._whole.clear()
             elif "end" in found:
                 self.outcome = Outcome(found["end"])
 

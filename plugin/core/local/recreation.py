@@ -138,12 +138,12 @@ class Recreation:
 
     def _store(self, bundle: BundleWork) -> None:
         """Store what waits of a bundle, and write down what came of it."""
-        stored = bundle.store()
-        self._work.record(*stored.entries)
-        for entries in stored.failures:
-            error = entries[0].error
-            if error is not None:
-                self._work.refuse(entries, error)
+        for stored in bundle.store():
+            self._work.record(*stored.entries)
+            for entries in stored.failures:
+                error = entries[0].error
+                if error is not None:
+                    self._work.refuse(entries, error)
 
     def _close(self, bundle: BundleWork) -> None:
         """The last supertile of a bundle was drawn: store, count its tiles, win its holes back."""
@@ -158,4 +158,4 @@ class Recreation:
         work.finish((level.id, block.min_row, block.min_col, bundle.skipped, bundle.untouched))
         if bundle.has_stored:
             work.defragment(level.id, block)
-            work.commit_sometimes()
+        work.commit_sometimes()

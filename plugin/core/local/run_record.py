@@ -7,7 +7,8 @@ The first line, the head, says what the run is about. Then, each as it happens:
     [..., side, supertiles]                               either, about a square of supertiles
     {"whole": [[level, row, col, skipped, untouched], ...]}   bundles done and committed, wholly
     {"untouched": n}                                      n supertiles in which nothing was to do
-    {"resumed": seconds}                                  taken up again after an interruption
+    {"resumed": seconds, "sure": whether}                 taken up again after an interruption; if
+                                                          not sure, no bundle before is done wholly
     {"end": outcome, "time": seconds}                     to its end
 
 Of two lines of one supertile the later holds. Lines that are torn, or nobody knows, are passed by.

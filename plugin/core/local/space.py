@@ -9,14 +9,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Callable
 
-from ..arrays import places
+import numpy as np
+
+from ..arrays import whole_numbers
 from ..errors import DamagedCache, DiskFull, TargetProblem
 from ..request import TileFilter, UpdateMode, UpdateRequest
 from ..storage.files import free_bytes, reserve_of
 from ..storage.profile import StorageFormat
 from ..storage.store import TileStore
+from .even_squares import even_squares
 from .journal import Journal
-from .past_run import Run
 from .plan import Plan, existing_bundles, tiles_to_do
 from .source import TileSource
 
@@ -78,15 +80,19 @@ def check_room(
         return
     free = free_bytes(store.path) - reserve_of(store.path)
     sizes = {level.id: _sure_size(store, level.id, source) for level in plan.levels}
-    sizes_of_all = sum(plan.most(level) * sizes[level.id] for level in plan.levels)
-    if with_copies(store, sizes_of_all) <= free:
+    most = sum(plan.most(level) * sizes[level.id] for level in plan.levels)
+    if with_copies(store, most) <= free:
         return
+    even = None if source is None or type(source).even is TileSource.even else source
     new, needed, is_all, end = 0.0, 0.0, True, math.inf
-    for level_id, count in _new_tiles(store, request, plan, journal.run, stopped):
+    for level_id, planned, count in _new_tiles(store, request, plan, journal, stopped, even):
         is_all = count is not None and time.monotonic() < end
         if not is_all:
             break
         new += (count or 0) * sizes[level_id]
+        most -= (planned - (count or 0)) * sizes[level_id]
+        if even is not None and with_copies(store, most) <= free:
+            return
         needed = with_copies(store, new)
         if needed > free:
             end = min(end, time.monotonic() + _TOTAL)
@@ -109,9 +115,11 @@ def average_size(store: TileStore, level_id: int) -> float | None:
     sizes: list[int] = []
     for block in islice(store.blocks(level_id), _SAMPLES):
         try:
-            there = places(store.exists(level_id, block))
+            exists = store.exists(level_id, block)
+            there = np.flatnonzero(exists)
             # Some from each of the first bundles, spread over it.
-            for row, col in there[:: max(1, len(there) // (_SAMPLES // 4))]:
+            for place in whole_numbers(there[:: max(1, len(there) // (_SAMPLES // 4))]):
+                row, col = divmod(place, exists.shape[1])
                 content = store.read(level_id, block.min_row + row, block.min_col + col)
                 sizes.append(len(content or b""))
                 if len(sizes) >= _SAMPLES:
@@ -136,13 +144,16 @@ def _new_tiles(
     store: TileStore,
     request: UpdateRequest,
     plan: Plan,
-    run: Run | None,
+    journal: Journal,
     stopped: Callable[[], bool],
-) -> Iterator[tuple[int, int | None]]:
-    """Numbers of tiles that take new room: level, count. At the end None if time did not allow all.
+    even: TileSource | None,
+) -> Iterator[tuple[int, int, int | None]]:
+    """Numbers of tiles: level, how many are planned, how many of these take new room.
 
-    Replacing a tile of a bundle takes room, too: the old one stays as a hole.
+    At the end None if time did not allow all. Replacing a tile of a bundle takes room, too: the old
+    one stays as a hole. `even`: a source that knows of squares of one picture, which take none.
     """
+    run = journal.run
     end = time.monotonic() + _PATIENCE
     storage = store.profile.storage
     leaves_holes = not storage.is_database and storage is not StorageFormat.EXPLODED
@@ -151,18 +162,23 @@ def _new_tiles(
     is_all &= request.tile_filter == _CHANGES_ALL
     # First those that need no looking, so that the number is as near as can be.
     known = [e for e in plan.levels if is_all or (is_new and _is_empty(store, e.id))]
-    yield from ((level.id, plan.most(level)) for level in known)
+    known = [] if even is not None else known
+    yield from ((level.id, plan.most(level), plan.most(level)) for level in known)
     for level in (level for level in plan.levels if level not in known):
         among = existing_bundles(store, request, level.id)
         for block, mask in plan.bundles(level, among):
             if stopped() or time.monotonic() > end:
-                yield level.id, None
+                yield level.id, 0, None
                 return
-            corner = block.min_row, block.min_col
+            corner, planned = (block.min_row, block.min_col), int(np.count_nonzero(mask))
             if run is not None:
                 mask &= ~run.done_tiles(level.id, corner)
             try:
                 todo, exists = tiles_to_do(store, request, level.id, block, mask)
             except DamagedCache:
                 continue
-            yield level.id, int((todo if leaves_holes else todo & ~exists).sum())
+            if even is not None:
+                for square in even_squares(even, level, block, todo, journal.side):
+                    todo[square.region] = False
+            new = todo if leaves_holes else todo & ~exists
+            yield level.id, planned, int(np.count_nonzero(new))

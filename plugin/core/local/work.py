@@ -24,6 +24,8 @@ from .tally import Progress, Tally
 COMMIT_EVERY = 10.0
 """Seconds after which a cache in a folder is committed, at the end of the next bundle."""
 
+_MOST_FINISHED = 100_000  # bundles that are kept in mind until the next commit
+
 
 @dataclass
 class Work:
@@ -92,7 +94,7 @@ class Work:
         """Count and write down what came of supertiles, some tiles of which may have failed."""
         if not entries:
             return
-        self.write_failures()
+        self._write(self._not_stored)
         for entry in entries:
             self.tally.add(entry)
             if entry.error is not None:
@@ -144,7 +146,8 @@ class Work:
 
     def finish(self, bundle: Whole) -> None:
         """All of a bundle is dealt with; with the next commit that is written down."""
-        self._finished.append(bundle)
+        if len(self._finished) < _MOST_FINISHED:
+            self._finished.append(bundle)
 
     def defragment(self, level_id: int, block: TileRange) -> None:
         """Write a bundle's file anew where too much of it is holes; no harm where that fails."""

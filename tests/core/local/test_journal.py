@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -212,6 +213,94 @@ def test_entries_are_found_by_their_bundle_and_the_later_one_holds(tmp_path: Pat
     now = unfinished(tmp_path)
     assert now is not None
     assert now.done == 7
+
+
+def test_a_square_of_supertiles_is_one_entry(tmp_path: Path) -> None:
+    """That of all of a bundle, of a quarter of another; and what was made again in it since."""
+    head = replace(head_of(REQUESTS["the whole cache"]), planned=1000)
+    gone = DamagedCache("R0000C0000.bundle", "gone")
+    entries = [
+        Entry(9, 0, 128, made=100, replaced=6, side=128, supertiles=5),
+        Entry(9, 0, 128, made=3),
+        Entry(9, 64, 256, skipped=7, side=64, supertiles=64),
+        Entry(9, 0, 320, 9, failed=((1, 321),), error=gone, side=32, supertiles=2),
+    ]
+    run(tmp_path, head, *entries)
+
+    with running(tmp_path, head) as journal:
+        past = journal.run
+        assert past is not None
+        # No longer one than the others: the same supertile, done again.
+        journal.append(replace(entries[0], made=1), entries[2])
+    assert set(past.entries(9, (0, 128))) == set(entries[:2])
+    (failed,) = (entry for entry in past.entries(9, (0, 256)) if entry.failed)
+    assert replace(failed, error=gone) == entries[3]
+    assert [(each.row, each.col) for each in past.failed()] == [(1, 321)]
+    assert past.done == 5 + 1 + 64 + 2
+    assert int(past.done_tiles(9, (0, 256)).sum()) == 64 * 64 + 32 * 32
+    with running(tmp_path, head) as journal:
+        assert journal.run is not None
+        assert {e.made for e in journal.run.entries(9, (0, 128))} == {1, 3}
+
+
+def test_journals_are_read_by_those_who_know_no_squares(tmp_path: Path) -> None:
+    """Lines of supertiles are what they always were."""
+    head = head_of(REQUESTS["the whole cache"])
+    file = run(tmp_path, head, Entry(9, 8, 16, 1, 2, 3, 4), Entry(9, 0, 0, made=2, side=128))
+
+    assert file.read_text(encoding="utf-8").splitlines()[1:] == [
+        "[9,8,16,1,2,3,4]",
+        "[9,0,0,2,0,0,0,128,1]",
+    ]
+
+
+def test_finished_bundles_come_back_where_nothing_of_ours_was_changed_since(
+    tmp_path: Path,
+) -> None:
+    head = head_of(REQUESTS["the whole cache"])
+    journal = open_journal(tmp_path, head)
+    journal.append(Entry(9, 0, 0, made=3))
+    journal.untouched(4)
+    journal.whole([(9, 0, 0, 2, 4), (8, 0, 128, 0, 0)])
+    journal.whole([(9, 0, 128, 7, 1), (9, 0, 0, 5, 4)])
+    journal.untouched(2)
+    journal.close()
+
+    with running(tmp_path, head) as journal:
+        past = journal.run
+    assert past is not None
+    assert past.finished(9) == {(0, 0): (9, 0, 0, 5, 4), (0, 128): (9, 0, 128, 7, 1)}
+    assert past.finished(8) == {(0, 128): (8, 0, 128, 0, 0)}
+    assert past.finished(7) == {}
+
+    run(tmp_path, head_of(OTHERS["area"], started=2000.0))
+    os.utime(journal.path, ns=(0, 0))
+    with running(tmp_path, head) as journal:
+        assert journal.run is not None
+        assert journal.run.finished(9) == {}
+        # What was found to be done still is written down again.
+        journal.whole([(9, 128, 0, 0, 0)])
+    with running(tmp_path, head) as journal:
+        assert journal.run is not None
+        assert journal.run.finished(9) == {(128, 0): (9, 128, 0, 0, 0)}
+
+
+def test_many_entries_are_read_into_little_memory(tmp_path: Path) -> None:
+    """Of ten million tiles there are 160 thousand; here, of two million, 32 thousand."""
+    head = head_of(REQUESTS["the whole cache"])
+    count = 32_768
+    run(tmp_path, head, *(Entry(9, 8 * (n // 181), 8 * (n % 181), made=64) for n in range(count)))
+
+    tracemalloc.start()
+    try:
+        with running(tmp_path, head) as journal:
+            assert journal.run is not None
+            peak = tracemalloc.get_traced_memory()[1]
+            assert sum(1 for _entry in journal.run.entries(9, (0, 0))) == 256
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 130 * count
 
 
 # Which run is taken up

@@ -37,7 +37,7 @@ from tile_cache_manager.plugin.core.request import (
 from tile_cache_manager.plugin.core.storage import files
 from tile_cache_manager.plugin.core.storage.files import RESERVE, reserve_of
 from tile_cache_manager.plugin.core.storage.profile import StorageFormat
-from tile_cache_manager.plugin.core.tiling import Extent
+from tile_cache_manager.plugin.core.tiling import Extent, Level, TileRange
 
 SCHEME = web_mercator(12)
 EMPTY, ALL, DELETE = UpdateMode.RECREATE_EMPTY, UpdateMode.RECREATE_ALL, UpdateMode.DELETE
@@ -306,3 +306,23 @@ def test_an_update_ends_once_its_cache_is_removed(
         update(store, PlainSource(), UpdateMode.RECREATE_ALL)
 
     assert len(writes) == 3
+
+
+class Night(PlainSource):
+    """Knows that all tiles of the north are dark, and nothing of the others."""
+
+    def even(self, level: Level, block: TileRange) -> bytes | None:
+        return b"dark" if block.max_row < 2**level.id / 4 else None
+
+
+def test_tiles_that_are_all_alike_take_no_room(
+    store: MemoryStore, disk: Callable[[int], None]
+) -> None:
+    """512 tiles of the 1024 are to be drawn, 5 KB each at the least."""
+    disk(2 * MB)
+    with pytest.raises(DiskFull) as caught:
+        update(store, Night(), ALL)
+    assert caught.value.needed == 512 * 10 * 1024 // 2
+
+    disk(3 * MB)
+    assert update(store, Night(), ALL).outcome is Outcome.DONE
