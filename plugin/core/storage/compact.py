@@ -52,8 +52,8 @@ class CompactStore(BundledStore):
     What a call of `write` has stored is safe against the death of the process. Against loss of
     power: the tiles' bytes are on the disk before the index names them, so that it leaves old tiles
     or new ones, never broken ones; new ones for sure after `commit`. A bundle that was not there is
-    written whole before it gets its name. What is stored in one call lies in the bundle once where
-    pictures are equal.
+    written whole before it gets its name; one of version 2 goes with its last tile. What is stored
+    in one call lies in the bundle once where pictures are equal.
     """
 
     def __init__(
@@ -256,14 +256,15 @@ class CompactStore(BundledStore):
 
     def _remove(self, path: Path, here: Bools) -> None:
         """Remove the bundle at `path`, of which the slots `here` are to be empty."""
-        try:
-            path.unlink(missing_ok=True)
-        except PermissionError:  # on Windows, while a reader has it open
-            with self.kind.open_to_write(path) as bundle:
-                bundle.empty(here)
-            self._written.add(path)
-        else:
-            self._thinned.add(path.parent)
+        with storage_errors(path):
+            try:
+                path.unlink(missing_ok=True)
+            except PermissionError:  # on Windows, while a reader has it open
+                with self.kind.open_to_write(path) as bundle:
+                    bundle.empty(here)
+                self._written.add(path)
+            else:
+                self._thinned.add(path.parent)
 
     def _begin(self, times: TileTimes, bundle: WritableBundle) -> None:
         """Keep times from now on, as far as there are none."""

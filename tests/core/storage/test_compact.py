@@ -20,6 +20,7 @@ from tile_cache_manager.plugin.core.errors import (
     DiskFull,
     ReadOnlyCache,
     ReadOnlyReason,
+    TargetProblem,
     TileTooLarge,
 )
 from tile_cache_manager.plugin.core.schemes import web_mercator
@@ -481,6 +482,39 @@ def test_a_bundle_goes_with_its_last_tile(folder: Path, store: CompactStore) -> 
     assert store.counts() == {7: 1}
     store.write(7, {(0, 1): b"again"})
     assert bundles.read_bytes(folder, 7, 0, 1) == b"again"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "error"), [(errno.EACCES, None), (errno.EIO, TargetProblem)], ids=["held", "broken"]
+)
+def test_a_bundle_that_cannot_be_removed(
+    folder: Path,
+    store: CompactStore,
+    refusal: int,
+    error: type[Exception] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on Windows while a reader has it open."""
+    store.write(7, {(0, 0): b"x", (0, 1): b"y"})
+    unlink = Path.unlink
+
+    def held(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix == ".bundle":
+            raise OSError(refusal, os.strerror(refusal))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", held)
+    if error is not None:
+        with pytest.raises(error):
+            store.delete(7, [(0, 0), (0, 1)])
+        assert store.counts() == {7: 2}
+        return
+    assert store.delete(7, [(0, 0), (0, 1)]) == 2
+    assert bundles.tiles_present(folder, 7) == {}
+    store.commit()
+    store.write(7, {(0, 1): b"again"})
+    assert store.counts() == {7: 1}
+    assert store.times(7, block(0, 1))[0, 0] >= math.floor(time.time()) - 60
 
 
 @pytest.mark.parametrize("storage", [StorageFormat.COMPACT_V2, StorageFormat.COMPACT_V1])
