@@ -90,7 +90,12 @@ def run_timed(
             stderr=output,
             text=True,
         )
-        figures, _ = process.communicate()
+        try:
+            figures, _ = process.communicate()
+        except BaseException:  # who interrupts this program means that one, too
+            process.terminate()
+            process.wait()
+            raise
         whole = time.perf_counter() - start
         output.seek(0)
         said = output.read().decode(errors="replace")
@@ -112,10 +117,11 @@ if pid == 0:
     os.dup2(2, 1)
     os.setsid()
     os.execvp(argv[0], argv)
-def stop(*_):
+def stop(number, _):
     os.killpg(pid, signal.SIGKILL)
-    print("it took too long", file=sys.stderr)
-signal.signal(signal.SIGALRM, stop)
+    print("it took too long" if number == signal.SIGALRM else "stopped", file=sys.stderr)
+for each in (signal.SIGALRM, signal.SIGINT, signal.SIGTERM):
+    signal.signal(each, stop)
 signal.setitimer(signal.ITIMER_REAL, limit)
 _, status, used = os.wait4(pid, 0)
 seconds = time.perf_counter() - start
