@@ -49,6 +49,27 @@ def runs_of(values: Values) -> Runs:
     return Runs(flat[bounds[:-1]], bounds, (values.shape[0], values.shape[1]))
 
 
+def even_runs(value: np.uint32, size: tuple[int, int]) -> Runs:
+    """A picture of one colour; `size`: width and height."""
+    bounds = np.array([0, size[0] * size[1]], np.intp)
+    return Runs(np.array([value], np.uint32), bounds, (size[1], size[0]))
+
+
+def even_tiles(values: Values, size: tuple[int, int], row: int) -> NDArray[np.bool_]:
+    """For each tile of that row of tiles whether it is of one colour; `size`: width and height.
+
+    Where no bit differs within any column of pixels. Reading whole rows of a large picture takes a
+    third of the time of reading it tile by tile.
+    """
+    width, height = size
+    count = values.shape[1] // width
+    rows = values[row * height : (row + 1) * height, : count * width]
+    some = np.bitwise_or.reduce(rows, axis=0).reshape(count, width)
+    every = np.bitwise_and.reduce(rows, axis=0).reshape(count, width)
+    is_even: NDArray[np.bool_] = ((some == every) & (some == some[:, :1])).all(axis=1)
+    return is_even
+
+
 def colours_at_least(values: Values) -> int:
     """About how many colours there are in `values`, never too many, and quicker than sorting."""
     seen = np.zeros(1 << 16, np.bool_)

@@ -19,7 +19,7 @@ from ..core.storage.profile import TileFormat
 from .palettes import Palette, colours_of, palette_of
 from .png import even_png, indexed_png, photo_png, true_colour_png
 from .premultiplied import drawn_on, straight, swapped, value_of, values_of
-from .runs import Runs, Values, colours_at_least, runs_of
+from .runs import Runs, Values, colours_at_least, even_runs, even_tiles, runs_of
 
 Pixels = NDArray[np.uint8]
 
@@ -73,19 +73,23 @@ class TileEncoder:
         width, height = size
         is_drawn = image.format() == _DRAWN
         values = values_of(image) if is_drawn else self.pixels(image).view(np.uint32)[..., 0]
+        even: dict[int, NDArray[np.bool_]] = {}
         for row, col in places:
+            if row not in even:
+                even[row] = even_tiles(values, size, row)
             top, left = row * height, col * width
-            tile = values[top : top + height, left : left + width]
-            yield (row, col), self._tile(runs_of(tile), is_drawn=is_drawn)
+            if even[row][col]:
+                runs = even_runs(values[top, left], size)
+            else:
+                runs = runs_of(values[top : top + height, left : left + width])
+            yield (row, col), self._tile(runs, is_drawn=is_drawn)
 
     def even(self, colour: QColor, size: tuple[int, int]) -> bytes:
         """The bytes of a tile of that `size` (width, height) where nothing but `colour` is drawn.
 
         They are those of `tiles` for a picture filled with it.
         """
-        bounds = np.array([0, size[0] * size[1]], np.intp)
-        runs = Runs(np.array([value_of(colour)], np.uint32), bounds, (size[1], size[0]))
-        return self._tile(runs, is_drawn=True)
+        return self._tile(even_runs(value_of(colour), size), is_drawn=True)
 
     def encode_pixels(self, pixels: Pixels) -> bytes:
         """The bytes of a tile with these `pixels` (rows x columns x R, G, B, A, on background)."""
