@@ -95,6 +95,29 @@ def test_pushed_back() -> None:
     assert play(lambda now, n: 0.1, 60.0, at_once, at=20.0).limit == MOST
 
 
+def test_a_service_that_allows_so_many_a_second() -> None:
+    """Even one at a time may be too much: then there are gaps, which close again."""
+    at_once, now, allowance, refused, got = AtOnce(0.0), 0.0, 20.0, [], []
+    while now < 120.0:
+        begun, now = now, now + 0.001 + at_once.gap
+        allowed = 300.0 if now < 60.0 else 1e6
+        allowance = min(20.0, allowance + (now - begun) * allowed)
+        if allowance >= 1.0:
+            allowance -= 1.0
+            got.append(now)
+            at_once.answered(now - 0.001, now)
+        else:
+            refused.append(now)
+            at_once.pushed_back(now - 0.001, now)
+            now += 0.5  # before the same is asked for again
+    rate = sum(10.0 <= moment < 60.0 for moment in got) / 50.0
+
+    assert 100.0 < rate <= 300.0
+    assert len(refused) < 0.01 * len([moment for moment in got if moment < 60.0])
+    assert at_once.gap == 0.0
+    assert refused[-1] < 61.0
+
+
 class CountingSite:
     """Answers each tile with its own words after `seconds`; counts how many ask at once."""
 
@@ -175,15 +198,15 @@ def test_never_more_at_once_than_the_bound_and_each_its_own() -> None:
 
 @pytest.mark.parametrize("busy", BUSY)
 def test_a_busy_service_is_asked_by_fewer_and_all_tiles_come(busy: Any) -> None:
-    """Busy for the sixty requests after the first twenty: one at a time, in the end."""
-    site = CountingSite(0.002, lambda n: busy if 20 < n <= 80 and n % 2 else None)
+    """Every other request after the first twenty is refused for a while: one at a time, then."""
+    site = CountingSite(0.002, lambda n: busy if 20 < n <= 34 and n % 2 else None)
     tiles = tiles_of(site, Repeats(60, 0.001, 0.002))
 
-    found = drawn(tiles, 16)
+    found = drawn(tiles, 4)
 
-    assert len(found) == 16 * 32
+    assert len(found) == 4 * 32
     assert max(site.at_once[:20]) > 1
-    assert max(site.at_once[60:80]) == 1
+    assert max(site.at_once[32:36]) == 1
 
 
 def test_nobody_asks_before_the_moment_that_the_service_names() -> None:
