@@ -33,7 +33,7 @@ _NUMBERS = 7  # of an entry without failures
 _CHUNK = 4096  # entries that are packed at once
 _ROW = [
     *(("level", "u2"), ("row", "u4"), ("col", "u4")),
-    *(("made", "u4"), ("replaced", "u4"), ("deleted", "u4"), ("skipped", "u4")),
+    *(("made", "u2"), ("replaced", "u2"), ("deleted", "u4"), ("skipped", "u2")),
     *(("side", "u1"), ("supertiles", "u2")),
 ]
 """How entries are kept, of which there may be millions: as few bytes each as their numbers need."""

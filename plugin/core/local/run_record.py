@@ -181,6 +181,8 @@ def checked(numbers: list[Any]) -> tuple[int, int, int, int, int, int, int]:
     whole = (level_id, row, col, made, replaced, deleted, skipped)
     if min(whole) < 0 or max(whole) >= LARGEST or level_id > LAST_LEVEL:
         raise ValueError(numbers)
+    if max(made, replaced, skipped) > BUNDLE_TILES**2:
+        raise ValueError(numbers)
     return whole
 
 
