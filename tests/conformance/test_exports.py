@@ -209,8 +209,14 @@ def test_gdal_reads_the_pixels_of_the_service_from_the_package(package: Package)
 
 def test_the_checker_finds_nothing_in_the_package(package: Package) -> None:
     _service, request = package
+    tiles = exported(request.target)
+    pictures = {(z, row // 128, col // 128, each) for (z, row, col), each in tiles.items()}
 
-    assert "0 errors, 0 warnings" in bundle_check(request.target, "--spec")
+    said = bundle_check(request.target, "--spec")
+
+    # It tells of each tile that lies where an equal one does.
+    assert f"total: {len(tiles)} tiles" in said
+    assert f"0 errors, {len(tiles) - len(pictures)} warnings" in said
 
 
 def test_qgis_draws_the_package_at_every_scale(package: Package) -> None:
