@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import random
+import shutil
 import sys
 from pathlib import Path
 
@@ -53,8 +54,10 @@ def main() -> None:
     application = QgsApplication([], False)
     application.initQgis()
     try:
-        write(folder / "plain.qgz", world_layers())
-        write(folder / "labels.qgz", world_layers(with_names=True))
+        # a copy: QGIS locks a GeoPackage for moments, and others may read the one it came with
+        data = Path(shutil.copy(world_map(), folder))
+        write(folder / "plain.qgz", world_layers(data))
+        write(folder / "labels.qgz", world_layers(data, with_names=True))
         write(folder / "sparse.qgz", few_layers(folder / "sparse.gpkg", rectangle))
     finally:
         application.exitQgis()
@@ -74,8 +77,11 @@ def write(path: Path, layers: list[QgsVectorLayer]) -> None:
     project.clear()
 
 
-def world_layers(*, with_names: bool = False) -> list[QgsVectorLayer]:
-    data = Path(QgsApplication.pkgDataPath()) / "resources" / "data" / "world_map.gpkg"
+def world_map() -> Path:
+    return Path(QgsApplication.pkgDataPath()) / "resources" / "data" / "world_map.gpkg"
+
+
+def world_layers(data: Path, *, with_names: bool = False) -> list[QgsVectorLayer]:
     layers = []
     for table, style in WORLD.items():
         layer = QgsVectorLayer(f"{data}|layername={table}", table, "ogr")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -101,7 +102,10 @@ class Ours(Qgis):
     def fill(
         self, job: Job, tile_format: str = "PNG", pinned_to: Sequence[int] = ()
     ) -> tuple[Timed, Path]:
-        """Create an empty cache, then have it filled in a process that is timed."""
+        """Create an empty cache, then have it filled in a process that is timed.
+
+        Raises NotMeasured where not all tiles could be made.
+        """
         shutil.rmtree(self._cache, ignore_errors=True)
         self.ask(
             *("run", "tilecache:createcache", "--", f"TARGET={self._cache}"),
@@ -112,6 +116,8 @@ class Ours(Qgis):
             *(f"INPUT_SERVICE={self._cache}", f"UPDATE_EXTENT={job.extent}"),
             pinned_to=pinned_to,
         )
+        if re.search(r"^FAILED:\s+0$", timed.output, re.MULTILINE) is None:
+            raise NotMeasured(f"tiles failed:\n{timed.output[-4000:]}")
         return timed, self._cache
 
 
