@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from html import unescape
 from pathlib import Path
 
 from qgis.core import QgsLabelingEngineSettings, QgsMapLayer, QgsMapSettings, QgsVectorLayer
@@ -18,6 +19,7 @@ UNTOLD = frozenset({"project_last_saved", "layers", "layer_ids"})
 _PLAIN = (str, int, float)
 
 _ATTRIBUTE = re.compile(r'[\w:.-]+="[^"]*"')
+_TAG = re.compile(r'<(?:"[^"]*"|[^<>"])*>')
 
 
 def fingerprint_of(parts: Iterable[str]) -> str:
@@ -66,7 +68,15 @@ def state_of_settings(settings: QgsMapSettings) -> list[str]:
 
 
 def _in_order(line: str) -> str:
-    return " ".join((_ATTRIBUTE.sub("", line).strip(), *sorted(_ATTRIBUTE.findall(line))))
+    attributes = sorted(map(_nested_in_order, _ATTRIBUTE.findall(line)))
+    return " ".join((_ATTRIBUTE.sub("", line).strip(), *attributes))
+
+
+def _nested_in_order(attribute: str) -> str:
+    """The same for what is an attribute itself, such as the symbols of callouts of labels."""
+    if "&lt;" not in attribute:
+        return attribute
+    return _TAG.sub(lambda tag: _in_order(tag.group()), unescape(attribute))
 
 
 def _file_state(file: Path | None) -> list[str]:

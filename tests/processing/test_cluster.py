@@ -17,10 +17,12 @@ from dask_cluster import Cluster, cluster
 from local_caches import BLUE, RED, Tiles, countries, fill, in_project, new_cache, tiles_of
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsPalLayerSettings,
     QgsProcessingException,
     QgsProject,
     QgsVectorFileWriter,
     QgsVectorLayer,
+    QgsVectorLayerSimpleLabeling,
 )
 
 from tile_cache_manager.plugin.core import errors
@@ -71,25 +73,19 @@ def bare(tmp_path: Path, qgis_folder: Path) -> Iterator[Cluster]:
 
 @pytest.fixture(autouse=True)
 def project(qgis_app: Any) -> Iterator[QgsProject]:
-    """The current project, with the world's countries in red; it was never saved."""
+    """The current project, with the world's countries; it was never saved."""
     project = QgsProject.instance()
     project.clear()
-    project.setCrs(QgsCoordinateReferenceSystem("EPSG:3857"))
-    layer = countries()
-    fill(layer, RED)
-    in_project(layer)
+    with_countries(project)
     yield project
     project.clear()
 
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory, qgis_app: Any) -> Tiles:
-    """What this computer alone draws of the countries in red."""
+    """What this computer alone draws of the countries."""
     project = QgsProject()
-    project.setCrs(QgsCoordinateReferenceSystem("EPSG:3857"))
-    layer = countries()
-    fill(layer, RED)
-    in_project(layer, project=project)
+    with_countries(project)
     path = new_cache(tmp_path_factory.mktemp("alone") / "World", finest=9)
     report = update(path, project=project)
     assert report.outcome is Outcome.DONE
@@ -97,6 +93,18 @@ def expected(tmp_path_factory: pytest.TempPathFactory, qgis_app: Any) -> Tiles:
     assert {level: len(each) for level, each in tiles.items()} == {7: 36, 8: 144, 9: 576}
     assert len({tile for each in tiles.values() for tile in each.values()}) > 50
     return tiles
+
+
+def with_countries(project: QgsProject) -> None:
+    """Have the world's countries in `project`: in red, with their names."""
+    project.setCrs(QgsCoordinateReferenceSystem("EPSG:3857"))
+    layer = countries()
+    fill(layer, RED)
+    labels = QgsPalLayerSettings()
+    labels.fieldName = "NAME"
+    layer.setLabeling(QgsVectorLayerSimpleLabeling(labels))
+    layer.setLabelsEnabled(True)
+    in_project(layer, project=project)
 
 
 @pytest.fixture
@@ -188,7 +196,6 @@ def test_what_is_drawn_is_the_project_as_it_is_seen_and_it_stays_so(
     on_disk = saved.read_bytes()
     # The folder of the project is told in what is drawn, and so is who draws.
     fill(layer, BLUE)
-    layer.setLabelsEnabled(False)
     layer.renderer().symbol().symbolLayer(0).setDataDefinedProperty(
         layer.renderer().symbol().symbolLayer(0).PropertyFillColor,
         _property(f"if(@project_folder = '{saved.parent}', '{BLUE}', '{RED}')"),
