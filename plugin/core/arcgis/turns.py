@@ -24,8 +24,8 @@ FIRST = 4
 MOST = 8
 """Never more than that, whatever it would win: others want their maps, too."""
 WINDOW_ANSWERS, WINDOW_SECONDS = 16, 0.25
-"""It is judged by at least so many answers for each request at once, over at least this time: below
-that, rates of a site on the same computer differed by a fifth from one window to the next."""
+"""It is judged by at least so many answers for each request at once, over at least this time; on a
+busy computer rates still differ by an eighth from one window to the next."""
 LONG_WINDOW_SECONDS = 2.0
 """By then a few answers have to do: a site that takes seconds is to be noticed soon."""
 WINNING = 0.5
@@ -34,10 +34,10 @@ TRY_AGAIN, AFTER_HALVING = 16, 4
 """Windows until one more is tried again, where it won nothing; and after there were fewer."""
 SLOWER, SLOWER_SECONDS = 2.0, 0.05
 """A site has grown slow once an answer takes so many times as long as it used to, and so much more;
-threads of our own that wait for one another make differences of up to 20 milliseconds."""
+threads of our own that wait for one another, on a busy computer, make 1 to 10 milliseconds of it."""
 FIRST_GAP, LONGEST_GAP = 0.002, 0.1
 """Seconds from one request to the next, where even one at a time is too much: twice as long with
-each refusal. Of an nginx that allows 300 requests a second came 158 tiles a second so, 51 without."""
+each refusal. An nginx that allows 300 requests a second gave 158 tiles a second so, 51 without."""
 CLOSING = 0.75
 """A gap shrinks by this factor with each window that goes well."""
 GETTING_USED = 1.1
