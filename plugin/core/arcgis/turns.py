@@ -34,7 +34,7 @@ TRY_AGAIN, AFTER_HALVING = 16, 4
 """Windows until one more is tried again, where it won nothing; and after there were fewer."""
 SLOWER, SLOWER_SECONDS = 2.0, 0.05
 """A site has grown slow once an answer takes so many times as long as it used to, and so much more;
-threads of our own that wait for one another, on a busy computer, make 1 to 10 milliseconds of it."""
+threads of our own that wait for one another make 1 to 10 milliseconds of it on a busy computer."""
 FIRST_GAP, LONGEST_GAP = 0.002, 0.1
 """Seconds from one request to the next, where even one at a time is too much: twice as long with
 each refusal. An nginx that allows 300 requests a second gave 158 tiles a second so, 51 without."""
