@@ -40,7 +40,7 @@ SEA_TILE = 350
 """About the bytes of a tile of one colour, of which a bundle holds one for all."""
 
 WORLD = box(-180, -85.05112877980659, 180, 85.05112877980659)
-CLUSTERS = ((1, 16), (10, 16), (50, 32))
+CLUSTERS = ((1, 2), (1, 16), (10, 16))
 """Machines, and cores of each."""
 
 
