@@ -156,7 +156,7 @@ class MapCache:
         where = ("-d", area, "-l", area.stem) if area else ()
         what = ("-t", "tiles", "-g", "GoogleMapsCompatible", "-z", "{},{}".format(*levels))
         command = (program("mapcache_seed"), "-c", self._settings, *what, "-m", mode, "-n", "1")
-        return run_timed([*command, *where, "-q"], {"GDAL_DATA": ""})
+        return run_timed([*command, *where, "-q"])
 
     def file_of(self, level: int, row: int, col: int) -> Path:
         """The file of a tile; its rows count from the bottom."""
