@@ -3,7 +3,8 @@
 Ours exports the service tile by tile, which begins with 4 requests at once and has 8 at most.
 MapProxy seeds from it as a tile source, with 4 processes and with 8; what does better counts. All
 tiles that came are compared with nginx's files by an independent reader of bundles: ours must have
-every one; of MapProxy's processes, which write to one bundle at the same time, some get lost.
+every one; of MapProxy's, whose processes
+write to one bundle at the same time, a few are missing or different.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def fetched(address: str, digests: dict[tuple[int, int], str], goal: str) -> Res
         {**peers.mapproxy_version(), "nginx": nginx_version()},
         f"whole processes, {size / COUNT / 1024:.1f} kB a tile, all compared with nginx's files;"
         f" ours 4 to 8 connections of one process, {median(used):.2f} s of processor time;"
-        f" MapProxy {told} processes, up to {max(lost)} tiles lost or torn in a run\n"
+        f" MapProxy {told} processes, up to {max(lost)} tiles missing or different after a run\n"
         "nginx and both sides share these cores",
     )
 
