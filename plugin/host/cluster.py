@@ -75,7 +75,8 @@ class DaskCrew(Crew):
         self._dask = _distributed(address)
         self._client: Any = None
         self._pending: dict[Any, BundleTask] = {}
-        self._count, self._counted, self._seen = 0, 0.0, 0.0
+        self._here: frozenset[str] = frozenset()
+        self._counted, self._seen = -_COUNT, time.monotonic()
         self._name = ""
         place = find_cache(cache)
         if place.package is not None:
@@ -101,7 +102,7 @@ class DaskCrew(Crew):
                 if not end:
                     end = time.monotonic() + STOP_SECONDS
                     self._give_up()
-            while more and len(self._pending) < LOOK_AHEAD * self._workers():
+            while more and len(self._pending) < LOOK_AHEAD * len(self._workers()):
                 task = next(tasks, None)
                 more = task is not None
                 if task is not None:
@@ -156,16 +157,23 @@ class DaskCrew(Crew):
             if version != _minor(platform.python_version()):
                 detail = f"{version}, not {_minor(platform.python_version())}"
                 raise WorkerUnfit(worker, WorkerProblem.OTHER_PYTHON, detail)
-        self._count = len(threads)
         looks = {self._look_of(worker): worker for worker in threads}
         end = time.monotonic() + LOOK_SECONDS
         while looks and not stopped():
             self._wait_for(list(looks))
             for future in [future for future in looks if future.done()]:
                 self._fit(self._answer(future), looks.pop(future))
+            self._forget_gone(looks)
             if looks and time.monotonic() > end:
                 raise WorkerUnfit(next(iter(looks.values())), WorkerProblem.BROKEN, "no answer")
         for future in looks:
+            future.cancel()
+
+    def _forget_gone(self, looks: dict[Any, str]) -> None:
+        """Take those out of `looks` whose worker is gone: Dask would wait for it to come back."""
+        here = self._workers()
+        for future in [future for future, worker in looks.items() if worker not in here]:
+            del looks[future]
             future.cancel()
 
     def _look_of(self, worker: str) -> Any:
@@ -197,17 +205,17 @@ class DaskCrew(Crew):
     def _lost(self, detail: str) -> ClusterUnusable:
         return ClusterUnusable(self.address, ClusterProblem.LOST, detail or "no answer")
 
-    def _workers(self) -> int:
-        """How many workers there are, asked now and then. Raises ClusterUnusable."""
+    def _workers(self) -> frozenset[str]:
+        """The workers' addresses, asked for now and then. Raises ClusterUnusable."""
         now = time.monotonic()
         if now - self._counted >= _COUNT:
             self._counted = now
-            self._count = len(self._asked(self._client.nthreads))
-            if self._count:
+            self._here = frozenset(self._asked(self._client.nthreads))
+            if self._here:
                 self._seen = now
             elif now - self._seen > ALONE_SECONDS:
                 raise ClusterUnusable(self.address, ClusterProblem.NO_WORKERS)
-        return self._count
+        return self._here
 
     def _wait(self) -> None:
         """Until something is finished, or for a moment."""
