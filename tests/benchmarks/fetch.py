@@ -3,8 +3,8 @@
 Ours exports the service tile by tile, which begins with 4 requests at once and has 8 at most.
 MapProxy seeds from it as a tile source, with 4 processes and with 8; what does better counts. All
 tiles that came are compared with nginx's files by an independent reader of bundles: ours must have
-every one; of MapProxy's, whose processes
-write to one bundle at the same time, a few are missing or different.
+every one; of MapProxy's, whose processes write to one bundle at the same time, a few are missing or
+different.
 """
 
 from __future__ import annotations
