@@ -10,7 +10,13 @@ from ..core.local.source import Supertile
 from ..core.tiling import BUNDLE_TILES, WEB_MERCATOR_HALF, Extent, Level, TileRange, TilingScheme
 
 SUPERTILE_PIXELS = 2048
-"""Width and height of what is drawn at once, as ArcGIS draws with antialiasing."""
+"""Width and height of what is drawn at once, as ArcGIS draws with antialiasing; 16 MB of memory.
+
+To draw the world map's levels 0 to 7 on a busy machine took 9.4 s of processor time in pictures of
+1024 pixels, 5.7 s of 2048 and 6.7 s of 4096; with labels 16.4, 10.6 and 10.7 s. The process's peak
+of memory was 252, 275 and 371 MB. Smaller pictures fetch and transform large features more often,
+larger ones do not stay in the processor's cache.
+"""
 
 
 def supertile_side(scheme: TilingScheme) -> int:

@@ -37,6 +37,7 @@ from qgis.PyQt.QtGui import QImage, QPainter
 
 from ..core.errors import LayerFailed
 from ..core.tiling import Extent
+from .canvas import blank, clear
 from .fingerprints import state_of
 from .layer_checks import data_file, has_features, is_gone, trace_of
 from .network_layers import NetworkLayer, forget_failure, network_layer
@@ -290,7 +291,7 @@ class MapDrawer:
     def background(self, width: int, height: int) -> QImage:
         """The picture of no layers at all. Any thread."""
         settings = self._for(LayerCopies(), Extent(0, 0, width, height), width, height)
-        image = _blank(settings)
+        image = blank(settings)
         _drawn(settings, image, lambda: False)
         return image
 
@@ -324,9 +325,9 @@ class MapDrawer:
         """A picture to draw on, the same again for each thread: new memory costs its time."""
         image = getattr(self._canvas, "image", None)
         if image is None or image.size() != settings.outputSize():
-            image = self._canvas.image = _blank(settings)
+            image = self._canvas.image = blank(settings)
         else:
-            image.fill(0)
+            clear(image)
         return image
 
     def _for(self, copies: LayerCopies, extent: Extent, width: int, height: int) -> QgsMapSettings:
@@ -348,16 +349,6 @@ def _respect_edges(settings: QgsMapSettings) -> None:
     if margin:
         room = settings.visibleExtent().buffered(-margin)
         settings.setLabelBoundaryGeometry(QgsGeometry.fromRect(room))
-
-
-def _blank(settings: QgsMapSettings) -> QImage:
-    """A picture of nothing, such as QGIS's own jobs draw on."""
-    image = QImage(settings.outputSize(), settings.outputImageFormat())
-    dots_per_metre = int(1000 * settings.outputDpi() / 25.4)
-    image.setDotsPerMeterX(dots_per_metre)
-    image.setDotsPerMeterY(dots_per_metre)
-    image.fill(0)
-    return image
 
 
 def _drawn(

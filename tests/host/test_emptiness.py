@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +18,12 @@ from drawn_tiles import (
     project_of,
     supertile,
     world_layer,
+    world_map,
 )
 from osgeo import gdal, osr
 from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
     QgsDropShadowEffect,
     QgsEffectStack,
     QgsFontMarkerSymbolLayer,
@@ -41,7 +45,7 @@ from qgis.core import (
     QgsVectorLayerJoinInfo,
     QgsVectorLayerSimpleLabeling,
 )
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtCore import Qt, QTemporaryDir
 from qgis.PyQt.QtGui import QPainter
 
 from tile_cache_manager.plugin.core.local.source import TileSource
@@ -306,8 +310,14 @@ def swiss_letters() -> QgsVectorLayer:
     return layer
 
 
+FOLDERS: list[QTemporaryDir] = []
+
+
 def one_country() -> QgsVectorLayer:
-    layer = world_layer()
+    """Of a file of its own: QGIS opens it anew for writing, which others would have to wait for."""
+    FOLDERS.append(QTemporaryDir())
+    path = shutil.copy(world_map(), FOLDERS[-1].path())
+    layer = QgsVectorLayer(f"{path}|layername=countries", "countries", "ogr")
     layer.setSubsetString("NAME = 'Brazil'")
     assert layer.featureCount() == 1
     return layer
@@ -625,3 +635,16 @@ def test_outlines_meet_what_a_look_at_each_edge_meets() -> None:
         answers.append(wanted)
 
     assert 0.1 < np.mean(answers) < 0.9
+
+
+def test_vertices_without_a_place_on_the_map_are_left_out() -> None:
+    world, mercator = map(QgsCoordinateReferenceSystem, ("EPSG:4326", "EPSG:3857"))
+    transform = QgsCoordinateTransform(world, mercator, QgsProject.instance())
+    degrees = np.array([[10, 20], [0, 95], [600, 0], [np.nan, 1], [-200, 5]], float)
+    moved = emptiness._moved(degrees, transform)
+
+    assert np.isfinite(moved).all(axis=1).tolist() == [True, False, False, False, True]
+    assert moved[0] == pytest.approx((1113194.9, 2273030.9), abs=0.1)
+    outlines = Outlines(moved, np.array([4, 1]), np.array([True, False]))
+    assert outlines.meet(Extent(1e6, 2e6, 1.2e6, 2.5e6))
+    assert not outlines.meet(Extent(-1, -1, 1, 1))
