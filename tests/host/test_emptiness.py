@@ -52,13 +52,13 @@ from tile_cache_manager.plugin.core.local.source import TileSource
 from tile_cache_manager.plugin.core.schemes import scheme_of_scales, web_mercator, wgs84
 from tile_cache_manager.plugin.core.storage.sidecar import CacheSettings
 from tile_cache_manager.plugin.core.tiling import (
+    Extent,
     Level,
     SpatialReference,
     TileRange,
     TilingScheme,
 )
 from tile_cache_manager.plugin.host import emptiness
-from tile_cache_manager.plugin.host.blocks import block_extent
 from tile_cache_manager.plugin.host.outlines import RUN, Outlines, Shapes
 from tile_cache_manager.plugin.host.sources import make_source
 
@@ -628,10 +628,7 @@ def test_outlines_meet_what_a_look_at_each_edge_meets() -> None:
         x, y = chance.uniform(-10, 105, 2)
         box = shapely.box(x, y, x + chance.uniform(0.01, 4), y + chance.uniform(0.01, 4))
         wanted = any(shape.intersects(box) for shape in (*rings, *ways))
-        square = type(block_extent(MERCATOR, MERCATOR.levels[0], TileRange(0, 0, 0, 0)))(
-            *box.bounds
-        )
-        assert outlines.meet(square) == wanted
+        assert outlines.meet(Extent(*box.bounds)) == wanted
         answers.append(wanted)
 
     assert 0.1 < np.mean(answers) < 0.9
