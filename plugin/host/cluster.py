@@ -286,14 +286,19 @@ def _distributed(address: str) -> Any:
 
 def _connected(dask: Any, address: str) -> Any:
     """A client of the scheduler at `address`. Raises ClusterUnusable."""
+    # In two steps, so that one that reaches nobody can be closed: it would try that at QGIS's end.
+    client = dask.Client.__new__(dask.Client)
     try:
-        return dask.Client(
+        client.__init__(
             address, timeout=CONNECT_SECONDS, set_as_default=False, name="tile-cache-manager"
         )
-    except (ValueError, TypeError) as error:
-        raise ClusterUnusable(address, ClusterProblem.BAD_ADDRESS, str(error)) from error
     except Exception as error:  # OSError and errors of several packages
-        raise ClusterUnusable(address, ClusterProblem.UNREACHABLE, _first_line(error)) from error
+        with suppress(Exception):
+            client.close(timeout=_LEAVE_SECONDS)
+        is_no_address = isinstance(error, (ValueError, TypeError))
+        problem = ClusterProblem.BAD_ADDRESS if is_no_address else ClusterProblem.UNREACHABLE
+        raise ClusterUnusable(address, problem, _first_line(error)) from error
+    return client
 
 
 def _raise_from(answer: dict[str, Any], worker: str) -> None:
