@@ -9,7 +9,7 @@ from . import render, whole_process
 from .measure import ROOT, at_most
 from .results import Result
 from .tile_sets import Comparison, compare, tiles_at
-from .whole_process import DEFAULT_METATILE, Ours, Theirs
+from .whole_process import OUR_SIDE, Ours, Theirs
 
 FOLDER = ROOT / "build" / "bench_png"
 GOAL = 1.1
@@ -23,7 +23,7 @@ def measure() -> list[Result]:
         compared = render.COMPARED.get(render.PLAIN)
         if compared is None:
             theirs = Theirs(folder)
-            tool = next(tool for tool in theirs.tools() if tool.metatile == DEFAULT_METATILE)
+            tool = next(tool for tool in theirs.tools() if tool.metatile == OUR_SIDE)
             compared = compare(tiles_at(ours.fill(job)[1]), tiles_at(theirs.fill(job, tool)[1]))
         full = tiles_at(ours.fill(job, "PNG32")[1])
         full_bytes = sum(full.sizes[place] for place in compared.theirs)

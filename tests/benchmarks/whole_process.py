@@ -59,6 +59,8 @@ class Tool:
 
 
 DEFAULT_METATILE = 4
+OUR_SIDE = 8
+"""As many tiles wide and high as our supertiles of tiles of 256 pixels."""
 
 
 class Qgis:
@@ -142,11 +144,12 @@ class Theirs(Qgis):
         ]
         if not kinds:
             raise NotMeasured("this QGIS has no algorithm for XYZ tiles")
-        return [Tool(kind, size) for kind in kinds for size in (DEFAULT_METATILE, 8)]
+        return [Tool(kind, size) for kind in kinds for size in (DEFAULT_METATILE, OUR_SIDE)]
 
     def fill(self, job: Job, tool: Tool) -> tuple[Timed, Path]:
         """Have a new folder or file filled in a process that is timed."""
-        target = self._folder / ("xyz" if tool.is_folder else "xyz.mbtiles")
+        ending = "" if tool.is_folder else ".mbtiles"
+        target = self._folder / f"{job.project.stem} {job.finest} {tool.metatile}{ending}"
         shutil.rmtree(target, ignore_errors=True)
         target.unlink(missing_ok=True)
         output = "OUTPUT_DIRECTORY" if tool.is_folder else "OUTPUT_FILE"
