@@ -98,6 +98,8 @@ class CrewRecreation:
             is_lost = entry.error is not None and not entry.made + entry.replaced
             (bad if is_lost else good).append(entry)
         work.record(*good)
+        if good:
+            work.succeed()
         self._are_whole &= done.is_whole
         if done.error is not None:
             raise done.error

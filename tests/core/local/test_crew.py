@@ -47,7 +47,7 @@ from tile_cache_manager.plugin.core.request import (
     UpdateRequest,
 )
 from tile_cache_manager.plugin.core.storage.profile import StorageFormat
-from tile_cache_manager.plugin.core.tiling import TileRange
+from tile_cache_manager.plugin.core.tiling import Extent, TileRange
 
 SCHEME = web_mercator(9)
 EMPTY, ALL, DELETE = UpdateMode.RECREATE_EMPTY, UpdateMode.RECREATE_ALL, UpdateMode.DELETE
@@ -252,6 +252,22 @@ def test_tiles_that_fail_are_told_as_by_one_alone(alone: MemoryStore, shared: Me
     assert sorted((e.level_id, e.row, e.col, str(e.error)) for e in report.failed_tiles) == sorted(
         (e.level_id, e.row, e.col, str(e.error)) for e in expected.failed_tiles
     )
+
+
+def test_one_failure_in_each_of_many_bundles_is_no_dead_source(tmp_path: Path) -> None:
+    bad = frozenset(
+        (level, row, col)
+        for level in range(6, 10)
+        for row in range(5, 2**level, 128)
+        for col in range(5, 2**level, 128)
+    )
+    store = MemoryStore(tmp_path / "cache", profile_of(SCHEME, StorageFormat.COMPACT_V2))
+    asked = UpdateRequest(SCHEME, SCHEME.levels[6:10], ALL, extent=Extent(-HALF, -HALF, HALF, HALF))
+
+    report = update(store, CrewAtHand(FailingSource(bad=bad)), asked)
+
+    assert len(bad) > 20
+    assert (report.outcome, report.total("failed")) == (Outcome.PARTIAL, 64 * len(bad))
 
 
 def test_a_dead_source_ends_the_run_and_all_is_tried_again(
