@@ -287,6 +287,19 @@ def test_only_pictures_go_this_way(server: Server, monkeypatch: pytest.MonkeyPat
             get(transport, f"{server.url}/a")
 
 
+@pytest.mark.parametrize("path", ["/a/../b", "/..", "/a/./b", "/a%2Fb", "/a" * 40 + "/%20"])
+def test_paths_that_need_care_go_the_usual_way(path: str, server: Server) -> None:
+    """Dots are resolved there. To see that takes no time, however long the path that a site names:
+    it was doubled by each of its parts."""
+    with warm(server) as transport:
+        begun = time.process_time()
+        assert get(transport, server.url + path).body == PICTURE
+        assert time.process_time() - begun < 1
+    expected = usual(server.url + path)
+    assert expected.body == PICTURE
+    assert server.asked[-2] == server.asked[-1]
+
+
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
 def test_over_tls_nobody_is_trusted_who_was_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

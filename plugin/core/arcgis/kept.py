@@ -24,7 +24,8 @@ from requests.cookies import MockResponse, get_cookie_header
 MOST_UNUSUAL = 3
 """After so many answers that are none for this way, a session asks that site by the usual one."""
 
-_PLAIN = re.compile(r"(https?://[A-Za-z0-9.-]+(?::\d{1,5})?)((?:/(?!\.)[A-Za-z0-9/_.~-]*)+)")
+_PLAIN = re.compile(r"(https?://[A-Za-z0-9.-]+(?::\d{1,5})?)((?:/(?!\.)[A-Za-z0-9_.~-]*)+)")
+"""No part of a path is told from the next in two ways: a long one would be tried in all of them."""
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[\x20-\x7e\t]*")
 _PIECE_BYTES = 64 * 1024
