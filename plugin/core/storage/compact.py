@@ -8,13 +8,13 @@ between threads, and on Windows nobody is kept from replacing a bundle.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
 
-from ..errors import CacheInUse, DamagedCache, ReadOnlyCache, ReadOnlyReason
+from ..errors import CacheInUse, DamagedCache, ReadOnlyCache, ReadOnlyReason, StorageError
 from ..tiling import TileRange
 from . import bundle_care
 from .bundle_kinds import V1, V2, BundleKind, WritableBundle
@@ -40,6 +40,7 @@ from .store import Bools, Cancelled, Fault, Finding, Floats, Holes
 from .tile_times import TileTimes
 
 LOCK_PATIENCE = 60.0  # seconds
+LOOK_PATIENCE = 10.0  # seconds for a bundle to be looked at while nobody writes it
 
 
 class CompactStore(BundledStore):
@@ -105,6 +106,12 @@ class CompactStore(BundledStore):
         except FileNotFoundError:
             return np.full(exists.shape, np.nan)  # removed this moment
         return self._times(level_id, place).read(exists, modified)
+
+    def unwritten(self, level_id: int, since: int) -> Iterator[TileRange]:
+        for place in self.places(level_id):
+            files = self.kind.files(self._file(level_id, place))
+            if all(_is_as_old(file, since) for file in files):
+                yield block_of(place)
 
     def _file(self, level_id: int, place: Place) -> Path:
         """The file of a bundle: the one there is, also under an unusual name, or would be."""
@@ -193,14 +200,18 @@ class CompactStore(BundledStore):
         if not self.is_writable:
             raise ReadOnlyCache(str(self.path), ReadOnlyReason.RIGHTS)
 
-    @contextmanager
-    def _locked_file(self, level_id: int, place: Place) -> Iterator[Path]:
-        """The file of a bundle, nobody else writing it meanwhile. Raises CacheInUse."""
+    def _lock(self, level_id: int, place: Place) -> Path:
         stem = bundle_name(place).replace(".bundle", "")
-        lock = self._work / "locks" / f"{level_folder_name(level_id)}-{stem}.lock"
-        path = self._file(level_id, place)
+        return self._work / "locks" / f"{level_folder_name(level_id)}-{stem}.lock"
+
+    @contextmanager
+    def _locked_file(
+        self, level_id: int, place: Place, patience: float | None = None
+    ) -> Iterator[Path]:
+        """The file of a bundle, nobody else writing it meanwhile. Raises CacheInUse."""
+        path, lock = self._file(level_id, place), self._lock(level_id, place)
         try:
-            with locked(lock, LOCK_PATIENCE, self._is_given_up):
+            with locked(lock, patience or LOCK_PATIENCE, self._is_given_up):
                 yield path
         except CacheInUse as error:
             raise CacheInUse(str(path)) from error
@@ -292,19 +303,26 @@ class CompactStore(BundledStore):
             else:
                 yield from self._findings_of(level_id, place, name)
 
-    def _findings_of(self, level_id: int, place: Place, name: str) -> Iterator[Finding]:
+    def _findings_of(self, level_id: int, place: Place, name: str) -> list[Finding]:
+        """What is wrong with a bundle, not of what somebody is just writing there."""
+        found = self._found_in(level_id, place, name)
+        if found and self._lock(level_id, place).exists():
+            # Without the lock at first, for a cache may be verified that is only read.
+            with suppress(StorageError), self._locked_file(level_id, place, LOOK_PATIENCE):
+                found = self._found_in(level_id, place, name)
+        return found
+
+    def _found_in(self, level_id: int, place: Place, name: str) -> list[Finding]:
         try:
             bundle = self.bundle_at(level_id, place)
         except (DamagedCache, CacheInUse):
-            yield Finding(Fault.UNREADABLE, level_id, name)
-            return
+            return [Finding(Fault.UNREADABLE, level_id, name)]
         if bundle is None:
-            if self._file(level_id, place).exists():  # of version 1, its index missing
-                yield self.kind.index_missing(level_id, name)
-            return
+            # Of version 1, its index missing; or nothing is there.
+            is_half = self._file(level_id, place).exists()
+            return [self.kind.index_missing(level_id, name)] if is_half else []
         with closing(bundle):
-            found = list(self.kind.findings(bundle, level_id, name))
-        yield from found  # the bundle closed again: Windows would not let it be replaced
+            return list(self.kind.findings(bundle, level_id, name))
 
     def mend(self, finding: Finding) -> bool:
         self._check_writable()
@@ -352,6 +370,14 @@ class CompactStore(BundledStore):
     def _name(self, path: Path) -> str:
         """What a file is called in findings: from the cache, or the package, on."""
         return path.relative_to(self._folders.root.parent).as_posix()
+
+
+def _is_as_old(file: Path, since: int) -> bool:
+    """Whether `file` is there and was not written after `since`, nanoseconds since 1970."""
+    try:
+        return file.stat().st_mtime_ns <= since
+    except OSError:
+        return False
 
 
 def _is_the_one(folder: Path, name: str, place: Place) -> bool:

@@ -7,8 +7,11 @@ import math
 import multiprocessing
 import os
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +32,7 @@ from tile_cache_manager.plugin.core.storage.compact import CompactStore
 from tile_cache_manager.plugin.core.storage.locks import locked
 from tile_cache_manager.plugin.core.storage.profile import CacheProfile, StorageFormat
 from tile_cache_manager.plugin.core.storage.sidecar import work_folder
-from tile_cache_manager.plugin.core.storage.store import Fault
+from tile_cache_manager.plugin.core.storage.store import Fault, Finding
 from tile_cache_manager.plugin.core.tiling import TileRange
 
 YEAR_2001 = 1_000_000_000.25
@@ -264,6 +267,33 @@ def test_bundles_that_come_and_go_under_several_processes_lose_nothing(folder: P
     store = store_of(folder)
     assert [store.read(7, number, number) for number in range(4)] == [b"0", b"1", b"2", b"3"]
     assert list(store.findings(7)) == []
+
+
+def test_what_somebody_just_writes_is_no_fault(
+    store: CompactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it takes from the tiles' bytes to the header: here, until they were seen."""
+    store.write(9, {(0, 0): b"tile"})
+    (file,) = store.path.rglob("*.bundle")
+    (lock,) = work_folder(store.path).rglob("*.lock")
+    looked, found, seen = store._found_in, [], threading.Event()
+
+    def look(*place: Any) -> list[Finding]:
+        found.append(looked(*place))
+        seen.set()
+        return found[-1]
+
+    monkeypatch.setattr(store, "_found_in", look)
+    with ThreadPoolExecutor(1) as pool:
+        with locked(lock):
+            with file.open("ab") as open_file:
+                open_file.write(b"bytes of a tile")
+            verified = pool.submit(lambda: list(store.findings(9)))
+            assert seen.wait(20)
+            os.truncate(file, file.stat().st_size - len(b"bytes of a tile"))
+        assert verified.result(20) == []
+
+    assert [[each.fault for each in some] for some in found] == [[Fault.HEADER], []]
 
 
 def test_a_bundle_in_use(
