@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -64,7 +65,8 @@ def has_ended(path: Path) -> bool:
 class Run:
     """What the journal at `path` tells of a run that is over, or was interrupted.
 
-    `is_sure`: nobody can have changed since what it says was committed; set by who knows.
+    `written`: when it was written last, nanoseconds since 1970. `is_sure`: no run of ours can have
+    changed since what it says was committed; set by who knows.
 
     Raises ValueError where it is no journal.
     """
@@ -80,6 +82,7 @@ class Run:
         self._whole: dict[tuple[int, int, int], Whole] = {}
         try:
             with path.open(encoding="utf-8", errors="replace") as file:
+                self.written = os.fstat(file.fileno()).st_mtime_ns
                 self.head: Head = read_head(next(file, ""))
                 for line in file:
                     self._take(line)
@@ -110,7 +113,7 @@ class Run:
         return int(self._table["deleted"][there].sum(dtype=np.int64))
 
     def finished(self, level_id: int) -> dict[Corner, Whole]:
-        """The bundles of a level that need not be looked at again: done, committed, unchanged."""
+        """The bundles of a level that were done and committed, where no run changed them since."""
         if not self.is_sure:
             return {}
         return {each[1:3]: each for each in self._whole.values() if each[0] == level_id}

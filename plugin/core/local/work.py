@@ -69,13 +69,14 @@ class Work:
         self.progress.deal(level, rest)
 
     def _finished_before(self, level: Level) -> dict[Corner, Whole]:
-        """Bundles of a level that an interrupted run finished, and whose files are there."""
+        """Bundles of a level that an interrupted run finished, and that nobody wrote since."""
         run = self.journal.run
         finished = {} if run is None else run.finished(level.id)
-        if not finished:
+        if run is None or not finished:
             return {}
-        here = {bundle_of(each.min_row, each.min_col) for each in self.store.blocks(level.id)}
-        return {corner: each for corner, each in finished.items() if corner in here}
+        blocks = self.store.unwritten(level.id, run.written)
+        corners = (bundle_of(each.min_row, each.min_col) for each in blocks)
+        return {corner: finished[corner] for corner in corners if corner in finished}
 
     def _count_finished(self, level: Level, block: TileRange, known: Whole) -> None:
         """Count what an interrupted run did in a bundle that is not looked at again."""
@@ -177,7 +178,10 @@ class Work:
     def commit(self) -> None:
         """Make what is stored, then what is written of it, durable. Raises StorageError."""
         self.store.commit()
-        self.journal.whole(self._sure())
+        sure = self._sure()
+        if sure:
+            self.journal.sync()  # what came of them first
+            self.journal.whole(sure)
         self.journal.sync()
         self._committed = time.monotonic()
 

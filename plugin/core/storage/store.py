@@ -122,6 +122,14 @@ class TileStore(ABC):
         In no particular order, lazily. Includes levels the scheme does not know.
         """
 
+    def unwritten(self, level_id: int, since: int) -> Iterator[TileRange]:
+        """Those of `blocks` that nobody, whoever it is, has written after `since`, lazily.
+
+        As the system tells of a file for each; none where one file holds more than a bundle, or
+        less. `since`: nanoseconds since 1970.
+        """
+        return iter(())
+
     @abstractmethod
     def level_ids(self) -> tuple[int, ...]:
         """Ids of the levels that lie on disk, ascending, also those the scheme does not know."""

@@ -125,6 +125,9 @@ class MemoryStore(TileStore):
                 found[row - block.min_row, col - block.min_col] = True
         return found
 
+    def unwritten(self, level_id: int, since: int) -> Iterator[TileRange]:
+        return self.blocks(level_id)
+
     def times(self, level_id: int, block: TileRange) -> np.ndarray:
         self._count("times")
         found = np.full(_shape(block), np.nan)

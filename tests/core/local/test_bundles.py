@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
+import time
 import tracemalloc
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,6 +24,7 @@ from core.local.fakes import (
     profile_of,
     web_mercator,
 )
+from made_caches import WORLD, profile, write_metadata
 from shapely.geometry import Point
 
 from tile_cache_manager.plugin.core.errors import (
@@ -49,6 +52,7 @@ from tile_cache_manager.plugin.core.request import (
     UpdateReport,
     UpdateRequest,
 )
+from tile_cache_manager.plugin.core.storage.opening import open_store
 from tile_cache_manager.plugin.core.storage.profile import StorageFormat
 from tile_cache_manager.plugin.core.tiling import Extent, Level, TileRange
 
@@ -326,6 +330,41 @@ def test_what_others_took_out_since_is_made_again(change: object, store: MemoryS
 
     assert seen == BUNDLES
     assert len(store.tiles) == 256 * 256
+
+
+@pytest.mark.parametrize("storage", [StorageFormat.COMPACT_V2, StorageFormat.COMPACT_V1])
+def test_bundles_that_other_programs_wrote_since_are_looked_at(
+    storage: StorageFormat, tmp_path: Path
+) -> None:
+    """Such as ArcGIS, or MapProxy's cleanup, which leave no record."""
+    cache = tmp_path / "cache"
+    write_metadata(cache, profile(storage, finest=8))
+
+    def run(feedback: Feedback) -> UpdateReport:
+        with open_store(cache, for_writing=True) as store:
+            scheme = store.profile.scheme
+            everything = UpdateRequest(scheme, scheme.levels[8:], ALL, extent=WORLD)
+            return run_update(store, source, everything, feedback)
+
+    source = PlainSource(supertile_side=64, workers=1)
+    told: list[float] = []
+    half = Feedback(progress=told.append, cancelled=lambda: bool(told) and told[-1] >= 50)
+    assert run(half).outcome is Outcome.CANCELLED
+    bundles = sorted(cache.rglob("*.bundle"))
+    with open_store(cache, for_writing=True) as store:
+        store.delete(8, [(5, 5)])
+    later = time.time() + 5
+    for file in bundles[0].parent.glob(f"{bundles[0].stem}.*"):
+        os.utime(file, (later, later))
+    source = PlainSource(supertile_side=64, workers=1)
+
+    report = run(Feedback())
+
+    assert {(part.block.min_row, part.block.min_col) for part in source.drawn} >= {(0, 0)}
+    assert (0, 128) not in {(part.block.min_row, part.block.min_col) for part in source.drawn}
+    assert (report.outcome, report.total("gaps")) == (Outcome.DONE, 0)
+    with open_store(cache) as store:
+        assert store.counts() == {8: 4**8}
 
 
 # One bundle on its own
