@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -401,7 +402,8 @@ def test_a_damaged_bundle_fails_and_the_others_are_copied(tmp_path: Path) -> Non
     kept = {key: content for key, content in tiles.items() if key[2] < 128 and key[1] < 7}
     assert tiles_in(tmp_path / "to") == kept
     assert report.levels[-1].failed == 7 * 128
-    assert "8/0/128" in str(report.failed_tiles[0].error)
+    # By the first tile of what was read at once; whichever of the two was read first.
+    assert re.search(r"8/0/(128|192)\b", str(report.failed_tiles[0].error))
 
 
 def test_a_large_damaged_bundle_does_not_end_the_export(
