@@ -7,16 +7,12 @@ from contextlib import closing
 from typing import Callable
 
 from ..errors import (
-    ClusterUnusable,
-    DiskFull,
-    NotForCluster,
     NothingToDraw,
     NothingToDrawReason,
     ReadOnlyCache,
     ReadOnlyReason,
     ServiceChanged,
     TileCacheError,
-    WorkerUnfit,
 )
 from ..request import Feedback, Outcome, Resume, UpdateMode, UpdateReport, UpdateRequest
 from ..storage.store import TileStore
@@ -145,8 +141,8 @@ def _run(
         check_room(store, request, plan, journal, work.stopped, source)
         if crew is not None and source is not None and request.mode is not UpdateMode.DELETE:
             crew.start(store, source, work.stopped)
-    except (DiskFull, ClusterUnusable, WorkerUnfit, NotForCluster):
-        journal.discard()
+    except TileCacheError:
+        journal.discard()  # nothing was changed yet
         raise
     try:
         if source is None or request.mode is UpdateMode.DELETE:

@@ -289,6 +289,8 @@ def test_a_dead_source_ends_the_run_and_all_is_tried_again(
         errors.ClusterUnusable("tcp://10.0.0.1:8786", errors.ClusterProblem.NO_WORKERS),
         errors.WorkerUnfit("tcp://10.0.0.7:1", errors.WorkerProblem.NO_FOLDER, "/maps"),
         errors.NotForCluster("/maps/a.tpkx", errors.NotForClusterReason.PACKAGE),
+        errors.ReadOnlyCache("/maps/a", errors.ReadOnlyReason.RIGHTS),
+        errors.LayerFailed("Roads", "gone"),
     ],
     ids=lambda problem: type(problem).__name__,
 )
