@@ -131,18 +131,12 @@ class DaskCrew(Crew):
     # own
 
     def _submit(self, job: str, text: str, **options: Any) -> Any:
-        """Have a worker do `job`, as Dask chooses."""
+        """Have a worker do `job`, as Dask chooses. Raises ClusterUnusable."""
         run = self._run
-        return self._client.submit(
-            by_value(in_worker),
-            str(run.path),
-            run.mark,
-            run.digest,
-            job,
-            text,
-            key=f"tile-cache-{job}-{secrets.token_hex(6)}",
-            pure=False,
-            **options,
+        told = (str(run.path), run.mark, run.digest, job, text)
+        key = f"tile-cache-{job}-{secrets.token_hex(6)}"
+        return self._asked(
+            lambda: self._client.submit(by_value(in_worker), *told, key=key, pure=False, **options)
         )
 
     def _look(self, stopped: Callable[[], bool]) -> None:

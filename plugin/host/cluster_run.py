@@ -6,9 +6,10 @@ import hashlib
 import json
 import secrets
 import shutil
+import stat
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -28,9 +29,11 @@ from ..core.errors import (
     NotForClusterReason,
     NothingToDraw,
     NothingToDrawReason,
+    StorageError,
 )
 from ..core.local.source import TileSource
 from ..core.storage.files import storage_errors, write_whole
+from ..core.storage.locks import locked
 from ..core.storage.profile import CacheProfile
 from ..core.storage.sidecar import CacheSettings, work_folder
 from . import sources
@@ -41,14 +44,12 @@ PROJECT = "project.qgz"
 RUN = "run.json"
 
 PACKAGE = Path(__file__).resolve().parents[2]
-_FIRST_DAY = (
-    1980,
-    1,
-    1,
-    0,
-    0,
-    0,
-)  # of all files in the zip, so that its digest is of what they say
+_FIRST_DAY = (1980, 1, 1, 0, 0, 0)
+"""Of all files in the zip, so that its digest is of what they say."""
+
+_DIGITS = 32  # of the digest, hexadecimal
+_LOCK = ".lock"
+_MOMENT = 0.05  # seconds for which others hold a run's lock at the most, unless it is on
 
 _PLAIN = (str, int, float)
 
@@ -75,6 +76,9 @@ class RunFacts:
 class RunFolder:
     """The folder of a run in the cache's work folder: mark, plugin, project; removed at the end.
 
+    As the project may hold passwords, only those may look into it who may write the cache. A lock
+    beside it says that the run is on; what one left behind that died is removed by the next.
+
     Made on the main thread. Raises NotForCluster, NothingToDraw, StorageError.
     """
 
@@ -99,14 +103,18 @@ class RunFolder:
             qgis=Qgis.QGIS_VERSION,
             prefix=QgsApplication.prefixPath(),
         )
-        with storage_errors(self.path):
-            self.path.mkdir(parents=True)
+        _remove_rests(self.path.parent)
+        self._lock = ExitStack()
+        self._lock.enter_context(locked(self.path.with_suffix(_LOCK)))
         try:
+            with storage_errors(self.path):
+                self.path.mkdir()
+                _close_to_others(self.path)
             _write_project(project, self.path / PROJECT)
             # QGIS reads a project a little differently from what it wrote, the same way everywhere.
             self._twin = sent_source(self.path, self._facts, QgsProject())
             packed = _packed_plugin()
-            self.digest = hashlib.sha256(packed).hexdigest()[:16]
+            self.digest = hashlib.sha256(packed).hexdigest()[:_DIGITS]
             write_whole(self.path / PACKED, packed)
             write_whole(self.path / MARK, self.mark.encode())
         except BaseException:
@@ -135,8 +143,30 @@ class RunFolder:
         """Remove the folder; what cannot be removed stays and does no harm."""
         self._drop_twin()
         shutil.rmtree(self.path, ignore_errors=True)
+        self._lock.close()
         with suppress(OSError):
+            self.path.with_suffix(_LOCK).unlink()  # its name will not be used again
             self.path.parent.rmdir()  # unless another run is on
+
+
+def _remove_rests(folder: Path) -> None:
+    """Remove from `folder` what runs left behind that died; what cannot be removed stays."""
+    gone: list[Path] = []
+    for lock in folder.glob(f"*{_LOCK}"):
+        with suppress(StorageError), locked(lock, _MOMENT):
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            gone.append(lock)
+    for lock in gone:
+        with suppress(OSError):
+            lock.unlink()
+
+
+def _close_to_others(folder: Path) -> None:
+    """Keep all out of `folder` who may not write there; the share, or Windows, may know better."""
+    with suppress(OSError):
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        others = stat.S_IRWXO if mode & stat.S_IWGRP else stat.S_IRWXO | stat.S_IRWXG
+        folder.chmod(mode & ~others)
 
 
 def read_facts(path: Path) -> RunFacts:

@@ -26,11 +26,12 @@ def in_worker(folder: str, mark: str, digest: str, job: str, text: str) -> str:
     """Have `job` of `cluster_worker` done with `text`, and give its answer, both JSON.
 
     `folder`: that of the run, which all computers see; `mark`: what must stand in it. `digest`: of
-    the plugin that lies there; a worker that has another one takes this.
+    the plugin that lies there, which is not run if it is another; a worker that has another one
+    takes this.
     """
+    import hashlib
     import importlib
     import json
-    import shutil
     import sys
     from pathlib import Path
 
@@ -49,8 +50,11 @@ def in_worker(folder: str, mark: str, digest: str, job: str, text: str) -> str:
         return unfit("OTHER_FOLDER", folder)
     try:
         if getattr(sys.modules.get(package), "cluster_digest", "") != digest:
+            packed = (Path(folder) / "plugin.zip").read_bytes()
+            if not hashlib.sha256(packed).hexdigest().startswith(digest):
+                return unfit("BROKEN", "plugin.zip is not what was sent")
             local = Path(here.local_directory) / f"{package}-{digest}.zip"
-            shutil.copyfile(Path(folder) / "plugin.zip", local)
+            local.write_bytes(packed)
             old = [name for name in sys.modules if f"{name}.".startswith(f"{package}.")]
             if f"{package}.plugin.host.cluster_worker" in old:
                 sys.modules[f"{package}.plugin.host.cluster_worker"].leave("", "")

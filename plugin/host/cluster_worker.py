@@ -15,7 +15,7 @@ from typing import Any
 from qgis.core import Qgis, QgsApplication, QgsProject
 from qgis.PyQt.QtCore import QCoreApplication, QEvent
 
-from ..core.errors import SourceError, StorageError, TileCacheError, WorkerProblem
+from ..core.errors import SourceError, TileCacheError, WorkerProblem
 from ..core.local.bundle_run import BundleDone, recreate_bundle
 from ..core.local.crew import done_text, error_text, read_task
 from ..core.local.source import TileSource
@@ -119,8 +119,6 @@ def _answer(folder: str, work: Any) -> str:
         return str(work(_session))
     except Unfit as unfit:
         return json.dumps({"unfit": [unfit.problem.name, unfit.detail]})
-    except StorageError as error:
-        return json.dumps({"error": error_text(error)})
     except TileCacheError as error:
         return json.dumps({"error": error_text(error)})
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import stat
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -41,6 +45,7 @@ from tile_cache_manager.plugin.core.tiling import Extent
 from tile_cache_manager.plugin.host import sources
 from tile_cache_manager.plugin.host.cluster import DaskCrew
 from tile_cache_manager.plugin.host.cluster_run import FOLDER, RunFolder
+from tile_cache_manager.plugin.host.cluster_start import PACKED, in_worker
 
 pytest.importorskip("distributed", reason="Dask's distributed is not installed for this Python")
 pytestmark = pytest.mark.qgis
@@ -312,6 +317,55 @@ def test_a_scheduler_that_goes_ends_the_update_which_goes_on_alone(
     assert unfinished(cache) is not None
     assert update(cache, mode=ALL).outcome is Outcome.DONE
     assert tiles_of(cache) == expected
+
+
+# The folder of a run
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o700), (0o002, 0o770), (0o077, 0o700)])
+def test_only_who_may_write_the_cache_sees_the_project(umask: int, mode: int, cache: Path) -> None:
+    before = os.umask(umask)
+    try:
+        run = RunFolder(cache, "", QgsProject.instance(), CacheSettings(""))
+    finally:
+        os.umask(before)
+    try:
+        assert stat.S_IMODE(run.path.stat().st_mode) == mode
+    finally:
+        run.remove()
+    assert rests(cache) == []
+
+
+def test_what_a_run_left_that_died_is_removed_by_the_next(cache: Path) -> None:
+    dead, alive = (
+        RunFolder(cache, "", QgsProject.instance(), CacheSettings("")) for _number in range(2)
+    )
+    dead._lock.close()  # as the system does
+
+    last = RunFolder(cache, "", QgsProject.instance(), CacheSettings(""))
+
+    assert (dead.path.exists(), alive.path.exists(), last.path.exists()) == (False, True, True)
+    for run in (alive, last, dead):
+        run.remove()
+    assert rests(cache) == []
+
+
+def test_a_worker_runs_no_plugin_that_was_not_sent(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = SimpleNamespace(address="tcp://10.0.0.7:1", local_directory=str(tmp_path))
+    monkeypatch.setattr("distributed.get_worker", lambda: worker)
+    run = RunFolder(cache, "", QgsProject.instance(), CacheSettings(""))
+    with zipfile.ZipFile(run.path / PACKED, "a") as archive:
+        archive.writestr("tile_cache_manager/more.py", "raise SystemExit")
+    before = dict(sys.modules)
+
+    answer = json.loads(in_worker(str(run.path), run.mark, run.digest, "look", ""))
+
+    run.remove()
+    assert answer["unfit"] == ["BROKEN", "plugin.zip is not what was sent"]
+    assert (sys.modules == before, list(tmp_path.glob("*.zip"))) == (True, [])
 
 
 # What keeps it from beginning
