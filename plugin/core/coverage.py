@@ -13,6 +13,7 @@ the memory is bounded, too.
 from __future__ import annotations
 
 import math
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -205,19 +206,23 @@ class _OutlineCoverage(Coverage):
                     yield runs
 
 
-_last_edges: tuple[BaseGeometry | None, Floats] = (None, np.empty((0, 4)))
+_kept_edges: list[tuple[weakref.ref[BaseGeometry], Floats]] = []
+
+
+def _forget_edges(_area: object) -> None:
+    _kept_edges.clear()
 
 
 def _edges(area: BaseGeometry) -> Floats:
     """The edges of all rings of the polygons of `area`, as rows of x0, y0, x1, y1, in CRS units.
 
-    Those of the area that was asked for last are kept, for its levels follow one another, and
-    getting at coordinates takes longer than counting a coarse level. Not to be changed.
+    Those of the area that was asked for last are kept as long as it is, for its levels follow one
+    another, and getting at coordinates takes longer than counting a coarse level. Not to be
+    changed.
     """
-    global _last_edges
-    known, edges = _last_edges
-    if known is area:
-        return edges
+    for known, kept in _kept_edges[:]:
+        if known() is area:
+            return kept
     parts = getattr(area, "geoms", [area])
     rings = [
         np.asarray(ring.coords)[:, :2]
@@ -226,8 +231,8 @@ def _edges(area: BaseGeometry) -> Floats:
         for ring in (part.exterior, *part.interiors)
     ]
     sides = (np.hstack([ring[:-1], ring[1:]]) for ring in rings)
-    edges = np.concatenate([np.empty((0, 4)), *sides])
-    _last_edges = area, edges
+    edges: Floats = np.concatenate([np.empty((0, 4)), *sides])
+    _kept_edges[:] = [(weakref.ref(area, _forget_edges), edges)]
     return edges
 
 

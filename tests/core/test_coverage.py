@@ -8,12 +8,14 @@ out exactly as shapely says.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
-from shapely.geometry import MultiPolygon, Polygon, box
+from shapely.geometry import MultiPolygon, Point, Polygon, box
 from shapely.ops import unary_union
 from shapely.prepared import prep
 
@@ -404,6 +406,22 @@ def test_blocks_of_an_extent():
     coverage = cover(scheme, scheme.levels[0], Extent(300, -2560, 700, -1), block_pieces=3)
     assert [runs.count for runs in coverage.runs()] == [6, 6, 6, 2]
     assert list(coverage.tiles()) == sorted(block(0, 9, 1, 2))
+
+
+def test_nothing_is_kept_of_an_area_that_is_gone():
+    scheme = SCHEMES["Web Mercator"]
+    tracemalloc.start()
+    try:
+        area = Point(0, 0).buffer(HALF / 2, 25_000)
+        counts = count_tiles(scheme, scheme.levels[:4], area)
+        del area
+        gc.collect()
+        left = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert counts == {0: 1, 1: 4, 2: 4, 3: 16}
+    assert left < 1_000_000  # its edges take three times as much
 
 
 def test_a_block_holds_about_as_many_pieces_as_it_may():
