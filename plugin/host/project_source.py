@@ -54,11 +54,14 @@ class MapSource(TileSource):
     `settings`, `colour`: as a project draws, and its background. `background`: as in CacheSettings.
     """
 
+    # Meanwhile it is found out what needs no drawing further on; what is drawn takes little memory.
+    look_ahead = 8
+
     def __init__(
         self, name: str, settings: QgsMapSettings, colour: QColor, background: str
     ) -> None:
         self.name = name
-        self.workers = max(1, min(os.cpu_count() or 1, MOST_WORKERS))
+        self.workers = max(1, min(_processors(), MOST_WORKERS))
         self._settings = settings
         self._own_colour = colour
         self._background = background
@@ -166,6 +169,13 @@ class MapSource(TileSource):
         if tile_format in _OPAQUE:
             return self._own_colour
         return QColor(0, 0, 0, 0)
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # on Linux, where somebody may have kept it to some
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class ProjectSource(MapSource):

@@ -32,11 +32,13 @@ class Runs:
 
     def spread(self, values: Values) -> Values:
         """A value of `values` for each pixel, which have one for each run: rows x columns."""
-        steps = np.zeros(self.bounds[-1], np.uint32)
+        steps = np.empty(self.bounds[-1], np.uint32)
+        steps[...] = 0  # np.zeros lets no other threads run
         steps[0] = values[0]
         # sums of differences are far quicker than writing each run
-        steps[self.bounds[1:-1]] = values[1:] - values[:-1]
-        return np.add.accumulate(steps, out=steps).reshape(self.shape)
+        steps.put(self.bounds[1:-1], values[1:] - values[:-1])
+        # into an array of its own, or numpy copies it first, and lets nobody run meanwhile
+        return np.add.accumulate(steps, out=np.empty_like(steps)).reshape(self.shape)
 
 
 def runs_of(values: Values) -> Runs:

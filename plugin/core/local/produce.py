@@ -24,9 +24,6 @@ from .source import PartlyDrawn, Supertile, TileSource
 PAUSES = (0.2, 1.0)
 """Seconds to wait before a supertile that failed is tried again: as many as there are tries."""
 
-LOOK_AHEAD = 2
-"""Supertiles per worker that are drawn, or wait to be drawn or stored, at the same time."""
-
 _LISTEN = 0.1  # seconds between two looks whether the run was cancelled
 
 Pictures = Mapping[tuple[int, int], bytes]
@@ -66,7 +63,7 @@ def drawn(
         try:
             more = True
             while not cancelled():
-                while more and len(pending) < LOOK_AHEAD * source.workers:
+                while more and len(pending) < source.look_ahead * source.workers:
                     supertile = next(supertiles, None)
                     more = supertile is not None
                     if supertile is not None:

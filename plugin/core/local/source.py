@@ -46,6 +46,7 @@ class TileSource(ABC):
 
     `name`: what people call it. `supertile_side`: so many tiles across are best drawn at once, a
     power of two, 1 to 128. `workers`: so many threads may call `draw` at the same time.
+    `look_ahead`: for each of them, so many supertiles are drawn, or wait to be drawn or stored.
     `fingerprint`: changes with what is drawn (styles, layers, files), as far as the source can tell
     once it has started; an interrupted update only goes on by itself where it is the same.
     `is_copy`: it copies tiles from elsewhere, for an export; what is interrupted is taken up by the
@@ -55,6 +56,7 @@ class TileSource(ABC):
     name: str = ""
     supertile_side: int = 8
     workers: int = 1
+    look_ahead: int = 2
     fingerprint: str = ""
     is_copy: bool = False
 
