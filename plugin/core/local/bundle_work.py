@@ -145,7 +145,8 @@ class BundleWork:
             here = self._mask[region]
             if not here.any():
                 continue
-            if int((here & self._exists[region]).sum()) >= entry.made + entry.replaced:
+            wanted = entry.made + entry.replaced + entry.skipped
+            if int((here & self._exists[region]).sum()) >= wanted:
                 held.append(entry)
                 self._mask[region] = self._todo[region] = False
         return tuple(held)

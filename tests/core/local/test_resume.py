@@ -249,16 +249,25 @@ def test_a_style_that_changed_is_not_mixed_with_the_old_unless_asked(
     assert is_mixed == (resume is Resume.CONTINUE)
 
 
-def test_what_vanished_since_is_made_again(store: MemoryStore) -> None:
-    """As after a loss of power, where the journal came to the disk and a bundle did not."""
+@pytest.mark.parametrize("mode", [ALL, EMPTY])
+def test_what_vanished_since_is_made_again(store: MemoryStore, mode: UpdateMode) -> None:
+    """As after a loss of power, where the journal came to the disk and a bundle did not.
+
+    Also where as many others are in its supertile that were there before.
+    """
+    asked = replace(ASKED, mode=mode)
     die_after(store, 20)
     with pytest.raises(Killed):
-        update(store, PlainSource(workers=1))
+        update(store, PlainSource(workers=1), asked)
     live_on(store)
-    level, tiles = next(line[1:3] for line in store.log if line[0] == "write" and line[1] == 6)
+    level, tiles = max(
+        (line[1:3] for line in store.log if line[0] == "write" and line[1] == 6),
+        key=lambda written: len(written[1]),
+    )
+    assert len(tiles) == (64 if mode is ALL else 40), "the others were there"
     del store.tiles[(level, *tiles[0])]
 
-    report = update(store, PlainSource())
+    report = update(store, PlainSource(), asked)
 
     assert report.outcome is Outcome.DONE
     assert store.tiles[(level, *tiles[0])] == picture(level, *tiles[0])
