@@ -32,7 +32,7 @@ from qgis.PyQt.QtCore import QSize
 from qgis.PyQt.QtGui import QPainter
 
 from ..core.tiling import Extent, Level
-from .layer_checks import has_features, is_gone
+from .layer_checks import has_features, trace_of
 from .outlines import Floats, Outlines, Shapes, UnknownShape
 from .reach import has_effect, lies_on_features, pen_reach, reach_of
 from .rendering import LayerCopies
@@ -40,6 +40,9 @@ from .rendering import LayerCopies
 MOST_FEATURES = 100_000
 MOST_VERTICES = 2_000_000
 """Of larger layers the outlines are not read: about 50 MB, and a second or two."""
+
+MOST_READS = 3
+"""A layer whose file is written again and again meanwhile is asked rather than read each time."""
 
 FEATURES_PER_QUESTION = 1000
 """To read so many features costs about as much as to draw an empty picture. So outlines are read
@@ -60,6 +63,7 @@ _RENDERERS = ("singleSymbol", "categorizedSymbol", "graduatedSymbol", "RuleRende
 _WORLDWIDE = {"EPSG:4326", "OGC:CRS84", "EPSG:3857"}
 _FARTHEST = 540  # degrees east or west: PROJ transforms nothing beyond ten radians
 _WORLD = QgsRectangle(-180, -89.9, 180, 89.9)
+_LARGEST = 1e300  # beyond it, differences are infinite
 _ROUNDING = 1e-6  # of scales
 _REVERSE = QgsCoordinateTransform.ReverseTransform  # elsewhere in versions since
 
@@ -152,7 +156,7 @@ class _Layer:
         self._file = copies.files[layer.id()]
         self._is_filled = layer.id() in copies.filled
         self._transform = transform
-        self._is_moved = transform.isValid() and not transform.isShortCircuited()
+        self._is_moved = _moves(transform)
         self._count = int(layer.featureCount())
         self._outlines: Outlines | None = None
         self.is_understood = _draws_what_is_given(layer) and (
@@ -161,7 +165,9 @@ class _Layer:
         can_read = 0 <= self._count <= MOST_FEATURES and lies_on_features(layer)
         if can_read and self._is_moved:
             can_read = not QgsWkbTypes.hasZ(layer.wkbType())  # drawn in three dimensions
-        self._is_to_be_read = can_read
+        self._reads_left = MOST_READS if can_read else 0
+        self._is_read = False
+        self._trace: tuple[object, object] = None, None
         sorted_ = (
             layer.hasSpatialIndex() == QgsFeatureSource.SpatialIndexPresence.SpatialIndexPresent
         )
@@ -169,15 +175,16 @@ class _Layer:
 
     def waits(self, asked: int) -> bool:
         """Whether it is too early, after so many questions, to read it."""
-        return self._is_to_be_read and self._count > asked * FEATURES_PER_QUESTION
+        is_to_be_read = self._reads_left > 0 and not self._is_read
+        return is_to_be_read and self._count > asked * FEATURES_PER_QUESTION
 
     def meets(self, view: _View) -> bool:
         """Whether it leaves a mark in `view`; also where it may."""
-        if self._is_to_be_read:
-            self._is_to_be_read = False
-            self._outlines = _outlines(self._layer, self._transform, self._count)
-        if is_gone(self._file):
+        traces = self._traces()
+        if self._file is not None and traces[0] is None:
             return True  # who draws will tell
+        if not self._is_read or traces != self._trace:  # as they are drawn from now on
+            self._read(traces)
         if self._outlines is None:
             return not self._can_be_asked or self._gives_any(view)
         # a pen's mitre reaches out for four times half of its width
@@ -185,6 +192,19 @@ class _Layer:
         return self._outlines.meet(
             Extent(around.xMinimum(), around.yMinimum(), around.xMaximum(), around.yMaximum())
         )
+
+    def _read(self, traces: tuple[object, object]) -> None:
+        """Read the outlines, unless that was done too often."""
+        self._is_read, self._trace, self._outlines = True, traces, None
+        if self._reads_left:
+            self._reads_left -= 1
+            self._outlines = _outlines(self._layer, self._transform, self._count)
+
+    def _traces(self) -> tuple[object, object]:
+        """What changes with its file; and with what SQLite writes before that."""
+        if self._file is None:
+            return None, None
+        return trace_of(self._file), trace_of(self._file.with_name(f"{self._file.name}-wal"))
 
     def _gives_any(self, view: _View) -> bool:
         """Whether QGIS may get a feature for `view`."""
@@ -221,6 +241,10 @@ class _Layer:
         return _wider(extent, 0.05)
 
 
+def _moves(transform: QgsCoordinateTransform) -> bool:
+    return bool(transform.isValid() and not transform.isShortCircuited())
+
+
 def _is_worldwide(transform: QgsCoordinateTransform) -> bool:
     """Whether both CRS have a place for everything, and squares of one are rectangles in the other.
 
@@ -247,7 +271,13 @@ def _draws_what_is_given(layer: QgsVectorLayer) -> bool:
 def _outlines(
     layer: QgsVectorLayer, transform: QgsCoordinateTransform, count: int
 ) -> Outlines | None:
-    """The outlines of all of the `count` features; None: they are not all known."""
+    """The outlines of all of the `count` features; None: they are not all known.
+
+    QGIS cuts a geometry some way off the picture, then transforms what is left of it. So an edge is
+    drawn along its line in the layer's CRS where the picture is small, straight from end to end
+    where it is large; in between in either. And a vertex that has no place on the map is left out
+    of large pictures, while small ones show what leads there.
+    """
     shapes = Shapes()
     given = 0
     try:
@@ -262,12 +292,15 @@ def _outlines(
     if given != count:  # the file is gone, or its server
         return None
     points, lengths, are_rings = shapes.arrays()
-    return Outlines(_moved(points, transform), lengths, are_rings)
+    moved = _moved(points, transform)
+    if not (np.abs(moved) < _LARGEST).all():
+        return None
+    return Outlines(moved, lengths, are_rings, are_bent=_moves(transform))
 
 
 def _moved(points: Floats, transform: QgsCoordinateTransform) -> Floats:
     """`points` by `transform`; not finite where they have no place. All at once: the fastest."""
-    if not len(points) or not transform.isValid() or transform.isShortCircuited():
+    if not len(points) or not _moves(transform):
         return points
     if transform.sourceCrs().isGeographic():
         has_place = (np.abs(points) <= (_FARTHEST, 90)).all(axis=1)

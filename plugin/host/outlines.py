@@ -22,7 +22,6 @@ RUN = 16
 MANY = 512
 """A square that meets so many boxes is taken for one that is not free, without looking closer."""
 
-_LARGEST = 1e300  # beyond it, differences are infinite
 _POINT, _LINE, _POLYGON = 1, 2, 3
 _COLLECTIONS = (4, 5, 6, 7)
 _OLD_Z = 0x80000000
@@ -91,13 +90,20 @@ class Shapes:
 class Outlines:
     """Points, lines and polygons on the map.
 
-    `points`: all vertices (n x 2) in the map's CRS. `lengths`: how many each part has, in their
-    order. `are_rings`: parts that are closed and filled. Vertices that are not finite are left
-    out, as QGIS leaves them out when it draws: the map's CRS knows no place for them.
+    `points`: all vertices (n x 2) in the map's CRS, finite. `lengths`: how many each part has, in
+    their order. `are_rings`: parts that are closed and filled. `are_bent`: edges may run anywhere
+    in their boxes from one vertex to the next.
     """
 
-    def __init__(self, points: Floats, lengths: Whole, are_rings: NDArray[np.bool_]) -> None:
-        points, lengths, are_rings = _on_the_map(points, lengths, are_rings)
+    def __init__(
+        self,
+        points: Floats,
+        lengths: Whole,
+        are_rings: NDArray[np.bool_],
+        *,
+        are_bent: bool = False,
+    ) -> None:
+        self._are_bent = are_bent
         ends = np.cumsum(lengths)
         starts = ends - lengths
         # rings are closed, and single points become edges without a length
@@ -141,6 +147,8 @@ class Outlines:
         start, end = self._points[edges], self._points[edges + 1]
         low, high = np.minimum(start, end), np.maximum(start, end)
         meets = _meeting(np.concatenate((low, high), axis=1), square)
+        if self._are_bent:
+            return bool(meets.any())
         start, along = start[meets], (end - start)[meets]
         # an edge whose box meets the square misses it only where a corner's all on one side of it
         middle = np.array([square.xmin + square.xmax, square.ymin + square.ymax]) / 2
@@ -163,18 +171,6 @@ class Outlines:
             if _winding(points, x, y):
                 return True
         return False
-
-
-def _on_the_map(
-    points: Floats, lengths: Whole, are_rings: NDArray[np.bool_]
-) -> tuple[Floats, Whole, NDArray[np.bool_]]:
-    """The parts without vertices that are not finite, and without parts that have no others."""
-    good = (np.abs(points) < _LARGEST).all(axis=1)
-    if good.all():
-        return points, lengths, are_rings
-    part_of = np.repeat(np.arange(len(lengths)), lengths)[good]
-    lengths = np.bincount(part_of, minlength=len(lengths)).astype(np.int64)
-    return points[good], lengths[lengths > 0], are_rings[lengths > 0]
 
 
 def _runs(starts: Whole, ends: Whole) -> tuple[Whole, Whole]:

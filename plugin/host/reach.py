@@ -17,6 +17,7 @@ from qgis.core import (
     QgsMarkerSymbol,
     QgsRasterLayer,
     QgsRenderContext,
+    QgsSimpleMarkerSymbolLayer,
     QgsSymbol,
     QgsSymbolLayerUtils,
     QgsTextFormat,
@@ -42,6 +43,9 @@ _PENS = ("SimpleFill", "SimpleLine")
 _NO_OFFSET = ("0", "0,0")
 _UNIT_OF_PLACES = "RenderMetersInMapUnits"
 """Sizes in this unit differ from place to place."""
+
+_SCALES, _ANY_SCALE = "map_unit_scale", "3x:0,0,0,0,0,0"
+"""Sizes bounded by scales differ, in degrees, from place to place, too."""
 
 _PLAIN_RENDERERS = ("singleSymbol", "categorizedSymbol", "graduatedSymbol", "RuleRenderer")
 _PLAIN_SYMBOLS = ("SimpleFill", "SimpleLine", "GradientFill", "ShapeburstFill", "RasterFill")
@@ -85,11 +89,20 @@ def _reach(layer: QgsMapLayer, context: QgsRenderContext) -> float:
 
 def _symbol_reach(symbol: QgsSymbol, context: QgsRenderContext) -> float:
     reach = float(QgsSymbolLayerUtils.estimateMaxSymbolBleed(symbol, context))
-    return max(reach, symbol.size(context)) if isinstance(symbol, QgsMarkerSymbol) else reach
+    if isinstance(symbol, QgsMarkerSymbol):
+        reach = max(reach, symbol.size(context))
+    if _has_buffer(symbol):
+        buffer = symbol.bufferSettings()
+        reach += context.convertToPainterUnits(
+            buffer.size(), buffer.sizeUnit(), buffer.sizeMapUnitScale()
+        )
+    return reach
 
 
 def _is_plain(symbol: QgsSymbol) -> bool:
     """Whether all of `symbol` lies on the feature, give or take half an outline."""
+    if _has_buffer(symbol):
+        return False
     for part in symbol.symbolLayers():
         if part.layerType() not in _PLAIN_SYMBOLS or has_effect(part):
             return False
@@ -118,12 +131,22 @@ def pen_reach(layer: QgsVectorLayer, context: QgsRenderContext) -> float:
     """How far from its features something of `layer` is drawn at most, mitres aside; in pixels."""
     renderer = layer.renderer()
     symbols = renderer.symbols(context) if renderer is not None else []
-    return max((_symbol_reach(symbol, context) for symbol in symbols), default=0.0)
+    return max((_pen_reach(symbol, context) for symbol in symbols), default=0.0)
+
+
+def _pen_reach(symbol: QgsSymbol, context: QgsRenderContext) -> float:
+    reach = _symbol_reach(symbol, context)
+    for part in symbol.symbolLayers():
+        if isinstance(part, QgsSimpleMarkerSymbolLayer):  # whose size is that without its stroke
+            scale = part.strokeWidthMapUnitScale()
+            width = context.convertToPainterUnits(part.strokeWidth(), part.strokeWidthUnit(), scale)
+            reach = max(reach, symbol.size(context) + width)
+    return reach
 
 
 def _is_drawn_by(symbol: QgsSymbol, pens: tuple[str, ...]) -> bool:
     """Whether `symbol` only consists of parts of the types `pens`, the same for each feature."""
-    if symbol.dataDefinedProperties().hasActiveProperties():
+    if symbol.dataDefinedProperties().hasActiveProperties() or _has_buffer(symbol):
         return False
     for part in symbol.symbolLayers():
         properties = part.properties()
@@ -135,7 +158,17 @@ def _is_drawn_by(symbol: QgsSymbol, pens: tuple[str, ...]) -> bool:
             return False
         if _UNIT_OF_PLACES in properties.values():
             return False
+        if any(_SCALES in name and properties[name] != _ANY_SCALE for name in properties):
+            return False
     return True
+
+
+def _has_buffer(symbol: QgsSymbol) -> bool:
+    """Whether something is drawn around `symbol`, as QGIS can since 3.40."""
+    if not hasattr(symbol, "bufferSettings"):
+        return False
+    buffer = symbol.bufferSettings()
+    return buffer is not None and bool(buffer.enabled())
 
 
 def _labels_lie_on(layer: QgsVectorLayer) -> bool:

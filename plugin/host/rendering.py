@@ -343,9 +343,10 @@ class MapDrawer:
 
 def _respect_edges(settings: QgsMapSettings) -> None:
     """Let nothing be broken at the edges of the map, beyond which other pictures go on."""
-    pixel = settings.mapUnitsPerPixel()
-    settings.setExtentBuffer(reach_of(settings.layers(), settings) * pixel)
-    margin = label_margin(settings.layers(), settings) * pixel
+    pixel, scale = settings.mapUnitsPerPixel(), settings.scale()
+    layers = [layer for layer in settings.layers() if layer.isInScaleRange(scale)]
+    settings.setExtentBuffer(reach_of(layers, settings) * pixel)
+    margin = label_margin(layers, settings) * pixel
     if margin:
         room = settings.visibleExtent().buffered(-margin)
         settings.setLabelBoundaryGeometry(QgsGeometry.fromRect(room))

@@ -21,6 +21,7 @@ from drawn_tiles import (
     world_map,
 )
 from osgeo import gdal, osr
+from qgis import core as qgis_core
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
@@ -634,7 +635,16 @@ def test_outlines_meet_what_a_look_at_each_edge_meets() -> None:
     assert 0.1 < np.mean(answers) < 0.9
 
 
-def test_vertices_without_a_place_on_the_map_are_left_out() -> None:
+def test_edges_of_transformed_layers_may_run_anywhere_in_their_boxes() -> None:
+    shapes = np.array([[0, 0], [10, 10]], float), np.array([2]), np.array([False])
+
+    for outlines, wanted in ((Outlines(*shapes), False), (Outlines(*shapes, are_bent=True), True)):
+        assert outlines.meet(Extent(4, 4, 5, 5))
+        assert outlines.meet(Extent(1, 8, 2, 9)) == wanted
+        assert not outlines.meet(Extent(11, 11, 12, 12))
+
+
+def test_vertices_without_a_place_on_the_map() -> None:
     world, mercator = map(QgsCoordinateReferenceSystem, ("EPSG:4326", "EPSG:3857"))
     transform = QgsCoordinateTransform(world, mercator, QgsProject.instance())
     degrees = np.array([[10, 20], [0, 95], [600, 0], [np.nan, 1], [-200, 5]], float)
@@ -642,6 +652,192 @@ def test_vertices_without_a_place_on_the_map_are_left_out() -> None:
 
     assert np.isfinite(moved).all(axis=1).tolist() == [True, False, False, False, True]
     assert moved[0] == pytest.approx((1113194.9, 2273030.9), abs=0.1)
-    outlines = Outlines(moved, np.array([4, 1]), np.array([True, False]))
-    assert outlines.meet(Extent(1e6, 2e6, 1.2e6, 2.5e6))
-    assert not outlines.meet(Extent(-1, -1, 1, 1))
+
+
+# Where marks are to be expected that are easily overlooked
+
+RESOLUTION = MERCATOR.levels[8].resolution
+CORNER = 16 * SIDE, 18 * SIDE
+"""Row and column of the first tile of the square of level 8 beside which things are drawn."""
+
+
+def beside(pixels: float) -> tuple[float, float]:
+    """A place so many pixels left of the middle of that square's left edge."""
+    x, y = MERCATOR.origin_x, MERCATOR.origin_y
+    side = 256 * RESOLUTION
+    return x + CORNER[1] * side - pixels * RESOLUTION, y - (CORNER[0] + SIDE / 2) * side
+
+
+def polygon(*corners: tuple[float, float]) -> str:
+    return f"Polygon(({', '.join(f'{x} {y}' for x, y in (*corners, corners[0]))}))"
+
+
+def box_beside(pixels: float, stroke: float) -> QgsVectorLayer:
+    """A square whose right edge lies there, and another one far away, as one feature."""
+    x, y = beside(pixels)
+    size = 3e4
+    parts = [
+        polygon((a, b), (a - size, b), (a - size, b + size), (a, b + size)).removeprefix("Polygon")
+        for a, b in ((x, y), (x + 9e6, y + 9e6))
+    ]
+    layer = layer_of("MultiPolygon", "box", [f"MultiPolygon({', '.join(parts)})"])
+    layer.renderer().symbol().symbolLayer(0).setStrokeWidth(stroke)
+    return layer
+
+
+def with_large_strokes() -> list[QgsMapLayer]:
+    x, y = beside(250)
+    places = f"{x} {y}, {x + 9e6} {y}, {x + 9e6} {y + 9e6}"
+    layer = layer_of("MultiPoint", "points", [f"MultiPoint({places})"])
+    part = layer.renderer().symbol().symbolLayer(0)
+    part.setSize(1)
+    part.setStrokeWidth(140)
+    return [layer]
+
+
+def with_buffers() -> list[QgsMapLayer]:
+    layer = box_beside(180, 0.2)
+    symbol = layer.renderer().symbol()
+    if not hasattr(symbol, "setBufferSettings"):
+        pytest.skip("QGIS draws nothing around symbols before 3.40")
+    buffer = qgis_core.QgsSymbolBufferSettings()
+    buffer.setEnabled(True)
+    buffer.setSize(60)
+    buffer.setSizeUnit(QgsUnitTypes.RenderUnit.RenderMillimeters)
+    symbol.setBufferSettings(buffer)
+    return [layer]
+
+
+def moved_by_data(other_is_drawn: bool = False) -> list[QgsMapLayer]:
+    """Drawn 378 pixels from their places, which are only asked for where another one is large."""
+    x, y = beside(300)
+    layer = layer_of("Point", "moved", [f"Point({x} {y})"])
+    layer.renderer().symbol().symbolLayer(0).setDataDefinedProperty(
+        QgsSymbolLayer.Property.PropertyOffset, QgsProperty.fromExpression("'100,0'")
+    )
+    query = "?query=select 1 as id, make_point(0, -15000000, 3857) as geometry"
+    other = QgsVectorLayer(query, "large", "virtual")
+    assert other.isValid()
+    symbol = QgsSymbol.defaultSymbol(layer.geometryType())
+    symbol.setSize(100)
+    other.setRenderer(QgsSingleSymbolRenderer(symbol))
+    other.setScaleBasedVisibility(not other_is_drawn)
+    other.setMinimumScale(1)
+    return [layer, other]
+
+
+@pytest.mark.parametrize(
+    "make", [with_large_strokes, with_buffers, moved_by_data, lambda: moved_by_data(True)]
+)
+def test_what_reaches_in_from_far_away(make: Callable[[], list[QgsMapLayer]]) -> None:
+    level, (row, col) = MERCATOR.levels[8], CORNER
+    block = TileRange(row, row + SIDE - 1, col, col + SIDE - 1)
+    with project_of(*make()) as project:
+
+        def work() -> None:
+            with started(project, MERCATOR, "") as source:
+                assert_empty_if_told(source, level, block)
+
+        in_thread(work)
+
+
+def assert_empty_if_told(source: TileSource, level: Level, block: TileRange) -> bool:
+    """Whether `block` is told to be empty; then it is drawn so."""
+    tile = source.even(level, block)
+    if tile is None:
+        return False
+    rows, cols = (block.min_row, block.max_row), (block.min_col, block.max_col)
+    tiles = source.draw(supertile(level, rows, cols), lambda: False)
+    assert set(tiles.values()) == {tile}, f"level {level.id}, {block}"
+    return True
+
+
+LONG = (-60, 0), (60, 70)
+BEYOND = 90.00000001
+LARGE: list[tuple[str, list[str], list[tuple[float, float]]]] = [
+    # geometry type, WKT in degrees, places in degrees
+    ("Polygon", [polygon(*LONG, (-60, 70))], []),
+    ("Polygon", [polygon(*LONG, (60, 0))], []),
+    ("LineString", ["LineString(-60 0, 60 70)"], []),
+    (
+        "Polygon",
+        [polygon((-180, -BEYOND), (180, -BEYOND), (180, BEYOND), (-180, BEYOND))],
+        [(10, 10), (100, -80), (-170, 50)],
+    ),
+    (
+        "Polygon",
+        [polygon((-180, -60), (180, -60), (180, -95), (-180, -95))],
+        [(10, -70), (99, -80)],
+    ),
+    ("Polygon", [polygon((-600, -20), (600, -20), (600, 20), (-600, 20))], [(10, 10), (-170, 5)]),
+    (
+        "Polygon",
+        [polygon((-180, -84.7), (0, -70), (180, -84.7), (180, -90), (-180, -90))],
+        [(10, -84.9), (179, -84.9), (-179, -84.9), (100, -80)],
+    ),
+]
+
+
+def along() -> Iterator[tuple[float, float]]:
+    """Places on the line LONG as it is straight in degrees, straight on the map, and between."""
+    (west, south), (east, north) = LONG
+    top = np.degrees(np.arctanh(np.sin(np.radians(north))))
+    for part in (0.2, 0.4, 0.6, 0.8):
+        straight = south + (north - south) * part
+        mapped = np.degrees(np.arcsin(np.tanh(np.radians(top * part))))
+        for share in (0, 0.5, 1):
+            yield west + (east - west) * part, straight + (mapped - straight) * share
+
+
+@pytest.mark.parametrize(("kind", "wkt", "spots"), LARGE)
+def test_large_shapes_in_degrees(
+    kind: str, wkt: list[str], spots: list[tuple[float, float]]
+) -> None:
+    """QGIS cuts them near the picture before it transforms them: edges run otherwise in each."""
+    told = []
+    with project_of(layer_of(kind, "large", wkt, "EPSG:4326")) as project:
+
+        def work() -> None:
+            with started(project, MERCATOR, "") as source:
+                for number in (4, 6, 7, 9):
+                    level = MERCATOR.levels[number]
+                    for x, y in spots or along():
+                        northing = np.degrees(np.arctanh(np.sin(np.radians(y))))
+                        row, col = MERCATOR.tile_at(level, x * 111319.49, northing * 111319.49)
+                        for down in (-SIDE, 0, SIDE):
+                            block = around(TileRange(row, row, col, col), SIDE)
+                            first = block.min_row + down
+                            if not 0 <= first < 2**number:
+                                continue
+                            block = TileRange(first, first + SIDE - 1, block.min_col, block.max_col)
+                            told.append(assert_empty_if_told(source, level, block))
+
+        in_thread(work)
+    assert len(told) > 20
+
+
+def test_a_file_that_is_written_meanwhile(tmp_path: Path) -> None:
+    level, block = MERCATOR.levels[8], TileRange(128, 135, 128, 135)
+    path = tmp_path / "boxes.geojson"
+
+    def write(x: float) -> None:
+        path.write_text(
+            '{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {},'
+            f' "geometry": {{"type": "Point", "coordinates": [{x}, -5]}}}}]}}'
+        )
+
+    write(120)
+    answers: list[bool] = []
+    with project_of(QgsVectorLayer(str(path), "file", "ogr")) as project:
+
+        def work() -> None:
+            with started(project, MERCATOR, "") as source:
+                answers.append(source.even(level, block) is not None)
+                for number in range(6):
+                    write(5 if number % 2 == 0 else 120.5 + number)
+                    answers.append(assert_empty_if_told(source, level, block))
+
+        in_thread(work)
+
+    assert answers[0]
+    assert not answers[1]
