@@ -30,6 +30,9 @@ from .whole_cache import ExistingPlan, plan_for
 SAMPLES = 3
 """Supertiles of a level that are drawn."""
 
+ASKED = 64
+"""Supertiles of a level of which a source is asked whether they need not be drawn."""
+
 DRAWING = 10.0
 """Seconds that all of it may take; what is left of them goes to drawing samples."""
 
@@ -38,6 +41,8 @@ LOOKING = 4.0
 
 _GROWTH = 4  # counting a level takes up to so many times as long as the one before
 _COUNTED = 50.0  # percent of the progress that is made once all is counted
+_DRAWN = 100 - _COUNTED
+_PARTS = (0.5, 0.2, 0.8)  # where in the area samples lie
 
 Clock = Callable[[], float]
 
@@ -53,6 +58,14 @@ class _Sample:
     tiles: int
     bytes: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """Supertiles of a level that were `drawn`; `share`: the part of all that has to be."""
+
+    drawn: list[_Sample]
+    share: float
 
 
 def run_estimate(
@@ -82,12 +95,12 @@ def run_estimate(
         todo = counting.levels()
         if request.mode is UpdateMode.DELETE or not isinstance(plan, AreaPlan):
             return tuple(_deletion(level, todo[level.id].tiles) for level in plan.levels)
-        samples: dict[int, list[_Sample]] = {}
+        samples: dict[int, _Samples] = {}
         if source is not None:
             source.start(store.profile)
             worth = [e for e in plan.levels if todo[e.id].tiles and e.id not in counting.guessed]
-            end = begun + DRAWING
-            samples = _sampled(source, store.profile, plan, worth, feedback, clock, end)
+            sampling = _Sampling(source, store.profile, plan, feedback, clock, begun + DRAWING)
+            samples = sampling.of(worth)
         feedback.progress(100.0)
         return tuple(
             _estimate(store, level, todo[level.id], _nearest(samples, plan, level), source)
@@ -110,25 +123,28 @@ def _estimate(
     store: TileStore,
     level: Level,
     todo: _ToDo,
-    samples: list[_Sample],
+    samples: _Samples | None,
     source: TileSource | None,
 ) -> LevelEstimate:
-    """The estimate of a level by `samples`, which may be those of another."""
+    """The estimate of a level by `samples`, which may be those of another.
+
+    Tiles that need not be drawn take next to no room, for many share one picture, and no time.
+    """
     if not todo.tiles:
         return LevelEstimate(level, 0, 0, 0.0)
-    tiles = sum(sample.tiles for sample in samples)
+    drawn, share = ([], 1.0) if samples is None else (samples.drawn, samples.share)
+    tiles = sum(sample.tiles for sample in drawn)
     if tiles:
-        size: float | None = sum(sample.bytes for sample in samples) / tiles
+        size: float | None = sum(sample.bytes for sample in drawn) / tiles
     else:
         size = average_size(store, level.id)
-    seconds = None
-    if samples and source is not None:
-        each = sum(sample.seconds for sample in samples) / len(samples)
-        at_once = max(1, min(source.workers, todo.supertiles))
-        seconds = each * todo.supertiles / at_once
-    return LevelEstimate(
-        level, todo.tiles, round(todo.tiles * (USUAL_TILE if size is None else size)), seconds
-    )
+    seconds = None if share else 0.0
+    if drawn and source is not None:
+        each = sum(sample.seconds for sample in drawn) / len(drawn)
+        parts = todo.supertiles * share
+        seconds = each * parts / max(1, min(source.workers, parts))
+    bytes_each = USUAL_TILE if size is None else size
+    return LevelEstimate(level, todo.tiles, round(todo.tiles * share * bytes_each), seconds)
 
 
 class _Counting:
@@ -207,68 +223,108 @@ class _Counting:
         return _ToDo(tiles, parts)
 
 
-def _sampled(
-    source: TileSource,
-    profile: CacheProfile,
-    plan: AreaPlan,
-    levels: list[Level],
-    feedback: Feedback,
-    clock: Clock,
-    end: float,
-) -> dict[int, list[_Sample]]:
-    """Samples by level id: one of each level, then one more, the finest level first."""
-    samples: dict[int, list[_Sample]] = {}
-    each = (100 - _COUNTED) / max(1, SAMPLES * len(levels))
-    for turn in range(SAMPLES):
-        for number, level in enumerate(reversed(levels)):
-            if clock() > end or _is_unwanted(feedback):
-                return samples
-            feedback.progress(_COUNTED + each * (turn * len(levels) + number))
-            place = _place(plan, level, source.supertile_side, turn)
-            if place is None:
-                continue
-            supertile = _whole(profile, level, place, source.supertile_side)
-            sample = _draw(
-                source, supertile, lambda: clock() > end or _is_unwanted(feedback), clock
-            )
-            if sample is not None:
-                samples.setdefault(level.id, []).append(sample)
-    return samples
+class _Sampling:
+    """Draws samples of levels, until `end`."""
 
+    def __init__(
+        self,
+        source: TileSource,
+        profile: CacheProfile,
+        plan: AreaPlan,
+        feedback: Feedback,
+        clock: Clock,
+        end: float,
+    ) -> None:
+        self._source, self._profile, self._plan = source, profile, plan
+        self._feedback, self._clock, self._end = feedback, clock, end
+        self._knows_even = type(source).even is not TileSource.even
 
-def _draw(
-    source: TileSource, supertile: Supertile, cancelled: Callable[[], bool], clock: Clock
-) -> _Sample | None:
-    """Draw a sample; None where that fails or takes too long."""
-    begun = clock()
-    try:
-        tiles = source.draw(supertile, cancelled)
-    except (NothingToDraw, FormatNotDrawn):
-        raise
-    except TileCacheError:
-        return None
-    if cancelled():
-        return None
-    return _Sample(len(tiles), sum(map(len, tiles.values())), clock() - begun)
+    def of(self, levels: list[Level]) -> dict[int, _Samples]:
+        """By level id: one sample of each level, then one more, the finest level first.
 
+        A level of which nothing has to be drawn has no samples, but a share.
+        """
+        finest_first = levels[::-1]
+        places: dict[int, tuple[list[Supertile], float]] = {}
+        drawn: dict[int, list[_Sample]] = {}
+        for turn, level in ((turn, level) for turn in range(SAMPLES) for level in finest_first):
+            if self._is_over():
+                break
+            self._feedback.progress(_COUNTED + _DRAWN * self._number(turn, level, finest_first))
+            if not turn:
+                places[level.id] = self._places(level)
+            if turn < len(places[level.id][0]):
+                sample = self._draw(places[level.id][0][turn])
+                if sample is not None:
+                    drawn.setdefault(level.id, []).append(sample)
+        return {
+            level_id: _Samples(drawn.get(level_id, []), share)
+            for level_id, (_, share) in places.items()
+            if level_id in drawn or not share
+        }
 
-def _place(plan: AreaPlan, level: Level, side: int, turn: int) -> Corner | None:
-    """The first tile of a supertile in the middle of the area, or nearer to its ends.
+    def _number(self, turn: int, level: Level, levels: list[Level]) -> float:
+        """The part of all samples that come before this one."""
+        return (turn * len(levels) + levels.index(level)) / (SAMPLES * len(levels))
 
-    None where the level has no more of them.
-    """
-    coverage = plan.coverage(level, side)
-    wanted = int(coverage.count * (0.5, 0.2, 0.8)[turn])
-    if turn and coverage.count < SAMPLES:
-        return None
-    for runs in coverage.runs():
-        ends = np.cumsum(runs.last_cols - runs.first_cols + 1)
-        if wanted < int(ends[-1]):
-            at = int(np.searchsorted(ends, wanted, side="right"))
-            col = int(runs.last_cols[at]) - (int(ends[at]) - 1 - wanted)
-            return int(runs.rows[at]) * side, col * side
-        wanted -= int(ends[-1])
-    return None
+    def _is_over(self) -> bool:
+        return self._clock() > self._end or _is_unwanted(self._feedback)
+
+    def _places(self, level: Level) -> tuple[list[Supertile], float]:
+        """Supertiles to draw, and the part of all that has to be drawn.
+
+        In the middle of the area, then nearer to its ends, among those that have to be.
+        """
+        if not self._knows_even:
+            found = self._spread(level, sorted(_PARTS))
+            middle = found[len(found) // 2 : len(found) // 2 + 1]
+            ends = [found[0], found[-1]] if len(found) == SAMPLES else []
+            return middle + ends, 1.0
+        asked = self._spread(level, [(number + 0.5) / ASKED for number in range(ASKED)])
+        if not asked:
+            return [], 1.0
+        left = [supertile for supertile in asked if not self._is_even(supertile)]
+        chosen = dict.fromkeys(int(part * len(left)) for part in _PARTS) if left else {}
+        return [left[number] for number in chosen], len(left) / len(asked)
+
+    def _is_even(self, supertile: Supertile) -> bool:
+        if self._is_over():
+            return False
+        with suppress(Exception):  # a source's own mistake: what it draws tells what is wrong
+            return self._source.even(supertile.level, supertile.block) is not None
+        return False
+
+    def _draw(self, supertile: Supertile) -> _Sample | None:
+        """Draw a sample; None where that fails or takes too long."""
+        begun = self._clock()
+        try:
+            tiles = self._source.draw(supertile, self._is_over)
+        except (NothingToDraw, FormatNotDrawn):
+            raise
+        except TileCacheError:
+            return None
+        if self._is_over():
+            return None
+        return _Sample(len(tiles), sum(map(len, tiles.values())), self._clock() - begun)
+
+    def _spread(self, level: Level, parts: list[float]) -> list[Supertile]:
+        """Supertiles of the area, so far into it each as `parts`, ascending, say; each once."""
+        side = self._source.supertile_side
+        coverage = self._plan.coverage(level, side)
+        wanted = list(dict.fromkeys(int(coverage.count * part) for part in parts))
+        found: list[Supertile] = []
+        before = 0
+        for runs in coverage.runs():
+            ends = before + np.cumsum(runs.last_cols - runs.first_cols + 1)
+            before = int(ends[-1])
+            while wanted and wanted[0] < before:
+                at = int(np.searchsorted(ends, wanted[0], side="right"))
+                col = int(runs.last_cols[at]) - (int(ends[at]) - 1 - wanted.pop(0))
+                corner = int(runs.rows[at]) * side, col * side
+                found.append(_whole(self._profile, level, corner, side))
+            if not wanted:
+                break
+        return found
 
 
 def _whole(profile: CacheProfile, level: Level, corner: Corner, side: int) -> Supertile:
@@ -287,9 +343,9 @@ def _whole(profile: CacheProfile, level: Level, corner: Corner, side: int) -> Su
     return Supertile(level, block, np.ones(shape, dtype=np.bool_))
 
 
-def _nearest(samples: dict[int, list[_Sample]], plan: AreaPlan, level: Level) -> list[_Sample]:
+def _nearest(samples: dict[int, _Samples], plan: AreaPlan, level: Level) -> _Samples | None:
     """The samples of `level`, else of the level nearest to it that has some."""
     if not samples:
-        return []
+        return None
     ids = [each.id for each in plan.levels]
     return samples[min(samples, key=lambda other: abs(ids.index(other) - ids.index(level.id)))]

@@ -153,6 +153,37 @@ def test_samples_are_spread_over_the_area_and_always_the_same(store: MemoryStore
     ]
 
 
+@dataclass
+class SparseSource(TimedSource):
+    """The western half of the quarter, and all of level 7, need not be drawn."""
+
+    is_wrong: bool = False
+
+    def even(self, level: Level, block: TileRange) -> bytes | None:
+        if self.is_wrong:
+            raise ValueError("a mistake")
+        is_west = block.max_col < 2**level.id * 3 / 4
+        return b"sea" if is_west or level.id == 7 else None
+
+
+def test_what_need_not_be_drawn_takes_no_room_and_no_time(store: MemoryStore) -> None:
+    source = SparseSource()
+
+    assert estimate(store, source, asked(ALL, 6, 8)) == {
+        6: (1024, 512_000, 8 * 2 / 4),
+        7: (4096, 0, 0.0),
+        8: (16384, 8_192_000, 128 * 2 / 4),
+    }
+    assert {part.level.id for part in source.drawn} == {6, 8}
+    assert not any(source.even(part.level, part.block) for part in source.drawn)
+
+
+def test_a_source_that_makes_mistakes_is_drawn_from(store: MemoryStore) -> None:
+    source = SparseSource(is_wrong=True)
+
+    assert estimate(store, source, asked(ALL, 6, 6)) == {6: (1024, 1_024_000, 16 * 2 / 4)}
+
+
 def test_samples_lie_in_the_area(store: MemoryStore) -> None:
     area = Point(5e6, 6e6).buffer(1e6)
     request = replace(asked(ALL, 10, 12), area=area, extent=None)
