@@ -21,7 +21,10 @@ world that are not of one colour, and on shaded reliefs of many colours; per til
       Up, Z_RLE; Z_HUFFMAN_ONLY                            1.9; 1.7    170,200; 170,300
 
 Patterns take up to three times Qt's bytes by Z_RLE and half as many again by level 1, so they get
-level 4. Fewer bits for fewer colours would save 50 bytes for each of the few tiles that have up to
+level 4. True colour of simple shapes, patterns and soft shades by level 1 takes up to five times
+Qt's: where that is little for so many pixels, or the picture is dense, a filter for each row is
+tried, and a higher level. That takes 1 to 6 ms for such a picture and leaves no more than Qt's by a
+tenth. Fewer bits for fewer colours would save 50 bytes for each of the few tiles that have up to
 16 colours; readers of caches know 8 bits best.
 """
 
@@ -37,7 +40,7 @@ from numpy.typing import NDArray
 from .palettes import Palette
 from .runs import Runs
 
-LEVEL, LEVEL_OF_PATTERNS = 1, 4
+LEVEL, LEVEL_OF_SHAPES, LEVEL_OF_PATTERNS, LEVEL_OF_SMALL = 1, 3, 4, 6
 """Of zlib: see above."""
 
 MEMORY = 7
@@ -51,6 +54,17 @@ That saves a sixth of the time and costs a fiftieth in size.
 
 DENSE = 8
 """A picture with more than a run for so many pixels is a pattern, a text, a photo."""
+
+FEW = 48
+"""A picture with no more than a run for so many pixels is a simple shape."""
+
+PHOTO_COLOURS = 8192
+"""A picture with more colours is a photo or a relief, packed as such."""
+
+SMALL, SOFT = 12, 2.5
+"""Where they take no more than a byte for so many pixels, plain pictures and patterns, and shades,
+are tried with filters and more thoroughly: that is quick then, and may win most of it.
+"""
 
 SECOND_TRY = 2048
 """Palettes' pictures that take more bytes by Z_RLE are tried with LEVEL_OF_PATTERNS, too."""
@@ -76,44 +90,54 @@ def indexed_png(runs: Runs, palette: Palette) -> bytes:
     return _png(width, height, _INDEXED, chunks, _packed_indexes(rows, checksum, runs))
 
 
-def true_colour_png(runs: Runs, bands: int) -> bytes:
-    """The picture `runs` of R, G, B and A: all of them, or without A where `bands` is 3."""
-    height, width = runs.shape
-    rows = np.zeros((height, 1 + bands * width), np.uint8)
-    rows[:, 1:].reshape(height, width, bands)[:] = _pixels(runs, bands)
-    parts = runs.values.view(np.uint8).reshape(-1, 4)[:, :bands]
-    level = LEVEL_OF_PATTERNS if _is_dense(runs) else LEVEL
-    stream = _zlib_stream(rows, _adler(runs, parts), level)
-    return _png(width, height, _COLOUR_TYPES[bands], b"", stream)
+def true_colour_png(runs: Runs, bands: int, colours: int) -> bytes:
+    """The picture `runs` of R, G, B and A: all of them, or without A where `bands` is 3.
 
-
-def photo_png(runs: Runs, bands: int) -> bytes:
-    """As `true_colour_png`, for pictures of very many colours."""
-    height, width = runs.shape
-    rows = np.zeros((height, 1 + bands * width), np.uint8)
-    rows[:, 1:].reshape(height, width, bands)[:] = _pixels(runs, bands)
-    return _png(width, height, _COLOUR_TYPES[bands], b"", zlib.compress(_differences(rows), LEVEL))
+    `colours`: about how many it has.
+    """
+    rows = _true_colour_rows(runs, bands)
+    if colours > PHOTO_COLOURS or _is_dense(runs):
+        stream = _packed_dense(rows, runs, bands, colours)
+    elif colours <= Palette.LARGEST or (bands == 4 and _is_simple(runs) and _hides_all(runs)):
+        stream = zlib.compress(rows, LEVEL_OF_SHAPES)
+    else:
+        parts = runs.values.view(np.uint8).reshape(-1, 4)[:, :bands]
+        stream = _zlib_stream(rows, _adler(runs, parts), LEVEL)
+    if colours <= Palette.LARGEST and SMALL * len(stream) <= int(runs.bounds[-1]):
+        stream = min(stream, zlib.compress(_filtered(rows, bands), LEVEL_OF_SMALL), key=len)
+    return _png(*runs.shape[::-1], _COLOUR_TYPES[bands], b"", stream)
 
 
 def even_png(runs: Runs, bands: int) -> bytes:
     """As `true_colour_png`, for pictures of one colour: small, for they are many."""
-    height, width = runs.shape
-    rows = np.zeros((height, 1 + bands * width), np.uint8)
-    rows[:, 1:].reshape(height, width, bands)[:] = _pixels(runs, bands)
+    rows = _true_colour_rows(runs, bands)
     streams = []
     for filtered in (rows, _differences(rows)):
         for strategy in (zlib.Z_RLE, zlib.Z_DEFAULT_STRATEGY):
             packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, 9, strategy)
             streams.append(packer.compress(filtered) + packer.flush())
-    return _png(width, height, _COLOUR_TYPES[bands], b"", min(streams, key=len))
+    return _png(*runs.shape[::-1], _COLOUR_TYPES[bands], b"", min(streams, key=len))
 
 
 def _is_dense(runs: Runs) -> bool:
     return DENSE * len(runs.values) > int(runs.bounds[-1])
 
 
-def _pixels(runs: Runs, bands: int) -> NDArray[np.uint8]:
-    return runs.spread(runs.values).view(np.uint8).reshape(*runs.shape, 4)[..., :bands]
+def _is_simple(runs: Runs) -> bool:
+    return FEW * len(runs.values) <= int(runs.bounds[-1])
+
+
+def _hides_all(runs: Runs) -> bool:
+    """Whether A is the same for all, so that Qt's filters make nothing of it."""
+    return bool((runs.values >= np.uint32(0xFF000000)).all())
+
+
+def _true_colour_rows(runs: Runs, bands: int) -> NDArray[np.uint8]:
+    height, width = runs.shape
+    rows = np.zeros((height, 1 + bands * width), np.uint8)
+    pixels = runs.spread(runs.values).view(np.uint8).reshape(height, width, 4)
+    rows[:, 1:].reshape(height, width, bands)[:] = pixels[..., :bands]
+    return rows
 
 
 def _differences(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -122,6 +146,41 @@ def _differences(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
     result[1:] -= rows[:-1]
     result[:, 0] = 2
     return result
+
+
+def _filtered(rows: NDArray[np.uint8], bands: int) -> NDArray[np.uint8]:
+    """Unfiltered `rows`, each with the filter (None, Sub or Up) that leaves the least differences.
+
+    As the PNG specification recommends (12.7), without the two filters that cost the most.
+    """
+    left = rows.copy()
+    left[:, 1 + bands :] -= rows[:, 1:-bands]
+    left[:, 0] = 1
+    kinds = np.stack((rows, left, _differences(rows)))
+    sizes = np.minimum(kinds, np.negative(kinds))[..., 1:].sum(axis=2, dtype=np.uint32)
+    chosen: NDArray[np.uint8] = kinds[sizes.argmin(axis=0), np.arange(len(rows))]
+    return chosen
+
+
+def _packed_dense(rows: NDArray[np.uint8], runs: Runs, bands: int, colours: int) -> bytes:
+    """Unfiltered `rows` of a pattern, a text, a shade, or a photo."""
+    pixels = int(runs.bounds[-1])
+    is_soft = 2 * len(runs.values) > pixels
+    if colours > PHOTO_COLOURS:
+        filtered = _differences(rows)
+        streams = [zlib.compress(filtered, LEVEL)]
+        if 2 * len(streams[0]) > rows.size:
+            packer = zlib.compressobj(LEVEL, strategy=zlib.Z_RLE)
+            streams.append(packer.compress(filtered) + packer.flush())
+    else:
+        filtered = _filtered(rows, bands)
+        ways = (rows, filtered) if is_soft else (rows,)
+        is_plain = colours <= Palette.LARGEST and not is_soft
+        level = LEVEL_OF_SMALL if is_plain else LEVEL_OF_PATTERNS
+        streams = [zlib.compress(each, level) for each in ways]
+    if (SOFT if is_soft else SMALL) * min(map(len, streams)) <= pixels:
+        streams += [zlib.compress(each, LEVEL_OF_SMALL) for each in (rows, filtered)]
+    return min(streams, key=len)
 
 
 def _packed_indexes(rows: NDArray[np.uint8], checksum: int, runs: Runs) -> bytes:

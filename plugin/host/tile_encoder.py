@@ -17,7 +17,7 @@ from qgis.PyQt.QtGui import QColor, QImage, QPainter
 
 from ..core.storage.profile import TileFormat
 from .palettes import Palette, colours_of, palette_of
-from .png import even_png, indexed_png, photo_png, true_colour_png
+from .png import even_png, indexed_png, true_colour_png
 from .premultiplied import drawn_on, straight, swapped, value_of, values_of
 from .runs import Runs, Values, colours_at_least, even_runs, even_tiles, runs_of
 
@@ -25,9 +25,6 @@ Pixels = NDArray[np.uint8]
 
 DEFAULT_QUALITY = 75
 """Of JPEG, where the cache's files give none."""
-
-PHOTO_COLOURS = 8192
-"""A picture with more colours is a photo or a relief, packed as such."""
 
 _DRAWN = QImage.Format.Format_ARGB32_Premultiplied
 _OPAQUE_FORMATS = (TileFormat.PNG24, TileFormat.JPEG)
@@ -126,8 +123,7 @@ class TileEncoder:
         bands = 3 if kind is TileFormat.PNG24 or is_solid else 4
         if len(runs.values) == 1:
             return even_png(runs, bands)
-        write = photo_png if least > PHOTO_COLOURS else true_colour_png
-        return write(runs, bands)
+        return true_colour_png(runs, bands, least)
 
 
 def pixels_of(image: QImage) -> Pixels:

@@ -118,7 +118,7 @@ def test_one_other_pixel_is_not_overlooked(ground: int) -> None:
 
 def test_a_colour_is_encoded_once(monkeypatch: Any) -> None:
     calls = []
-    for name in ("indexed_png", "true_colour_png", "even_png", "photo_png", "_jpeg"):
+    for name in ("indexed_png", "true_colour_png", "even_png", "_jpeg"):
         whole = getattr(tile_encoder, name)
 
         def counted(*args: Any, whole: Any = whole) -> bytes:

@@ -12,12 +12,12 @@ import pytest
 pytest.importorskip("qgis", reason="QGIS is not installed for this Python")
 
 from png_reader import read_png
-from qgis.PyQt.QtCore import QBuffer
-from qgis.PyQt.QtGui import QImage
+from qgis.PyQt.QtCore import QBuffer, QPointF, QRectF, Qt
+from qgis.PyQt.QtGui import QBrush, QColor, QImage, QPainter, QPolygonF, QRadialGradient
 from readers import decoded
 
 from tile_cache_manager.plugin.core.storage.profile import TileFormat
-from tile_cache_manager.plugin.host.tile_encoder import TileEncoder, image_of, pixels_of
+from tile_cache_manager.plugin.host.tile_encoder import TileEncoder, flattened, image_of, pixels_of
 
 SIZES = {
     "a tile": (256, 256),
@@ -157,10 +157,13 @@ def test_the_same_bytes_again(tile_format: TileFormat) -> None:
         assert TileEncoder(tile_format).encode_pixels(pixels.copy()) == first, name
 
 
-def saved_by_qt(pixels: np.ndarray) -> bytes:
+def saved_by_qt(pixels: np.ndarray, tile_format: TileFormat = TileFormat.PNG32) -> bytes:
+    """As Qt packs them, without A for PNG24."""
+    forms = QImage.Format
+    form = forms.Format_RGB32 if tile_format is TileFormat.PNG24 else forms.Format_ARGB32
     buffer = QBuffer()
     buffer.open(QBuffer.OpenModeFlag.WriteOnly)
-    image_of(pixels).convertToFormat(QImage.Format.Format_ARGB32).save(buffer, "PNG", -1)
+    image_of(pixels).convertToFormat(form).save(buffer, "PNG", -1)
     return bytes(buffer.data())
 
 
@@ -199,3 +202,118 @@ def test_photos_and_patterns_are_smaller_than_those_of_qt(pixels: np.ndarray, sh
 
     assert (read_png(content).pixels == pixels).all()
     assert len(content) < share * len(saved_by_qt(pixels))
+
+
+# Simple shapes, patterns and shades, which other ways of packing make small
+
+
+def painted(paint: Any, background: str) -> np.ndarray:
+    image = QImage(256, 256, QImage.Format.Format_ARGB32_Premultiplied)
+    image.fill(QColor(background))
+    painter = QPainter(image)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(QColor("#dfe8c8"))
+    paint(painter)
+    painter.end()
+    return pixels_of(image)
+
+
+def veil(painter: QPainter) -> None:
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(200, 30, 30, 120))
+    painter.drawEllipse(QRectF(40, 40, 170, 150))
+
+
+def half(painter: QPainter) -> None:
+    painter.fillRect(QRectF(0, 0, 256, 100.3), QColor("#3366aa"))
+
+
+def side(painter: QPainter) -> None:
+    painter.fillRect(QRectF(0, 0, 100.3, 256), QColor("#3366aa"))
+
+
+def grid(painter: QPainter) -> None:
+    for at in range(0, 256, 16):
+        painter.drawLine(QPointF(at + 0.5, 0), QPointF(at + 0.5, 256))
+        painter.drawLine(QPointF(0, at + 0.5), QPointF(256, at + 0.5))
+
+
+def hatch(painter: QPainter) -> None:
+    for at in range(-256, 256, 9):
+        painter.drawLine(QPointF(at, 0), QPointF(at + 256, 256))
+
+
+def dots(painter: QPainter) -> None:
+    painter.setPen(Qt.PenStyle.NoPen)
+    for x in range(4, 256, 12):
+        for y in range(4, 256, 12):
+            painter.drawEllipse(QPointF(x, y), 2.3, 2.3)
+
+
+def letters(painter: QPainter) -> None:
+    """The same small marks in row after row."""
+    chance = np.random.default_rng(3)
+    marks = [[QPointF(*chance.uniform(0, 8, 2)) for _ in range(5)] for _ in range(9)]
+    for row in range(12, 240, 22):
+        for place in range(26):
+            painter.save()
+            painter.translate(4 + 9 * place, row)
+            painter.drawPolyline(QPolygonF(marks[place % len(marks)]))
+            painter.restore()
+
+
+def lines(painter: QPainter) -> None:
+    chance = np.random.default_rng(5)
+    for _ in range(40):
+        painter.drawLine(QPointF(*chance.uniform(0, 256, 2)), QPointF(*chance.uniform(0, 256, 2)))
+
+
+def polygons(painter: QPainter) -> None:
+    chance = np.random.default_rng(3)
+    for hue in range(0, 360, 30):
+        painter.setBrush(QColor.fromHsv(hue, 80, 220))
+        painter.drawPolygon(QPolygonF([QPointF(*chance.uniform(0, 256, 2)) for _ in range(7)]))
+
+
+def fade(painter: QPainter) -> None:
+    gradient = QRadialGradient(128, 128, 128)
+    gradient.setColorAt(0, QColor("red"))
+    gradient.setColorAt(1, QColor(0, 0, 255, 0))
+    painter.fillRect(0, 0, 256, 256, QBrush(gradient))
+
+
+SHAPES: dict[str, Any] = {
+    "a disc": lambda painter: painter.drawEllipse(QRectF(40, 40, 170, 150)),
+    "a line": lambda painter: painter.drawLine(QPointF(0, 20), QPointF(256, 230)),
+    "a box": lambda painter: painter.drawRect(QRectF(30.5, 30.5, 150, 120)),
+    **{each.__name__: each for each in (veil, half, side, grid, hatch, dots, letters)},
+    **{each.__name__: each for each in (lines, polygons, fade)},
+}
+
+
+def shades() -> np.ndarray:
+    """Many colours, of which each differs little from the next."""
+    down, right = np.mgrid[0:256, 0:256]
+    away = np.hypot(down - 128, right - 128)
+    parts = (255 - away, away, (down + right) / 2, np.full_like(away, 255))
+    return np.dstack(parts).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("background", ["#00ffffff", "#ffffffff"])
+@pytest.mark.parametrize("shape", [*SHAPES, "shades"])
+def test_no_shape_or_pattern_is_larger_than_that_of_qt_by_more_than_a_tenth(
+    shape: str, background: str
+) -> None:
+    pixels = shades() if shape == "shades" else painted(SHAPES[shape], background)
+    for tile_format in (TileFormat.PNG, TileFormat.PNG32, TileFormat.PNG24):
+        if tile_format is TileFormat.PNG24:
+            pixels = flat(pixels)
+        content = TileEncoder(tile_format).encode_pixels(pixels)
+
+        assert (read_png(content).pixels == pixels).all()
+        assert len(content) <= 1.1 * len(saved_by_qt(pixels, tile_format)), tile_format
+
+
+def flat(pixels: np.ndarray) -> np.ndarray:
+    """On white, which PNG24 is drawn on."""
+    return pixels_of(flattened(image_of(pixels), QColor("white")))
