@@ -741,6 +741,27 @@ def test_what_reaches_in_from_far_away(make: Callable[[], list[QgsMapLayer]]) ->
         in_thread(work)
 
 
+PLACEMENTS = (
+    *("AroundPoint", "OverPoint", "Line", "Curved", "Horizontal", "Free", "PerimeterCurved"),
+    *("OutsidePolygons", "OrderedPositionsAroundPoint"),
+)
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_no_name_of_what_lies_outside_is_placed_inside(placement: str) -> None:
+    level, (row, col) = MERCATOR.levels[8], CORNER
+    block = TileRange(row, row + SIDE - 1, col, col + SIDE - 1)
+    chosen = getattr(QgsPalLayerSettings.Placement, placement)
+    box = labelled(box_beside(30, 0.2), "name", placement=chosen, dist=20, xOffset=30, yOffset=0)
+    with project_of(box) as project:
+
+        def work() -> None:
+            with started(project, MERCATOR, "") as source:
+                assert assert_empty_if_told(source, level, block)
+
+        in_thread(work)
+
+
 def assert_empty_if_told(source: TileSource, level: Level, block: TileRange) -> bool:
     """Whether `block` is told to be empty; then it is drawn so."""
     tile = source.even(level, block)
