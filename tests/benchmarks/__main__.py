@@ -125,4 +125,7 @@ def print_markdown() -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # rows clean up after both
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted: what was measured before is in build/bench/results.json")
