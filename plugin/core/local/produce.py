@@ -52,9 +52,8 @@ def drawn(
     """Draw `supertiles`, which are asked for in this thread and in order; give them as they finish.
 
     `meanwhile`: called now and then while nothing is finished. Ends early once `cancelled`. Both in
-    this thread only. Never returns or is closed
-    before the source's threads have ended. Raises NothingToDraw, FormatNotDrawn,
-    ServiceChanged: then nothing else could be drawn either.
+    this thread only. Never returns or is closed before the source's threads have ended. Raises
+    NothingToDraw, FormatNotDrawn, ServiceChanged: then nothing else could be drawn either.
     """
     stop = threading.Event()
     pending: set[Future[Drawing]] = set()

@@ -73,6 +73,7 @@ class Recreation:
                 else:
                     self._close(bundle)
                     self._room.check()
+                    self._store_old()  # of other bundles, where many are passed by in a row
             if work.stopped():
                 return
         self._all_planned = True
