@@ -248,7 +248,9 @@ class MapDrawer:
     def __init__(self, copies: Sequence[LayerCopies], settings: QgsMapSettings) -> None:
         self._settings = settings
         self._free: queue.SimpleQueue[LayerCopies] = queue.SimpleQueue()
-        self._canvas = threading.local()
+        # By thread; not threading.local, whose content goes when a thread of Qt's lets go of
+        # Python, which ends QGIS where it is a picture.
+        self._canvases: dict[int, QImage] = {}
         self._watch = NetworkWatch(())
         for each in copies:
             with each.here():
@@ -323,9 +325,10 @@ class MapDrawer:
 
     def _blank(self, settings: QgsMapSettings) -> QImage:
         """A picture to draw on, the same again for each thread: new memory costs its time."""
-        image = getattr(self._canvas, "image", None)
+        thread = threading.get_ident()
+        image = self._canvases.get(thread)
         if image is None or image.size() != settings.outputSize():
-            image = self._canvas.image = blank(settings)
+            image = self._canvases[thread] = blank(settings)
         else:
             clear(image)
         return image

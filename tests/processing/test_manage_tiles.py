@@ -346,5 +346,5 @@ def test_every_parameter_and_output_is_explained(provider: Any) -> None:
     names += [item.name() for item in algorithm.outputDefinitions()]
 
     assert "\n" not in help_text  # QGIS would show it as a line break
-    assert len(names) == 25
+    assert len(names) == 26
     assert [name for name in names if f"({name})" not in help_text] == []
