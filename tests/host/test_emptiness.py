@@ -376,11 +376,11 @@ class Told:
 
 
 @contextmanager
-def started(project: QgsProject, scheme: TilingScheme, background: str) -> Iterator[TileSource]:
-    source = make_source("", project, CacheSettings(background=background))
+def started(source: TileSource, scheme: TilingScheme = MERCATOR) -> Iterator[None]:
+    """For the thread that asks; sources themselves are made on the main thread."""
     try:
         source.start(profile_of(scheme=scheme))
-        yield source
+        yield
     finally:
         source.close()
 
@@ -453,10 +453,11 @@ def in_project(
 ) -> Told:
     told = Told()
     with project_of(*layers, crs=crs) as project:
+        source = make_source("", project, CacheSettings(background=background))
 
         def work() -> None:
             nonlocal told
-            with started(project, scheme, background) as source:
+            with started(source, scheme):
                 told = compared(source, scheme, seed)
 
         in_thread(work)
@@ -542,9 +543,9 @@ def test_at_least_two_thousand_tiles_were_compared() -> None:
 def test_empty_tiles_have_the_bytes_of_drawn_ones(image_format: str) -> None:
     level = MERCATOR.levels[6]
     with project_of(boxes()) as project:
+        source = make_source("", project, CacheSettings())
 
         def work() -> None:
-            source = make_source("", project, CacheSettings())
             source.start(profile_of(image_format, MERCATOR))
             block = TileRange(0, 7, 0, 7)
             (drawn,) = set(source.draw(supertile(level, (0, 7), (0, 7)), lambda: False).values())
@@ -558,9 +559,10 @@ def test_most_of_an_empty_ocean_is_told_at_once() -> None:
     level = MERCATOR.levels[10]
     answers: list[bool] = []
     with project_of(world_layer(), world_layer("states_provinces")) as project:
+        source = make_source("", project, CacheSettings())
 
         def work() -> None:
-            with started(project, MERCATOR, "") as source:
+            with started(source):
                 for _ in range(10):
                     source.even(level, TileRange(0, 7, 0, 7))
                 # the Pacific between 100 and 140 degrees west, 10 degrees north to 40 south
@@ -596,9 +598,10 @@ def test_nothing_is_told_of_a_file_that_is_gone(tmp_path: Path) -> None:
     level, block = MERCATOR.levels[8], TileRange(0, 7, 0, 7)
     answers: list[bytes | None] = []
     with project_of(QgsVectorLayer(str(path), "file", "ogr")) as project:
+        source = make_source("", project, CacheSettings())
 
         def work() -> None:
-            with started(project, MERCATOR, "") as source:
+            with started(source):
                 answers.append(source.even(level, block))
                 path.unlink()
                 answers.append(source.even(level, block))
@@ -733,9 +736,10 @@ def test_what_reaches_in_from_far_away(make: Callable[[], list[QgsMapLayer]]) ->
     level, (row, col) = MERCATOR.levels[8], CORNER
     block = TileRange(row, row + SIDE - 1, col, col + SIDE - 1)
     with project_of(*make()) as project:
+        source = make_source("", project, CacheSettings())
 
         def work() -> None:
-            with started(project, MERCATOR, "") as source:
+            with started(source):
                 assert_empty_if_told(source, level, block)
 
         in_thread(work)
@@ -754,9 +758,10 @@ def test_no_name_of_what_lies_outside_is_placed_inside(placement: str) -> None:
     chosen = getattr(QgsPalLayerSettings.Placement, placement)
     box = labelled(box_beside(30, 0.2), "name", placement=chosen, dist=20, xOffset=30, yOffset=0)
     with project_of(box) as project:
+        source = make_source("", project, CacheSettings())
 
         def work() -> None:
-            with started(project, MERCATOR, "") as source:
+            with started(source):
                 assert assert_empty_if_told(source, level, block)
 
         in_thread(work)
@@ -817,9 +822,10 @@ def test_large_shapes_in_degrees(
     """QGIS cuts them near the picture before it transforms them: edges run otherwise in each."""
     told = []
     with project_of(layer_of(kind, "large", wkt, "EPSG:4326")) as project:
+        source = make_source("", project, CacheSettings())
 
         def work() -> None:
-            with started(project, MERCATOR, "") as source:
+            with started(source):
                 for number in (4, 6, 7, 9):
                     level = MERCATOR.levels[number]
                     for x, y in spots or along():
@@ -850,9 +856,10 @@ def test_a_file_that_is_written_meanwhile(tmp_path: Path) -> None:
     write(120)
     answers: list[bool] = []
     with project_of(QgsVectorLayer(str(path), "file", "ogr")) as project:
+        source = make_source("", project, CacheSettings())
 
         def work() -> None:
-            with started(project, MERCATOR, "") as source:
+            with started(source):
                 answers.append(source.even(level, block) is not None)
                 for number in range(6):
                     write(5 if number % 2 == 0 else 120.5 + number)
