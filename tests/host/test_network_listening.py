@@ -19,6 +19,8 @@ def listeners() -> list[Any]:
 
 
 def test_there_is_one_listener_until_the_plugin_is_taken_away() -> None:
+    # those that tests before took away, which go when Qt gets to it
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     network_watch.listen()
     network_watch.listen()
     (listener,) = listeners()
