@@ -53,16 +53,7 @@ class CrewRecreation:
         for level in work.plan.levels:
             limit = world_limit(work.store.profile, level)
             for block, mask in work.bundles(level):
-                task = BundleTask(
-                    level=level,
-                    block=block,
-                    mask=mask,
-                    side=work.journal.side,
-                    mode=work.request.mode,
-                    tile_filter=work.request.tile_filter,
-                    limit=limit,
-                    before=tuple(work.done_before(level, block)),
-                )
+                task = work.task(level, block, mask, limit)
                 if self._is_to_do(task):
                     self._waiting += 1
                     yield task

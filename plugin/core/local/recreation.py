@@ -9,7 +9,7 @@ from ..errors import CacheInUse, DamagedCache, TargetProblem, TileCacheError
 from ..storage.store import Bools
 from ..tiling import Level, TileRange, bundle_of
 from . import bundle_run
-from .bundle_work import BundleTask, BundleWork
+from .bundle_work import BundleWork
 from .plan import Corner, world_limit
 from .produce import Drawing, drawn
 from .source import Supertile, TileSource
@@ -83,16 +83,7 @@ class Recreation:
     ) -> BundleWork | None:
         """A bundle with what is to do in it; None where it cannot be used."""
         work = self._work
-        task = BundleTask(
-            level=level,
-            block=block,
-            mask=mask,
-            side=work.journal.side,
-            mode=work.request.mode,
-            tile_filter=work.request.tile_filter,
-            limit=limit,
-            before=tuple(work.done_before(level, block)),
-        )
+        task = work.task(level, block, mask, limit)
         try:
             bundle = BundleWork(work.store, self._source, task)
         except (DamagedCache, CacheInUse) as error:

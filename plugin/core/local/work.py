@@ -15,7 +15,7 @@ from ..request import UpdateRequest
 from ..storage.store import Bools, TileStore
 from ..tiling import Level, TileRange, bundle_of
 from .bundle_run import HOPELESS, won_back
-from .bundle_work import Loss
+from .bundle_work import BundleTask, Loss
 from .journal import Journal
 from .plan import Corner, Plan, existing_bundles
 from .run_record import Entry, Whole
@@ -85,6 +85,21 @@ class Work:
         _level_id, _row, _col, skipped, untouched = known
         self.tally.skip(level.id, skipped)
         self.journal.untouched(untouched)
+
+    def task(
+        self, level: Level, block: TileRange, mask: Bools, limit: TileRange | None
+    ) -> BundleTask:
+        """What is to be done in a bundle; `limit`: the tiles of the world."""
+        return BundleTask(
+            level=level,
+            block=block,
+            mask=mask,
+            side=self.journal.side,
+            mode=self.request.mode,
+            tile_filter=self.request.tile_filter,
+            limit=limit,
+            before=tuple(self.done_before(level, block)),
+        )
 
     def done_before(self, level: Level, block: TileRange) -> Iterator[Entry]:
         """What an interrupted run did in a bundle."""
